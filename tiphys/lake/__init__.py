@@ -1,0 +1,1 @@
+"""S3 and Iceberg: datasets as versions."""

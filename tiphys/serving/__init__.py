@@ -1,0 +1,1 @@
+"""Gateway, Triton repositories and the agent beside each Triton."""

@@ -1,0 +1,178 @@
+"""The only reader of the environment: every variable that Tiphys knows, in groups, each with its meaning.
+
+On a cluster the addresses come from the ConfigMap ``tiphys`` and the credentials from the Secret
+``tiphys-<component>``; on the laptop ``tiphys up`` makes both. A component asks for the groups that it needs::
+
+    s3 = load(S3Settings)
+
+``variables()`` lists them all; the reference page is made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tiphys.errors import SettingsError
+
+_REQUIRED = "\0required"
+PROJECT = Path(__file__).resolve().parent.parent
+
+Group = TypeVar("Group")
+
+
+def _setting(name: str, meaning: str, default: str = _REQUIRED, *, secret: bool = False) -> Any:
+    """Declare one variable: its name, what it means, its default, whether its value must never be shown."""
+    return field(metadata={"name": name, "meaning": meaning, "default": default, "secret": secret}, repr=not secret)
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where the bytes are."""
+
+    endpoint: str = _setting("TIPHYS_S3_ENDPOINT", "S3 server, as a URL: http://HOST:PORT")
+    access_key: str = _setting("TIPHYS_S3_ACCESS_KEY", "this component's S3 key id", secret=True)
+    secret_key: str = _setting("TIPHYS_S3_SECRET_KEY", "this component's S3 secret key", secret=True)
+    region: str = _setting("TIPHYS_S3_REGION", "S3 region that requests are signed for", "us-east-1")
+
+
+@dataclass(frozen=True)
+class CatalogSettings:
+    """Where the Iceberg catalog is."""
+
+    url: str = _setting("TIPHYS_CATALOG_URL", "catalog database: postgresql://HOST:PORT/DATABASE")
+    user: str = _setting("TIPHYS_CATALOG_USER", "this component's role in the catalog database", secret=True)
+    password: str = _setting("TIPHYS_CATALOG_PASSWORD", "that role's password", secret=True)
+    warehouse: str = _setting("TIPHYS_WAREHOUSE", "where tables live: s3://BUCKET/PREFIX", "s3://lake/warehouse")
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    """How Spark runs."""
+
+    conf: str = _setting("TIPHYS_SPARK_CONF", "Spark's settings in the form of spark-defaults.conf, many lines", "")
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where MLflow is."""
+
+    url: str = _setting("TIPHYS_MLFLOW_URL", "MLflow server: http://HOST:PORT")
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """Where Ray is."""
+
+    url: str = _setting("TIPHYS_RAY_URL", "Ray's job server (its dashboard): http://HOST:PORT")
+    token: str = _setting("TIPHYS_RAY_TOKEN", "Ray's cluster token", secret=True)
+
+
+@dataclass(frozen=True)
+class LedgerSettings:
+    """Where the release ledger is."""
+
+    url: str = _setting("TIPHYS_LEDGER_URL", "release ledger: http://HOST:PORT")
+    token: str = _setting("TIPHYS_LEDGER_TOKEN", "this component's token for the ledger", "", secret=True)
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """Where models answer."""
+
+    gateway_url: str = _setting("TIPHYS_GATEWAY_URL", "gateway: http://HOST:PORT")
+    staging_http: str = _setting("TIPHYS_STAGING_HTTP", "staging Triton over HTTP: HOST:PORT")
+    staging_grpc: str = _setting("TIPHYS_STAGING_GRPC", "staging Triton over gRPC: HOST:PORT")
+    production_http: str = _setting("TIPHYS_PRODUCTION_HTTP", "production Triton over HTTP: HOST:PORT")
+    production_grpc: str = _setting("TIPHYS_PRODUCTION_GRPC", "production Triton over gRPC: HOST:PORT")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Which run a step belongs to; the manifest sets them."""
+
+    run: str = _setting("TIPHYS_RUN", "name of the workflow run", "by-hand")
+    node: str = _setting("TIPHYS_NODE", "name of the step's node (pod) in the run", "by-hand")
+    attempt: str = _setting("TIPHYS_ATTEMPT", "attempt number, from 0", "0")
+    revision: str = _setting("TIPHYS_REVISION", "git revision of the code; asked of git when empty", "")
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """The laptop's own settings: where state lives and which ports the embedded servers take."""
+
+    home: Path = _setting("TIPHYS_HOME", "folder of all state; may be thrown away", str(PROJECT / ".tiphys"))
+    port_base: int = _setting("TIPHYS_PORT_BASE", "first of the 200 ports that the embedded servers take", "7400")
+    java_home: str = _setting("JAVA_HOME", "Java 17 or newer for Spark; found on PATH when empty", "")
+    project: Path = PROJECT
+
+
+GROUPS: tuple[type[Any], ...] = (
+    S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
+    RunSettings, StackSettings,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable of the contract with its readers."""
+
+    name: str
+    meaning: str
+    default: str | None
+    secret: bool
+
+
+def variables() -> Iterator[Variable]:
+    """Every variable that Tiphys reads, in the order of the groups."""
+    for group in GROUPS:
+        for each in dataclasses.fields(group):
+            if "name" in each.metadata:
+                meta = each.metadata
+                default = None if meta["default"] == _REQUIRED else meta["default"]
+                yield Variable(meta["name"], meta["meaning"], default, meta["secret"])
+
+
+def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
+    """Read one group.
+
+    Raises:
+        SettingsError: variables are missing (all of them are named at once) or have a wrong form.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+    for each in dataclasses.fields(group):  # type: ignore[arg-type]
+        if "name" not in each.metadata:
+            continue
+        text = environ.get(each.metadata["name"], each.metadata["default"])
+        if text == _REQUIRED:
+            missing.append(f"{each.metadata['name']} ({each.metadata['meaning']})")
+        else:
+            values[each.name] = _convert(each.metadata["name"], str(each.type), text)
+    if missing:
+        listed = ", ".join(missing)
+        message = f"not set: {listed}; in a run they come from ConfigMap 'tiphys' and the step's Secret; "
+        raise SettingsError(message + "by hand: eval \"$(tiphys env COMPONENT)\"")
+    return group(**values)
+
+
+def stack_settings() -> StackSettings:
+    """Read the laptop's own settings."""
+    return load(StackSettings)
+
+
+def _convert(name: str, kind: str, text: str) -> Any:
+    if kind == "Path":
+        return Path(text).expanduser().resolve()
+    if kind == "int":
+        try:
+            return int(text)
+        except ValueError:
+            message = f"{name} must be a whole number, not {text!r}"
+            raise SettingsError(message) from None
+    return text

@@ -1,0 +1,267 @@
+"""What a component is: a contract, the work, and the one way from inputs to outputs.
+
+A component is a folder ``components/NAME/`` with ``contract.py`` (this module's :class:`Contract`, light to import),
+``step.py`` (``run(inputs, context) -> Outputs``, may import anything it needs) and ``__main__.py`` (three lines).
+In a manifest the inputs arrive as one JSON file and every output leaves through a file of its own, so nothing a
+person typed ever meets a shell. This module knows neither Hera nor Argo nor any heavy library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import signal
+import subprocess
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from tiphys.errors import PermanentError, TiphysError
+from tiphys.settings import PROJECT, RunSettings, load
+
+INPUTS_FILE = Path("/tmp/tiphys/inputs.json")  # noqa: S108 - a path inside the step's own root
+PARAMETERS_FOLDER = Path("/tmp/tiphys/outputs")  # noqa: S108
+ARTIFACTS_FOLDER = Path("/tmp/tiphys/artifacts")  # noqa: S108
+
+log = logging.getLogger("tiphys.step")
+
+
+class StepInputs(BaseModel):
+    """Base of a component's inputs: every field has a description; units stand in it.
+
+    Argo hands every parameter over as text, so text is converted to the field's type; lists and objects are JSON.
+    An empty text stands for None where None is allowed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: _from_text(value, cls.model_fields.get(key)) for key, value in data.items()}
+
+
+class StepOutputs(BaseModel):
+    """Base of a component's outputs: a ``Path`` field is an artifact (a file), any other a parameter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def artifact(file: str, description: str) -> Any:
+    """Declare an output artifact: the name of its file, and what is in it."""
+    return Field(description=description, json_schema_extra={"file": file})
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step asks for and the most it may take, in Kubernetes' units."""
+
+    cpu: str = "500m"
+    memory: str = "512Mi"
+    cpu_limit: str = "2"
+    memory_limit: str = "1Gi"
+
+
+@dataclass(frozen=True)
+class Access:
+    """The least that a component needs: S3 buckets, catalog role, and which servers' tokens."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    catalog: Literal["", "read", "write"] = ""
+    ray: bool = False
+    ledger: Literal["", "read", "staging", "production"] = ""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that the outside must know of a component."""
+
+    name: str
+    summary: str
+    inputs: type[StepInputs]
+    outputs: type[StepOutputs]
+    effects: Literal["pure", "external"]
+    access: Access = Access()
+    resources: Resources = Resources()
+    timeout: str = "10m"
+    retries: int = 2
+
+    @property
+    def template(self) -> str:
+        """The component's name outside of Python: kebab-case."""
+        return self.name.replace("_", "-")
+
+    def parameters(self) -> dict[str, FieldInfo]:
+        """The outputs that travel as parameters, by name."""
+        return {name: each for name, each in self.outputs.model_fields.items() if each.annotation is not Path}
+
+    def artifacts(self) -> dict[str, str]:
+        """The outputs that travel as files: name -> file name."""
+        found = {}
+        for name, each in self.outputs.model_fields.items():
+            if each.annotation is Path:
+                extra = typing.cast("dict[str, str]", each.json_schema_extra)
+                found[name] = extra["file"]
+        return found
+
+
+class Context:
+    """What a step is told of its surroundings, and where it puts its files."""
+
+    def __init__(self, run: RunSettings, artifacts: Path, parameters: Path) -> None:
+        """Make the context of one attempt; files go below the two folders."""
+        self.run = run.run
+        self.node = run.node
+        self.attempt = int(run.attempt) if run.attempt.isdigit() else 0
+        self._revision = run.revision
+        self._artifacts = artifacts
+        self._parameters = parameters
+
+    @property
+    def revision(self) -> str:
+        """Git revision of the running code, with ``-dirty`` where the tree differs; ``unknown`` outside of git."""
+        return self._revision or _git_revision()
+
+    def artifact(self, file: str) -> Path:
+        """Where the output artifact of that file name is to be written; its folder exists."""
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        return self._artifacts / file
+
+    def publish(self, outputs: StepOutputs) -> None:
+        """Write every output parameter to its file; a step may do so early, before it fails on purpose."""
+        self._parameters.mkdir(parents=True, exist_ok=True)
+        for name, value in outputs.model_dump(mode="json").items():
+            if not isinstance(getattr(outputs, name), Path):
+                text = value if isinstance(value, str) else json.dumps(value)
+                (self._parameters / name).write_text(text, encoding="utf-8")
+
+
+class Stopped(BaseException):
+    """The step was told to end (SIGTERM or Ctrl-C): unwinds so that ``finally`` clauses clean up."""
+
+    def __init__(self, signum: int) -> None:
+        """Remember which signal it was."""
+        super().__init__(signum)
+        self.signum = signum
+
+
+def main(contract: Contract) -> NoReturn:
+    """Run the component ``contract`` belongs to from its command line, and exit as :mod:`tiphys.errors` says."""
+    arguments = _parse(contract, sys.argv[1:])
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("tiphys").setLevel(logging.INFO)
+    logging.getLogger("components").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    sys.exit(_attempt(contract, arguments))
+
+
+def contracts(package: str = "components") -> dict[str, Contract]:
+    """Every component's contract, by name, in alphabetical order; imports no step."""
+    folder = Path(typing.cast("str", importlib.import_module(package).__path__[0]))
+    names = sorted(each.parent.name for each in folder.glob("*/contract.py"))
+    return {name: importlib.import_module(f"{package}.{name}.contract").CONTRACT for name in names}
+
+
+def _attempt(contract: Contract, arguments: argparse.Namespace) -> int:
+    try:
+        inputs = _inputs(contract, arguments)
+        context = Context(load(RunSettings), arguments.artifacts, arguments.outputs)
+        run: Callable[[StepInputs, Context], StepOutputs]
+        run = importlib.import_module(f"components.{contract.name}.step").run
+        outputs = run(inputs, context)
+        context.publish(outputs)
+    except TiphysError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the step's last word
+        return error.exit_code
+    except Stopped as stopped:
+        print("stopped", file=sys.stderr, flush=True)  # noqa: T201
+        return 128 + stopped.signum
+    except Exception:  # noqa: BLE001 - a defect: shown whole, never retried
+        traceback.print_exc()
+        return 1
+    for name, value in outputs.model_dump(mode="json").items():
+        log.info("%s: %s", name, value)
+    return 0
+
+
+def _parse(contract: Contract, argv: Sequence[str]) -> argparse.Namespace:
+    example = f"example: python -m components.{contract.name} --inputs inputs.json"
+    parser = argparse.ArgumentParser(
+        prog=f"python -m components.{contract.name}", description=contract.summary, epilog=example
+    )
+    parser.add_argument("--inputs", type=Path, help="JSON object with the inputs; options given beside it win")
+    parser.add_argument("--outputs", type=Path, default=PARAMETERS_FOLDER, help="folder for output parameters")
+    parser.add_argument("--artifacts", type=Path, default=ARTIFACTS_FOLDER, help="folder for output artifacts")
+    for name, each in contract.inputs.model_fields.items():
+        text = (each.description or "").replace("%", "%%")
+        default = "" if each.is_required() else f" (default: {each.default!r})".replace("%", "%%")
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=f"field_{name}", help=text + default)
+    return parser.parse_args(argv)
+
+
+def _inputs(contract: Contract, arguments: argparse.Namespace) -> StepInputs:
+    values: dict[str, Any] = {}
+    if arguments.inputs is not None:
+        values = json.loads(arguments.inputs.read_text(encoding="utf-8"))
+    for name in contract.inputs.model_fields:
+        given = getattr(arguments, f"field_{name}")
+        if given is not None:
+            values[name] = given
+    try:
+        return contract.inputs.model_validate(values)
+    except ValidationError as error:
+        listed = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        message = f"inputs of step {contract.template!r} do not fit its contract: {listed}"
+        raise PermanentError(message) from None
+
+
+def _from_text(value: Any, field: FieldInfo | None) -> Any:
+    if field is None or not isinstance(value, str):
+        return value
+    kinds = _kinds(field.annotation)
+    if value == "" and type(None) in kinds:
+        return None
+    if str in kinds or not any(_is_structure(kind) for kind in kinds):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _is_structure(kind: Any) -> bool:
+    origin = typing.get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, (list, tuple, dict, BaseModel))
+
+
+def _stop(signum: int, _frame: types.FrameType | None) -> None:
+    raise Stopped(signum)
+
+
+def _git_revision() -> str:
+    try:
+        command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()

@@ -1,0 +1,227 @@
+"""What a user brings: a package with fixed module names, loaded by name, one part at a time.
+
+``usecases/NAME/`` (or any importable package, given with dots) holds
+
+============== =====================================================================================
+``data.py``      ``DATA: DataContract``: columns, dialects, rules that reject a row, bounds of a version
+``features.py``  ``FEATURES: tuple[Feature, ...]``, ``examples(table) -> Examples``
+``model.py``     ``CONFIG: TrainConfig``, ``build(history, config)``: a LightningModule (heavy)
+``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one)
+``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
+``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
+``slo.py``       ``LOAD: LoadProfile``: how much is asked of the service, and why
+``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
+``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``
+============== =====================================================================================
+
+Parts are imported when first asked for, so the gateway never loads torch. Nothing here knows about taxis.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tiphys.errors import SettingsError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+    import numpy.typing as npt
+    from pydantic import BaseModel
+
+    Array = npt.NDArray[Any]
+    Mask = npt.NDArray[np.bool_]
+
+ColumnType = Literal["timestamp", "int", "long", "double", "string"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the raw files.
+
+    ``aliases`` are the names that other dialects give it; ``required`` means that a file without it is refused.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column computed from the others: a Spark SQL expression."""
+
+    name: str
+    type: ColumnType
+    sql: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A reason to reject a row: a Spark SQL predicate that is true for a bad row. The first that holds is recorded."""
+
+    reason: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class DataContract:
+    """What a row is, which rows are refused, and what a whole version must look like."""
+
+    table: str
+    columns: tuple[Column, ...]
+    time: str
+    """Name of the timestamp column: its month is the row's partition."""
+    derived: tuple[Derived, ...]
+    rules: tuple[Rule, ...]
+    bounds: Mapping[str, tuple[float, float]]
+    """Closed interval that every value of a column of the version lies in."""
+    min_rows_per_month: int
+    max_reject_share: float
+    """Most that may be rejected of a month, 0..1, before the pipeline stops."""
+    max_shift: Mapping[str, float] = field(default_factory=dict)
+    """Most that a column's median may move against the last trained version, as a share of that median."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input tensor of the model, one number a row: its name in ONNX and Triton, its type, its meaning."""
+
+    name: str
+    dtype: Literal["int64", "float32"]
+    description: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows as the model sees them: equally long vectors.
+
+    ``features`` holds only what is known when the question is asked; ``hindsight`` holds columns known only
+    afterwards that past rows may contribute to lookups (never a row's own when it is predicted).
+    """
+
+    features: Mapping[str, Array]
+    target: Array
+    """What is predicted, float32, in the use case's unit."""
+    month: Array
+    """Month of each row as int32: year * 12 + month - 1."""
+    hindsight: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.target)
+
+    def where(self, mask: Array) -> Examples:
+        """Rows for which ``mask`` holds (boolean, or row numbers)."""
+        return Examples(
+            {name: values[mask] for name, values in self.features.items()},
+            self.target[mask],
+            self.month[mask],
+            {name: values[mask] for name, values in self.hindsight.items()},
+        )
+
+
+Predictor = Callable[[Mapping[str, "Array"]], "Array"]
+"""features -> predictions, float32 [rows]."""
+
+Baseline = Callable[["Examples"], Predictor]
+"""Fits on past rows and answers with a predictor."""
+
+Slice = Callable[["Examples"], "Mask"]
+"""Test rows -> boolean mask."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One demand on a candidate: ``metric`` (dotted, as evaluate names it) compared with ``limit``.
+
+    ``limit`` is a number or the name of another metric times ``factor``: mae <= 0.9 * status_quo.mae.
+    """
+
+    metric: str
+    compare: Literal["<=", ">="]
+    limit: float | str
+    reason: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class LoadProfile:
+    """What the load test asks of the service. Every figure has its business reason in ``reasons``."""
+
+    rate: float
+    """Requests a second, all users together."""
+    seconds: float
+    users: int
+    p95_ms: float
+    max_error_share: float
+    reasons: Mapping[str, str]
+    max_p99_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Api:
+    """The user-facing question: mounted by the gateway as ``POST /v1/<route>``."""
+
+    route: str
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    to_features: Callable[[Any], dict[str, int | float]]
+    """A request -> one value a feature. Raises ValueError with a clear text for what the model cannot know."""
+    to_answer: Callable[[float, str], Any]
+    """(model output, model version) -> answer."""
+    examples: tuple[Mapping[str, Any], ...]
+    """Requests as JSON objects that are valid: for the docs, the load test and ``tiphys predict``."""
+
+
+class UseCase:
+    """A use case by name: ``taxi_eta`` is ``usecases.taxi_eta``; a dotted name is a package of its own."""
+
+    def __init__(self, name: str) -> None:
+        """Find the package; its parts are imported on demand."""
+        self.name = name.rpartition(".")[2]
+        self.package = name if "." in name else f"usecases.{name}"
+        try:
+            importlib.import_module(self.package)
+        except ModuleNotFoundError as error:
+            message = f"no use case {name!r}: there is no package {self.package!r} ({error}); see the folder usecases/"
+            raise SettingsError(message) from error
+
+    def part(self, module: str) -> ModuleType:
+        """Import one part, for instance ``model``.
+
+        Raises:
+            SettingsError: the use case has no such part.
+        """
+        try:
+            return importlib.import_module(f"{self.package}.{module}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package}.{module}":
+                raise
+            message = f"use case {self.name!r} has no {module}.py; tiphys/usecase.py says what belongs there"
+            raise SettingsError(message) from error
+
+    @property
+    def data(self) -> DataContract:
+        """Its data contract."""
+        contract: DataContract = self.part("data").DATA
+        return contract
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The model's inputs."""
+        found: tuple[Feature, ...] = self.part("features").FEATURES
+        return found
+
+    @property
+    def api(self) -> Api:
+        """The user-facing question and answer."""
+        found: Api = self.part("api").API
+        return found

@@ -1,0 +1,1 @@
+"""What users bring: data contract, features, model, gates, load, question and answer."""

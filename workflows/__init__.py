@@ -1,0 +1,1 @@
+"""The DAGs, in Hera, and nothing else."""
