@@ -92,6 +92,41 @@ class ServingSettings:
 
 
 @dataclass(frozen=True)
+class ListenSettings:
+    """Where our own servers (ledger, agent, gateway) listen."""
+
+    bind: str = _setting("TIPHYS_BIND", "address that our own servers listen on", "127.0.0.1")
+
+
+@dataclass(frozen=True)
+class LedgerServerSettings:
+    """How the release ledger itself runs."""
+
+    port: int = _setting("TIPHYS_LEDGER_PORT", "port of the ledger")
+    db_url: str = _setting("TIPHYS_LEDGER_DB_URL", "the ledger's database: postgresql://HOST:PORT/DATABASE")
+    db_user: str = _setting("TIPHYS_LEDGER_DB_USER", "the ledger's role in that database", secret=True)
+    db_password: str = _setting("TIPHYS_LEDGER_DB_PASSWORD", "that role's password", secret=True)
+    tokens: str = _setting("TIPHYS_LEDGER_TOKENS", "JSON object token -> read|staging|production|agent", secret=True)
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """How the agent beside a Triton runs."""
+
+    environment: str = _setting("TIPHYS_AGENT_ENVIRONMENT", "environment that the agent's Triton serves: staging")
+    state: Path = _setting("TIPHYS_AGENT_STATE", "the agent's folder; Triton reads the folder repository/ in it")
+    port: int = _setting("TIPHYS_AGENT_PORT", "port of the agent's health and metrics")
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """How the gateway runs."""
+
+    port: int = _setting("TIPHYS_GATEWAY_PORT", "port of the gateway")
+    use_cases: str = _setting("TIPHYS_GATEWAY_USE_CASES", "use cases it always mounts, with commas", "taxi_eta")
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Which run a step belongs to; the manifest sets them."""
 
@@ -113,7 +148,7 @@ class StackSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    RunSettings, StackSettings,
+    ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
 )  # fmt: skip
 
 
