@@ -39,8 +39,8 @@ log = logging.getLogger("tiphys.step")
 class StepInputs(BaseModel):
     """Base of a component's inputs: every field has a description; units stand in it.
 
-    Argo hands every parameter over as text, so text is converted to the field's type; lists and objects are JSON.
-    An empty text stands for None where None is allowed.
+    Argo hands every parameter over as text under its kebab-case name, so both are converted; lists and objects are
+    JSON, an empty text stands for None where None is allowed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +50,8 @@ class StepInputs(BaseModel):
     def _from_text(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {key: _from_text(value, cls.model_fields.get(key)) for key, value in data.items()}
+        named = {key.replace("-", "_"): value for key, value in data.items()}
+        return {key: _from_text(value, cls.model_fields.get(key)) for key, value in named.items()}
 
 
 class StepOutputs(BaseModel):

@@ -1,1 +1,59 @@
-"""The command line: one file a subcommand."""
+"""The command line: one file a subcommand; each says what it takes and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from tiphys import __version__
+from tiphys.errors import TiphysError
+
+COMMANDS = (
+    "up", "down", "status", "doctor", "env",
+    "run", "list_", "get", "logs", "resume", "stop",
+    "render", "simulate", "predict", "release",
+)  # fmt: skip
+"""Modules of this package in the order of ``--help``."""
+
+EXAMPLES = """\
+examples:
+  tiphys up                                  start the embedded servers
+  tiphys run continuous-training             run the pipeline on simulated trips
+  tiphys run hello.yaml -p message=ahoy      run any Argo workflow
+  tiphys predict                             ask the model in production
+  tiphys down                                stop everything
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; its exit code is the process's."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        code: int = arguments.func(arguments)
+    except TiphysError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tiphys",
+        description="Machine-learning pipelines on Argo Workflows: the same manifest on this laptop and on a cluster.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tiphys {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"tiphys.cli.{name}").add_parser(subparsers)
+    return parser

@@ -1,0 +1,72 @@
+"""Lay out a run's figures as a table of plain text; knows no server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from components.summary.contract import Inputs, Outputs
+from tiphys.step import Context
+
+Row = tuple[str, str]
+
+
+def run(inputs: Inputs, context: Context) -> Outputs:
+    """Write the table and the record."""
+    record = context.artifact("summary.json")
+    record.write_text(inputs.model_dump_json(indent=2), encoding="utf-8")
+    return Outputs(text=table(list(rows(inputs))), record=record)
+
+
+def table(rows: list[Row]) -> str:
+    """Two columns, the first as wide as its longest word."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def rows(inputs: Inputs) -> Iterator[Row]:
+    """Every row that the run got far enough to fill."""
+    yield "run", f"{inputs.status} after {inputs.duration:.0f} s"
+    yield from _failures(inputs.failures)
+    if inputs.dataset:
+        yield "data version", inputs.dataset
+    if inputs.rows_kept is not None and inputs.rows_rejected is not None:
+        yield "rows", f"{inputs.rows_kept:,} kept, {inputs.rows_rejected:,} quarantined"
+    yield from _quality(inputs.metrics or {})
+    if inputs.verdict:
+        yield "gate", inputs.verdict
+    if inputs.model_version:
+        yield "model version", inputs.model_version
+    if inputs.p95_ms is not None:
+        yield "under load", _latency(inputs)
+    for environment in ("staging", "production"):
+        yield environment, getattr(inputs, environment) or "not touched by this run"
+
+
+def _failures(text: str) -> Iterator[Row]:
+    try:
+        found = json.loads(text or "[]")
+        found = json.loads(found) if isinstance(found, str) else found
+    except json.JSONDecodeError:
+        return
+    leaves = [each for each in found or [] if each.get("podName") or len(found) == 1]
+    for each in leaves[:1]:
+        yield "failed step", f"{each.get('displayName')}: {each.get('message') or each.get('phase')}"
+
+
+def _quality(metrics: dict[str, object]) -> Iterator[Row]:
+    """One row for every ``NAME.mae`` beside the model's own ``mae``."""
+    mae = metrics.get("mae")
+    if not isinstance(mae, float | int):
+        return
+    yield "MAE", f"{mae:.1f}"
+    for name, value in metrics.items():
+        if name.endswith(".mae") and name.count(".") == 1 and isinstance(value, float | int):
+            yield f"  {name[:-4].replace('_', ' ')}", f"{value:.1f}  ({(mae - value) / value:+.1%} against it)"
+
+
+def _latency(inputs: Inputs) -> str:
+    return (
+        f"p50 {inputs.p50_ms:.1f} ms, p95 {inputs.p95_ms:.1f} ms, p99 {inputs.p99_ms:.1f} ms "
+        f"at {inputs.rate:.0f} requests/s, {inputs.errors} errors"
+    )

@@ -1,0 +1,57 @@
+"""``tiphys render``: write the manifests of workflows/ to workflows/rendered/, or check that they are fresh."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+HEADER = "# Made by `tiphys render` from workflows/{module}.py; do not edit.\n"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "render",
+        help="write the workflows' manifests",
+        description="Render every workflow of workflows/ to workflows/rendered/NAME.yaml.",
+        epilog="examples:\n  tiphys render\n  tiphys render --check      exit 1 if a committed manifest is stale",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file would change")
+    parser.set_defaults(func=render)
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """Render all, or compare."""
+    from tiphys.settings import PROJECT
+
+    folder = PROJECT / "workflows"
+    stale = []
+    for path, text in sorted(manifests(folder).items()):
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if not arguments.check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(PROJECT)}")
+    if arguments.check and stale:
+        names = ", ".join(str(each.relative_to(PROJECT)) for each in stale)
+        print(f"stale: {names}; run 'tiphys render' and commit the result", file=sys.stderr)
+        return 1
+    return 0
+
+
+def manifests(folder: Path) -> dict[Path, str]:
+    """Return every rendered file's path and text."""
+    found = {}
+    for source in sorted(folder.glob("*.py")):
+        if source.stem == "__init__":
+            continue
+        workflow = importlib.import_module(f"workflows.{source.stem}").pipeline()
+        path = folder / "rendered" / f"{source.stem.replace('_', '-')}.yaml"
+        found[path] = HEADER.format(module=source.stem) + workflow.to_yaml()
+    return found
