@@ -1,0 +1,82 @@
+"""What the release ledger's records are: the shape that its server, its client and its readers share.
+
+It knows no database, no HTTP and no model server.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - pydantic reads it
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+ENVIRONMENTS = ("staging", "production")
+
+UseCaseName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200), Field(examples=["eta"])
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Release(_Record):
+    """What should be served for one use case: a Triton repository pinned by the digest of its manifest."""
+
+    use_case: UseCaseName
+    model_version: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """Registered version: ``models:/NAME/N``."""
+    repository: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]*/\S+/$", max_length=500)]
+    manifest_sha256: Sha256
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+    run: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Wish(Release):
+    """A release to be written if the environment still is at the generation that the writer saw."""
+
+    expected_generation: Annotated[int, Field(ge=0)]
+
+    def release(self) -> Release:
+        """Return the release without the expectation."""
+        return Release(**self.model_dump(exclude={"expected_generation"}))
+
+
+class Recorded(Release):
+    """A release in the ledger. Nothing changes it any more."""
+
+    environment: str
+    generation: int
+    """Counts the releases of the environment, all use cases together, from 1."""
+    made_at: datetime
+
+    def release(self) -> Release:
+        """Return what was asked for, without where and when it was written."""
+        return Release(**self.model_dump(exclude={"environment", "generation", "made_at"}))
+
+
+class Observed(_Record):
+    """What the agent beside the model server reports of one use case."""
+
+    generation: Annotated[int, Field(ge=0)]
+    """Generation of the release that this report is about."""
+    state: Literal["serving", "failed", "loading"]
+    message: Annotated[str, StringConstraints(max_length=4000)] = ""
+    model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=200)]
+    """The model's name in Triton: the use case's name without its package."""
+    version: Annotated[str, StringConstraints(max_length=50)] = ""
+    """The version that answers now, which after a failure is the one before; empty when none does."""
+
+
+class Environment(_Record):
+    """An environment now: the newest release of each use case, and what is known to be served."""
+
+    environment: str
+    generation: int
+    """Generation of the newest release; 0 while there is none."""
+    releases: dict[str, Recorded]
+    """Use case -> its newest release."""
+    observed: dict[str, Observed]
+    """Model -> the agent's last report."""
