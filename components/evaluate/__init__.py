@@ -1,0 +1,1 @@
+"""Step ``evaluate``: judge a trained model on the test month, and register it if it passes the gate."""

@@ -1,0 +1,37 @@
+"""Contract of ``train``: what it takes, what it tells. Light to import; knows nothing of Ray, torch or MLflow."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
+
+
+class Inputs(StepInputs):
+    """What to train on, and what to change of the use case's own training settings."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
+    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    epochs: int | None = Field(None, ge=1, le=1000, description="most epochs to train; empty: as the use case says")
+    seed: int | None = Field(None, ge=0, description="seed of every random number; empty: as the use case says")
+
+
+class Outputs(StepOutputs):
+    """Where the trained model is, and what is known of it so far."""
+
+    mlflow_run: str = Field(description="id of the MLflow run that holds parameters, metrics and reports")
+    model_uri: str = Field(description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST")
+    validation_mae: float = Field(description="mean absolute error on the validation month, in the target's unit")
+    epochs_run: int = Field(description="epochs trained in all, those before a resume included; count")
+
+
+CONTRACT = Contract(
+    name="train",
+    summary="Train the use case's model on Ray, tracked in MLflow, checkpointed in S3.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="external",
+    access=Access(read=("lake",), write=("checkpoints",), catalog="write", ray=True),
+    resources=Resources(cpu="250m", memory="256Mi", memory_limit="1Gi"),
+    timeout="1h",
+)
