@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from hera.workflows import Artifact as HeraArtifact
 from hera.workflows import (
     ConfigMapEnvFrom,
     Container,
@@ -22,7 +23,6 @@ from hera.workflows import (
     RetryStrategy,
     SecretEnvFrom,
 )
-from hera.workflows import Artifact as HeraArtifact
 from hera.workflows import models as m
 from pydantic_core import PydanticUndefined
 

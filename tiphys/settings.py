@@ -192,7 +192,7 @@ def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
     if missing:
         listed = ", ".join(missing)
         message = f"not set: {listed}; in a run they come from ConfigMap 'tiphys' and the step's Secret; "
-        raise SettingsError(message + "by hand: eval \"$(tiphys env COMPONENT)\"")
+        raise SettingsError(message + 'by hand: eval "$(tiphys env COMPONENT)"')
     return group(**values)
 
 

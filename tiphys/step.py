@@ -172,7 +172,7 @@ def main(contract: Contract) -> NoReturn:
 
 def contracts(package: str = "components") -> dict[str, Contract]:
     """Every component's contract, by name, in alphabetical order; imports no step."""
-    folder = Path(typing.cast("str", importlib.import_module(package).__path__[0]))
+    folder = Path(importlib.import_module(package).__path__[0])
     names = sorted(each.parent.name for each in folder.glob("*/contract.py"))
     return {name: importlib.import_module(f"{package}.{name}.contract").CONTRACT for name in names}
 

@@ -20,7 +20,9 @@ PARAMETERS = [
     Parameter(name="use-case", value="taxi_eta", description="what to train: a folder of usecases/"),
     Parameter(name="source", description="raw files: s3://BUCKET/PREFIX/; `--upload source=FOLDER` makes one"),
     Parameter(name="first-month", value="", description="first month to use, as 2018-01; empty: the earliest there is"),
-    Parameter(name="last-month", value="", description="last month, which is the test month; empty: the latest there is"),
+    Parameter(
+        name="last-month", value="", description="last month, which is the test month; empty: the latest there is"
+    ),
     Parameter(name="promote", value="true", enum=["true", "false"], description="promote to production when all holds"),
 ]
 

@@ -1,0 +1,52 @@
+# What a person types. `make help` explains.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+TIPHYS = .venv/bin/tiphys
+TORCH ?=
+DATA ?=
+TRIPS = $(or $(TIPHYS_HOME),.tiphys)/simulated-trips
+.DEFAULT_GOAL = help
+.PHONY: help setup run test test-long lint format lock up down clean
+
+help: ## this list
+	@echo "usage: make TARGET [DATA=FOLDER] [TORCH=cpu] [PYTHON=python3.11]"
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: ## both environments, Java, Spark's jars; says first what it downloads
+	@$(PYTHON) tiphys/bootstrap.py $(if $(TORCH),--torch $(TORCH))
+
+run: setup ## the whole pipeline on simulated trips, or on real ones with DATA=FOLDER; leaves the model serving
+	@$(TIPHYS) up
+	@$(if $(DATA),,$(TIPHYS) simulate $(TRIPS) --keep)
+	@$(TIPHYS) run continuous-training --upload source=$(or $(DATA),$(TRIPS))
+
+up: setup ## start the embedded servers
+	@$(TIPHYS) up
+
+down: ## stop everything that `make run` or `make up` left running
+	@$(TIPHYS) down
+
+test: setup lint ## lint, types, import contracts, golden files, and every test that needs no cluster, GPU or long time
+	@.venv/bin/pytest -m "not long and not cluster and not gpu"
+
+test-long: setup lint ## the same with the long ones
+	@.venv/bin/pytest -m "not cluster and not gpu"
+
+lint: setup ## ruff, mypy --strict, import contracts, stale manifests and reference pages
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(TIPHYS) render --check
+
+format: setup ## format the code
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+lock: setup ## resolve both environments anew
+	@.venv/bin/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock $(UPGRADE)
+	@.venv/bin/uv pip compile requirements-triton.in --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements-triton.lock $(UPGRADE)
+
+clean: down ## throw the state away (models, data, logs); keeps the environments
+	@rm -rf $(or $(TIPHYS_HOME),.tiphys)
