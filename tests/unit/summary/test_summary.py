@@ -1,0 +1,63 @@
+"""The run's summary fills the rows that the run got to, and no more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from components.summary.contract import Inputs
+from components.summary.step import rows, table
+
+pytestmark = pytest.mark.unit
+
+DONE = {
+    "status": "Succeeded",
+    "duration": "151.3",
+    "failures": "null",
+    "use-case": "taxi_eta",
+    "dataset": "taxi_eta.trips@v-1",
+    "rows-in": "180000",
+    "rows-kept": "175000",
+    "rows-rejected": "5000",
+    "metrics": json.dumps({"mae": 245.0, "status_quo.mae": 294.0, "lightgbm.mae": 239.0}),
+    "verdict": "passed",
+    "p50-ms": "3.1",
+    "p95-ms": "7.9",
+    "p99-ms": "12.0",
+    "rate": "200",
+    "errors": "0",
+    "production": "models:/taxi_eta/1",
+}
+
+
+def test_a_finished_run_shows_every_figure() -> None:
+    """Data, quality against each baseline, load and what serves."""
+    found = dict(rows(Inputs.model_validate(DONE)))
+    assert found["rows"] == "175,000 kept, 5,000 quarantined"
+    assert found["MAE"] == "245.0"
+    assert found["  status quo"] == "294.0  (-16.7% against it)"
+    assert found["under load"] == "p50 3.1 ms, p95 7.9 ms, p99 12.0 ms at 200 requests/s, 0 errors"
+    assert found["production"] == "models:/taxi_eta/1"
+
+
+def test_figures_that_argo_left_as_tags_are_left_out() -> None:
+    """A run that failed early has no figures, and says which step failed."""
+    failures = json.dumps([{"displayName": "etl", "podName": "r-etl-1", "message": "main: Error (exit code 65)"}])
+    given = {
+        **{name: f"{{{{workflow.outputs.parameters.x-{name}}}}}" for name in DONE},
+        "status": "Failed",
+        "duration": "3",
+        "failures": failures,
+        "use-case": "taxi_eta",
+    }
+    found = dict(rows(Inputs.model_validate(given)))
+    assert found["failed step"] == "etl: main: Error (exit code 65)"
+    assert "MAE" not in found
+    assert found["production"] == "not touched by this run"
+
+
+def test_columns_line_up() -> None:
+    """The second column starts at one place."""
+    lines = table([("a", "1"), ("longer", "2")]).splitlines()
+    assert lines == ["a       1", "longer  2"]
