@@ -1,5 +1,6 @@
 # What a person types. `make help` explains.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for each in python3 python3.12 python3.11; do \
+  $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$each && break; done)
 TIPHYS = .venv/bin/tiphys
 TORCH ?=
 DATA ?=
@@ -12,7 +13,8 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 setup: ## both environments, Java, Spark's jars; says first what it downloads
-	@$(PYTHON) tiphys/bootstrap.py $(if $(TORCH),--torch $(TORCH))
+	@$(or $(PYTHON),$(error Python 3.11 or 3.12 is needed and is not on PATH; on Debian 12 or Ubuntu 24.04: apt-get install python3)) \
+	  tiphys/bootstrap.py $(if $(TORCH),--torch $(TORCH))
 
 run: setup ## the whole pipeline on simulated trips, or on real ones with DATA=FOLDER; leaves the model serving
 	@$(TIPHYS) up
