@@ -34,7 +34,9 @@ class LedgerClient:
         self._url = settings.url.rstrip("/")
         self._timeout = timeout
         headers = {"Authorization": f"Bearer {settings.token}", "Content-Type": "application/json"}
-        self._pool = urllib3.PoolManager(headers=headers, retries=urllib3.Retry(2, backoff_factor=0.1, redirect=0))
+        self._pool = urllib3.PoolManager(
+            headers=headers, retries=urllib3.Retry(2, backoff_factor=0.1, redirect=0), maxsize=4
+        )
 
     def current(self, environment: str, *, after: int | None = None, wait: float = 0.0) -> Environment:
         """Return an environment as it is now; with ``after``, wait up to ``wait`` seconds for a newer generation.

@@ -5,7 +5,7 @@ It knows no database, no HTTP and no model server.
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads it
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -15,6 +15,7 @@ ENVIRONMENTS = ("staging", "production")
 UseCaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200), Field(examples=["eta"])
 ]
+ObservedState = Literal["serving", "failed", "loading"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -62,7 +63,7 @@ class Observed(_Record):
 
     generation: Annotated[int, Field(ge=0)]
     """Generation of the release that this report is about."""
-    state: Literal["serving", "failed", "loading"]
+    state: ObservedState
     message: Annotated[str, StringConstraints(max_length=4000)] = ""
     model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=200)]
     """The model's name in Triton: the use case's name without its package."""

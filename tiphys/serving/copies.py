@@ -1,0 +1,164 @@
+"""The agent's own copies of model repositories on disk: fetched whole, checked, and swapped in one rename.
+
+::
+
+    STATE/copies/SHA256/manifest.json, reference.json, MODEL/...     one folder a manifest, never changed
+    STATE/repository/MODEL -> ../copies/SHA256/MODEL                 what Triton sees; replaced atomically
+    STATE/serving.json                                               what was last seen to serve
+
+It knows no ledger and no Triton.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from tiphys.errors import DataError
+from tiphys.release.records import Release
+from tiphys.serving.manifest import MANIFEST, MANIFEST_CAP, Manifest, check_config, check_file, parse
+
+_KEPT = 3
+"""Copies of a model that stay on disk: the serving one and what a rollback may want."""
+
+
+class Source(Protocol):
+    """Where repositories come from."""
+
+    def read(self, uri: str, cap: int) -> bytes:
+        """Return an object of at most ``cap`` bytes. Raises RetryableError, or DataError when it isn't there."""
+
+    def download(self, uri: str, path: Path, cap: int) -> None:
+        """Write an object of at most ``cap`` bytes to a file. Raises as :meth:`read`."""
+
+
+class Copies:
+    """All copies below one folder."""
+
+    def __init__(self, state: Path) -> None:
+        """Make the folders."""
+        self._copies = state / "copies"
+        self._repository = state / "repository"
+        self._record = state / "serving.json"
+        self._copies.mkdir(parents=True, exist_ok=True)
+        self._repository.mkdir(parents=True, exist_ok=True)
+        for stale in self._copies.glob(".new-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+
+    def obtain(self, release: Release, source: Source) -> Manifest:
+        """Return the manifest of a copy that is here and whole, after fetching it if need be.
+
+        Raises:
+            DataError: the repository, or a file in it, is not what the release says.
+            RetryableError: the source is away.
+        """
+        try:
+            return self.check(release)
+        except (DataError, OSError):
+            return self._fetch(release, source)
+
+    def check(self, release: Release) -> Manifest:
+        """Compare the copy on disk with its manifest. Raises DataError or OSError where it isn't whole."""
+        folder = self._copies / release.manifest_sha256
+        return _checked(folder, (folder / MANIFEST).read_bytes(), release, str(folder) + "/")
+
+    def _fetch(self, release: Release, source: Source) -> Manifest:
+        text = source.read(release.repository + MANIFEST, MANIFEST_CAP)
+        manifest = parse(text, release.manifest_sha256, release.repository + MANIFEST)
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._copies))
+        try:
+            for path, digest in manifest.files.items():
+                (new / path).parent.mkdir(parents=True, exist_ok=True)
+                source.download(release.repository + path, new / path, digest.bytes)
+            (new / MANIFEST).write_bytes(text)
+            _checked(new, text, release, release.repository)
+            new.chmod(0o755)
+            _sync_tree(new)
+            final = self._copies / release.manifest_sha256
+            shutil.rmtree(final, ignore_errors=True)
+            new.rename(final)
+            _sync(self._copies)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        return manifest
+
+    def shown(self, model: str) -> str | None:
+        """Return the digest of the copy that Triton's repository shows for a model."""
+        link = self._repository / model
+        return link.readlink().parts[-2] if link.is_symlink() else None
+
+    def show(self, model: str, manifest_sha256: str | None) -> None:
+        """Let Triton's repository show that copy of a model, or none, in one atomic step."""
+        link = self._repository / model
+        if manifest_sha256 is None:
+            link.unlink(missing_ok=True)
+        else:
+            new = self._repository.parent / f".{model}.link"
+            new.unlink(missing_ok=True)
+            new.symlink_to(Path("..") / "copies" / manifest_sha256 / model)
+            new.replace(link)
+        _sync(self._repository)
+
+    def serving(self) -> dict[str, tuple[Release, str]]:
+        """Return what was last seen to serve: model -> (release, version)."""
+        try:
+            found = json.loads(self._record.read_bytes())
+            return {model: (Release(**each["release"]), each["version"]) for model, each in found.items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def remember(self, serving: dict[str, tuple[Release, str]]) -> None:
+        """Write down what serves, for the time after a restart without ledger and without S3."""
+        content = {
+            model: {"release": release.model_dump(), "version": version}
+            for model, (release, version) in serving.items()
+        }
+        new = self._record.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as opened:
+            json.dump(content, opened, indent=2)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(self._record)
+        _sync(self._record.parent)
+
+    def prune(self, model: str) -> None:
+        """Remove the oldest copies of a model; what Triton is shown stays."""
+        folders = [each for each in self._copies.iterdir() if (each / model).is_dir()]
+        folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+        shown = self.shown(model)
+        for each in folders[_KEPT:]:
+            if each.name != shown:
+                shutil.rmtree(each, ignore_errors=True)
+
+
+def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifest:
+    manifest = parse(text, release.manifest_sha256, where + MANIFEST)
+    model = release.use_case.rpartition(".")[2]
+    if manifest.model != model or not release.repository.endswith(f"/{manifest.version}/"):
+        message = (
+            f"{where}{MANIFEST} is refused: it is of {manifest.model!r} version {manifest.version}, "
+            f"the release is of {model!r} at {release.repository}"
+        )
+        raise DataError(message)
+    for path, digest in manifest.files.items():
+        check_file(folder / path, digest, where + path)
+    check_config((folder / manifest.config_path).read_text("utf-8"), manifest, where + manifest.config_path)
+    return manifest
+
+
+def _sync_tree(folder: Path) -> None:
+    for each in folder.rglob("*"):
+        _sync(each)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

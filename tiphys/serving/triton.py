@@ -1,0 +1,117 @@
+"""The one door to Triton: control of its models over HTTP, and tritonclient for those who ask as a user would.
+
+The control half needs only urllib3, because an agent that sits idle beside every Triton has to be small. It knows
+nothing of where models come from.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import urllib3
+
+from tiphys.errors import PermanentError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+_LOAD_SECONDS = 120.0
+_ASK_SECONDS = 2.0
+_OK = 200
+
+
+class TritonControl:
+    """Load and watch models of a Triton in explicit model control mode."""
+
+    def __init__(self, address: str) -> None:
+        """Remember the HTTP address, ``HOST:PORT``."""
+        self.address = address
+        self._pool = urllib3.PoolManager(retries=False, maxsize=2)
+
+    def live(self) -> bool:
+        """Say whether the server answers at all."""
+        return self._status("/v2/health/live") == _OK
+
+    def ready(self, model: str, version: str) -> bool:
+        """Say whether that version answers requests now."""
+        return self._status(f"/v2/models/{model}/versions/{version}/ready") == _OK
+
+    def load(self, model: str) -> None:
+        """Load what the model repository has for ``model``; returns when it is ready.
+
+        Raises:
+            PermanentError: Triton refuses it, and says why.
+            RetryableError: Triton does not answer.
+        """
+        url = f"http://{self.address}/v2/repository/models/{model}/load"
+        try:
+            reply = self._pool.request("POST", url, body=b"{}", timeout=_LOAD_SECONDS)
+        except urllib3.exceptions.HTTPError as error:
+            message = f"Triton at {self.address} does not answer: {error}"
+            raise RetryableError(message) from error
+        if reply.status != _OK:
+            message = f"Triton at {self.address} cannot load {model!r}: {_said(reply.data)}"
+            raise PermanentError(message)
+
+    def _status(self, path: str) -> int:
+        try:
+            return self._pool.request("GET", f"http://{self.address}{path}", timeout=_ASK_SECONDS).status
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+
+class TritonUser:
+    """Ask a Triton for predictions through tritonclient, over HTTP or gRPC."""
+
+    def __init__(self, protocol: Literal["http", "grpc"], address: str, *, timeout: float = 5.0) -> None:
+        """Connect to ``HOST:PORT``."""
+        if protocol == "http":
+            import tritonclient.http as client  # noqa: PLC0415 - brings gevent, which only this half wants
+
+            self._client = client.InferenceServerClient(address, network_timeout=timeout, connection_timeout=timeout)
+            self._options: dict[str, Any] = {}
+        else:
+            import tritonclient.grpc as client  # noqa: PLC0415
+
+            self._client = client.InferenceServerClient(address)
+            self._options = {"client_timeout": timeout}
+        self._kinds = client
+        self.protocol = protocol
+
+    def infer(
+        self, model: str, inputs: Mapping[str, tuple[str, npt.NDArray[Any]]], output: str
+    ) -> tuple[npt.NDArray[Any], str]:
+        """Ask for a batch: input name -> (Triton's type, array). Returns the output and the version that answered.
+
+        Raises:
+            PermanentError: Triton refuses the request, and says why.
+        """
+        import tritonclient.utils as utils  # noqa: PLC0415, PLR0402
+
+        given = []
+        for name, (kind, values) in inputs.items():
+            one = self._kinds.InferInput(name, list(values.shape), kind)
+            one.set_data_from_numpy(values)
+            given.append(one)
+        try:
+            answer = self._client.infer(model, given, **self._options)
+        except utils.InferenceServerException as error:
+            message = f"Triton refuses the request over {self.protocol}: {error}"
+            raise PermanentError(message) from error
+        found = answer.get_response()
+        version = found["model_version"] if isinstance(found, dict) else found.model_version
+        return answer.as_numpy(output), str(version)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def _said(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"])
+    except (ValueError, KeyError, TypeError):
+        return data[:300].decode(errors="replace")
