@@ -1,0 +1,77 @@
+"""What the core asks of the shell, and what the shell tells the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StartPod:
+    """Run the container or script of a node; `template` has all its tags filled in."""
+
+    node_id: str
+    node_name: str
+    template: Json
+    pod_name: str
+    keep_result: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KillPod:
+    """End a node's processes: SIGTERM, then SIGKILL after the grace period."""
+
+    node_id: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMemo:
+    """Keep a step's outputs under a key for later runs."""
+
+    cache: str
+    key: str
+    entry: Json
+
+
+Action = StartPod | KillPod | SaveMemo
+
+
+@dataclass(frozen=True, slots=True)
+class PodStarted:
+    """The process of a node runs."""
+
+    node_id: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PodEnded:
+    """The process of a node has ended, and its outputs have been taken."""
+
+    node_id: str
+    phase: str
+    message: str
+    outputs: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """`Stop` (exit handlers still run) or `Terminate`."""
+
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSuspended:
+    """Resume suspended nodes: the one of that id, or all; `parameters` are the supplied outputs."""
+
+    node_id: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    phase: str = "Succeeded"
+    message: str = ""
+
+
+Result = PodStarted | PodEnded | Shutdown | ResumeSuspended

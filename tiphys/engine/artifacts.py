@@ -1,0 +1,205 @@
+"""Where artifacts live: a folder, or a bucket; and how files and folders become one object."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from tiphys.engine.errors import TemplateError
+
+Json = dict[str, Any]
+
+
+class ArtifactStore(Protocol):
+    """Objects by key. A folder may be stored as many objects below one key."""
+
+    def put(self, source: Path, key: str) -> None:
+        """Store a file or a folder under `key`."""
+
+    def get(self, key: str, target: Path) -> bool:
+        """Fetch `key` to `target`, a file or a folder; False if there is nothing."""
+
+
+class FolderStore:
+    """Artifacts in a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is made when it is needed."""
+        self._folder = folder
+
+    def put(self, source: Path, key: str) -> None:
+        """Store a file or folder; never half of it under the key."""
+        target = self._path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        _copy(source, partial)
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+
+    def get(self, key: str, target: Path) -> bool:
+        """Fetch a file or folder."""
+        source = self._path(key)
+        if not source.exists():
+            return False
+        _copy(source, target)
+        return True
+
+    def _path(self, key: str) -> Path:
+        parts = [part for part in key.split("/") if part]
+        if not parts or ".." in parts or "\0" in key:
+            raise TemplateError(f"artifact key {key!r} leaves the store: use a plain key")
+        return self._folder.joinpath(*parts)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+
+
+class BucketStore:
+    """Artifacts in an S3 bucket."""
+
+    def __init__(self, endpoint: str, bucket: str, access_key: str, secret_key: str, region: str = "us-east-1") -> None:
+        """`endpoint` is a URL such as http://127.0.0.1:8333."""
+        self._endpoint, self._bucket = endpoint, bucket
+        self._keys = (access_key, secret_key)
+        self._region = region
+        self._connected: Any = None
+
+    def _client(self) -> Any:
+        if self._connected is None:
+            from urllib.parse import urlparse
+
+            from minio import Minio
+
+            url = urlparse(self._endpoint)
+            self._connected = Minio(
+                endpoint=url.netloc, access_key=self._keys[0], secret_key=self._keys[1],
+                secure=url.scheme == "https", region=self._region,
+            )  # fmt: skip
+        return self._connected
+
+    def put(self, source: Path, key: str) -> None:
+        """Upload a file, or every file of a folder."""
+        if source.is_dir():
+            for path in sorted(source.rglob("*")):
+                if path.is_file():
+                    self._upload(path, f"{key}/{path.relative_to(source).as_posix()}")
+        else:
+            self._upload(source, key)
+
+    def _upload(self, path: Path, key: str) -> None:
+        self._client().fput_object(bucket_name=self._bucket, object_name=key, file_path=str(path))
+
+    def get(self, key: str, target: Path) -> bool:
+        """Download an object, or all objects below the key."""
+        client = self._client()
+        names = [item.object_name for item in client.list_objects(bucket_name=self._bucket, prefix=key, recursive=True)]
+        if key in names:
+            client.fget_object(bucket_name=self._bucket, object_name=key, file_path=str(target))
+            return True
+        below = [name for name in names if name.startswith(key.rstrip("/") + "/")]
+        for name in below:
+            path = target / name[len(key.rstrip("/")) + 1 :]
+            client.fget_object(bucket_name=self._bucket, object_name=name, file_path=str(path))
+        return bool(below)
+
+
+def archive_kind(artifact: Json) -> str:
+    """How an output artifact is stored: `none`, `zip`, or the default `tar`."""
+    archive = artifact.get("archive") or {}
+    return next((kind for kind in ("none", "zip") if kind in archive), "tar")
+
+
+def default_key(prefix: str, artifact: Json) -> str:
+    """The key of an artifact that names none."""
+    kind = archive_kind(artifact)
+    name = {"tar": f"{artifact['name']}.tgz", "zip": f"{artifact['name']}.zip"}.get(kind)
+    return f"{prefix}/{name or os.path.basename((artifact.get('path') or artifact['name']).rstrip('/'))}"
+
+
+def pack(source: Path, kind: str, work: Path, inner_name: str) -> Path:
+    """`source` in the form in which it is stored; a new file below `work`, or `source` itself."""
+    if kind == "none":
+        return source
+    if kind == "zip":
+        return _zip(source, work / "packed.zip", inner_name)
+    packed = work / "packed.tgz"
+    with tarfile.open(packed, "w:gz", compresslevel=1) as archive:
+        archive.add(source, arcname=inner_name)
+    return packed
+
+
+def _zip(source: Path, packed: Path, inner_name: str) -> Path:
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        if source.is_dir():
+            for path in sorted(source.rglob("*")):
+                archive.write(path, f"{inner_name}/{path.relative_to(source).as_posix()}")
+        else:
+            archive.write(source, inner_name)
+    return packed
+
+
+def unpack(stored: Path, artifact: Json, target: Path) -> None:
+    """Bring a stored artifact into the form that a step sees: archives opened, plain files as they are."""
+    archive = artifact.get("archive") or {}
+    if "none" in archive or stored.is_dir():
+        _move(stored, target)
+    elif "zip" in archive:
+        _unzip(stored, target)
+    elif _is_tar(stored):
+        _untar(stored, target)
+    elif "tar" in archive:
+        raise TemplateError(f"artifact {artifact.get('name')} is no tar archive, but says so: take `archive` away")
+    else:
+        _move(stored, target)
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, target)
+
+
+def _is_tar(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(262)
+    return head[:2] == b"\x1f\x8b" and tarfile.is_tarfile(path) or head[257:262] == b"ustar"
+
+
+def _untar(stored: Path, target: Path) -> None:
+    opened = target.with_name(f"{target.name}.opened")
+    opened.mkdir(parents=True)
+    with tarfile.open(stored) as archive:
+        archive.extractall(opened, filter="data")
+    _settle(opened, target)
+
+
+def _unzip(stored: Path, target: Path) -> None:
+    opened = target.with_name(f"{target.name}.opened")
+    opened.mkdir(parents=True)
+    with zipfile.ZipFile(stored) as archive:
+        for name in archive.namelist():
+            if name.startswith("/") or ".." in name.split("/"):
+                raise TemplateError(f"zip entry {name!r} leaves its folder: refused")
+        archive.extractall(opened)
+    _settle(opened, target)
+
+
+def _settle(opened: Path, target: Path) -> None:
+    """What an archive held: its one entry, else all of them as a folder."""
+    entries = list(opened.iterdir())
+    if len(entries) == 1:
+        shutil.move(entries[0], target)
+        shutil.rmtree(opened)
+    else:
+        shutil.move(opened, target)

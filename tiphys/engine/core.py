@@ -1,0 +1,303 @@
+"""The deterministic heart of the engine: `step(state, results, now)` says what to do next.
+
+No I/O, no clock, no randomness: the same state, results and time always give the same actions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tiphys.engine import hooks, locks
+from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown
+from tiphys.engine.errors import EngineError, TemplateError
+from tiphys.engine.execute import Call, execute, supply_defaults
+from tiphys.engine.gotext import go_json
+from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, Node, pod_name
+from tiphys.engine.operation import LOCAL, Operation, Wait
+from tiphys.engine.run_state import RunState
+from tiphys.engine.scope import rfc3339
+
+Json = dict[str, Any]
+DEFAULT_GRACE = 30.0
+_STATUS = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to do now, and when to call again at the latest (None: only when something happens)."""
+
+    actions: tuple[Action, ...]
+    wake: float | None
+
+
+def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
+    """Take in what happened, and bring the run as far as it can go. Changes `run`; `run.dirty` names changed nodes."""
+    if run.done:
+        return Outcome((), None)
+    if not run.started:
+        run.started, run.phase = now, RUNNING
+    actions: list[Action] = []
+    for result in results:
+        _take_in(run, result, now, actions)
+    # A node that ends may free others that were looked at before it (locks, parallelism): look again.
+    for _ in range(1 + len(run.nodes)):
+        before = (len(run.nodes), _ended(run), len(actions))
+        operation = Operation(run, now)
+        try:
+            _operate(operation)
+        except TemplateError as problem:
+            _finish(run, now, ERROR, f"error in entry template execution: {problem}")
+        except EngineError as problem:
+            _finish(run, now, ERROR, str(problem))
+        actions += operation.actions
+        wake = operation.wake
+        if run.done or not (run.cache.pop("lock released", False) or (len(run.nodes), _ended(run), len(actions)) != before):
+            break
+    if not run.done:
+        wake = _earliest(wake, _enforce_deadlines(run, now, actions))
+        _refuse_to_hang(run, now, wake)
+    return Outcome(tuple(actions), None if run.done else wake)
+
+
+def _ended(run: RunState) -> int:
+    return sum(1 for node in run.nodes.values() if node.fulfilled)
+
+
+def _earliest(*moments: float | None) -> float | None:
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known else None
+
+
+# --- taking in results
+
+
+def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -> None:
+    if isinstance(result, PodStarted):
+        node = run.nodes[result.node_id]
+        if node.phase == PENDING:
+            node.phase = RUNNING
+        node.attempts = max(node.attempts, result.attempt)
+        run.dirty.add(node.id)
+    elif isinstance(result, PodEnded):
+        _pod_ended(run, result, now)
+    elif isinstance(result, Shutdown):
+        _shut_down(run, result.strategy, now, actions)
+    elif isinstance(result, ResumeSuspended):
+        _resume(run, result, now)
+
+
+def _pod_ended(run: RunState, result: PodEnded, now: float) -> None:
+    node = run.nodes[result.node_id]
+    node.phase, node.message = result.phase, result.message
+    reason = run.killing.pop(node.id, "")
+    if reason and node.phase != SUCCEEDED:
+        node.phase, node.message = FAILED, reason
+    node.finished = now
+    if result.outputs:
+        node.outputs = result.outputs
+    run.launched.discard(node.id)
+    run.deadlines.pop(node.id, None)
+    run.dirty.add(node.id)
+    operation = Operation(run, now)
+    operation.export_outputs(node.outputs)
+    locks.release(operation, node)
+
+
+def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) -> None:
+    if run.shutdown == "Terminate":
+        return
+    run.shutdown = strategy
+    for node in list(run.nodes.values()):
+        if node.fulfilled or (strategy == "Stop" and in_exit_handler(run, node)):
+            continue
+        if node.id in run.launched:
+            _kill(run, node, f"workflow shutdown with strategy:  {strategy}", actions)
+        elif node.type == "Suspend" or node.lock_waiting:
+            node.phase, node.message, node.finished = FAILED, f"Stopped with strategy '{strategy}'", now
+            run.dirty.add(node.id)
+
+
+def _kill(run: RunState, node: Node, reason: str, actions: list[Action]) -> None:
+    if node.id not in run.killing:
+        run.killing[node.id] = reason
+        actions.append(KillPod(node.id, _grace(run)))
+
+
+def _grace(run: RunState) -> float:
+    return float(run.spec.get("terminationGracePeriodSeconds") or DEFAULT_GRACE)
+
+
+def in_exit_handler(run: RunState, node: Node) -> bool:
+    """Whether the node belongs to an exit handler, of the workflow or of a step."""
+    current: Node | None = node
+    while current is not None:
+        if current.name.endswith(".onExit") or ".onExit" in current.name.removeprefix(_boundary_name(run, current)):
+            return True
+        current = run.nodes.get(current.boundary)
+    return False
+
+
+def _boundary_name(run: RunState, node: Node) -> str:
+    above = run.nodes.get(node.boundary)
+    return above.name if above else ""
+
+
+def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
+    for node in run.nodes.values():
+        if node.type != "Suspend" or node.fulfilled or (result.node_id and node.id != result.node_id):
+            continue
+        given = dict(result.parameters)
+        for entry in (node.outputs or {}).get("parameters") or []:
+            if entry["name"] in given:
+                entry["value"] = given[entry["name"]]
+                entry.pop("valueFrom", None)
+        if result.phase == SUCCEEDED:
+            supply_defaults(node)
+        node.phase, node.message, node.finished = result.phase, result.message, now
+        run.dirty.add(node.id)
+
+
+# --- time
+
+
+def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> float | None:
+    """Kill what is over its deadline; the next deadline."""
+    limit = run.spec.get("activeDeadlineSeconds")
+    if limit is not None and now >= run.started + float(limit):
+        for node in list(run.nodes.values()):
+            waits = node.phase == PENDING and node.id not in run.launched
+            if not node.fulfilled and (waits or node.type == "Suspend") and not in_exit_handler(run, node):
+                node.phase, node.message, node.finished = FAILED, "Step exceeded its deadline", now
+                run.dirty.add(node.id)
+                run.cache["again"] = True
+    following: list[float] = []
+    for identity, (moment, reason) in list(run.deadlines.items()):
+        if now >= moment:
+            del run.deadlines[identity]
+            _kill(run, run.nodes[identity], reason, actions)
+        else:
+            following.append(moment)
+    if run.cache.pop("again", False):
+        following.append(now)
+    return min(following) if following else None
+
+
+# --- one pass
+
+
+def _operate(op: Operation) -> None:
+    run = op.run
+    if run.suspended:
+        return
+    call = Call({"template": run.spec.get("entrypoint")}, run.spec.get("arguments") or {}, LOCAL)
+    try:
+        root = execute(op, run.name, call)
+    except Wait:
+        return
+    if root is None:
+        return
+    status = _STATUS.get(root.phase, root.phase)
+    op.globals["workflow.status"] = status
+    op.globals["workflow.failures"] = go_json(_failures(run))
+    hooks_done = _workflow_hooks(op, root)
+    if not hooks_done or not root.fulfilled:
+        return
+    exit_node = _exit_handler(op)
+    if exit_node is False:
+        return
+    _conclude(op, root, status, exit_node if isinstance(exit_node, Node) else None)
+
+
+def _failures(run: RunState) -> str:
+    return go_json([
+        {
+            "displayName": node.display_name,
+            "message": node.message,
+            "templateName": node.template_name,
+            "phase": node.phase,
+            "podName": pod_name(run.name, node.name, node.template_name),
+            "finishedAt": rfc3339(node.finished) if node.finished else None,
+        }
+        for node in run.nodes.values()
+        if node.unsuccessful
+    ])
+
+
+def _workflow_hooks(op: Operation, root: Node) -> bool:
+    from tiphys.engine.expressions import evaluate_bool, expand
+
+    started: list[Node | None] = []
+    for hook_name, hook in (op.run.spec.get("hooks") or {}).items():
+        if hook_name == hooks.EXIT:
+            continue
+        name = f"{op.run.name}.hooks.{hook_name}"
+        try:
+            fires = evaluate_bool(hook.get("expression") or "false", expand(op.globals))
+            if not fires and op.node(name) is None:
+                continue
+            holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}
+            call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", False, {"hooked": True})
+            started.append(execute(op, name, call))
+            op.add_child(root, name)
+        except Wait:
+            return False
+        except TemplateError as problem:
+            op.error(root, problem)
+            return True
+    return all(node is not None and node.fulfilled for node in started)
+
+
+def _exit_handler(op: Operation) -> Node | bool:
+    """The exit handler's node once it has ended, False while it runs, True if there is none to run."""
+    spec, name = op.run.spec, f"{op.run.name}.onExit"
+    hook = hooks.exit_hook(spec, spec.get("arguments"))
+    if hook is None or (op.node(name) is None and op.run.shutdown == "Terminate"):
+        return True
+    holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}
+    call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", True, {"hooked": True})
+    try:
+        node = execute(op, name, call)
+    except Wait:
+        return False
+    except TemplateError as problem:
+        raise EngineError(f"error in exit template execution : {problem}") from None
+    return node if node is not None and node.fulfilled else False
+
+
+def _conclude(op: Operation, root: Node, status: str, exit_node: Node | None) -> None:
+    run = op.run
+    message = root.message
+    if root.unsuccessful and run.shutdown:
+        message = f"Stopped with strategy '{run.shutdown}'"
+    if status == SUCCEEDED and exit_node is not None and exit_node.unsuccessful:
+        _finish(run, op.now, exit_node.phase, exit_node.message)
+    elif status == SUCCEEDED:
+        _finish(run, op.now, SUCCEEDED, "")
+    else:
+        _finish(run, op.now, status, message)
+
+
+def _finish(run: RunState, now: float, phase: str, message: str) -> None:
+    run.phase, run.message, run.finished = phase, message, now
+    run.locks.clear()
+
+
+def _refuse_to_hang(run: RunState, now: float, wake: float | None) -> None:
+    """Where nothing runs and nothing is to come, Argo would wait for ever: end in Error and say why."""
+    if wake is not None or run.launched or run.suspended:
+        return
+    waiting = [node for node in run.nodes.values() if not node.fulfilled]
+    if any(node.type == "Suspend" for node in waiting):
+        return
+    names = ", ".join(_shown(waiting)) or run.name
+    _finish(run, now, ERROR, f"nothing runs and nothing is to come, but these have not ended: {names}: on Argo this would hang for ever")
+    for node in waiting:
+        node.phase, node.finished = ERROR, now
+        run.dirty.add(node.id)
+
+
+def _shown(nodes: Iterable[Node]) -> list[str]:
+    return [re.sub(r"\s+", " ", node.name) for node in list(nodes)[:5]]

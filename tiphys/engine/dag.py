@@ -1,0 +1,389 @@
+"""Executes a dag template: each task when its `depends` holds, then the phase of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tiphys.engine import depends
+from tiphys.engine.aggregate import add_aggregates
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.fanout import expand_step, should_expand
+from tiphys.engine.nodes import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
+from tiphys.engine.operation import Operation, TooDeep, Wait
+from tiphys.engine.outputs import template_outputs
+from tiphys.engine.references import resolve_step
+from tiphys.engine.scope import Scope
+from tiphys.engine.when import should_execute
+
+if TYPE_CHECKING:
+    from tiphys.engine.execute import Call
+
+Json = dict[str, Any]
+KIND = "tasks"
+
+
+@dataclass
+class Dag:
+    """One DAG node while it is looked at."""
+
+    op: Operation
+    node: Node
+    template: Json
+    lookup: str
+    on_exit: bool
+    graph: depends.Dependencies
+    visited: set[str] = field(default_factory=set)
+
+    def name_of(self, task: str) -> str:
+        """The node name of a task."""
+        return f"{self.node.name}.{task}"
+
+    def task_node(self, task: str) -> Node | None:
+        """The node of a task, if it has been made."""
+        return self.op.node(self.name_of(task))
+
+
+def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template: Json) -> Node:
+    """Bring the DAG node called `name` as far as it can go now. Raises TemplateError."""
+    node = op.node(name)
+    if node is None:
+        node = op.executable(name, "DAG", template, call.holder, call.boundary, RUNNING, call.flags)
+    elif node.phase == "Pending":
+        op.mark(node, RUNNING)
+    key = ("graph", name, op.run.version)
+    graph = op.run.cache.get(key)
+    if graph is None:
+        graph = op.run.cache[key] = depends.Dependencies(template["dag"].get("tasks") or [])
+    dag = Dag(op, node, template, inner_scope, call.on_exit, graph)
+    target = template["dag"].get("target")
+    targets = target.split() if target else graph.leaves()
+    for task in targets:
+        _execute_with_dependencies(dag, task)
+    exits_done = all(_exit_node_done(dag, task) for task in targets)
+    stopped = bool(op.run.shutdown) and exits_done and not call.on_exit and _nothing_runs(dag)
+    phase = FAILED if stopped else _phase(dag, targets)
+    if phase == RUNNING:
+        return node
+    if phase in UNSUCCESSFUL:
+        _set_outbound(dag, targets)
+        return op.mark(node, phase)
+    outputs = _outputs(dag)
+    if outputs is not None:
+        node.outputs = outputs
+    _set_outbound(dag, targets)
+    return op.mark(node, SUCCEEDED)
+
+
+def _nothing_runs(dag: Dag) -> bool:
+    return all(node is None or node.fulfilled for node in (dag.task_node(task) for task in dag.graph.tasks))
+
+
+def _exit_node_done(dag: Dag, task: str) -> bool:
+    node = dag.task_node(task)
+    exit_node = dag.op.node(f"{node.name}.onExit") if node is not None and node.completed else None
+    return exit_node is None or exit_node.fulfilled
+
+
+def _execute_with_dependencies(dag: Dag, target: str) -> None:
+    """Execute the ancestors of a target before it; those that are done are passed over quickly."""
+    for task in [*dag.graph.ancestors(target), target]:
+        if task not in dag.visited:
+            dag.visited.add(task)
+            _execute_task(dag, dag.graph.tasks[task])
+
+
+def _execute_task(dag: Dag, task: Json) -> None:
+    op, node = dag.op, dag.task_node(task["name"])
+    if node is not None and node.phase != "Pending" and not _run_task_hooks(dag, task, node):
+        return
+    if node is not None and node.fulfilled:
+        return
+    if not _ready(dag, task, node):
+        return
+    try:
+        expanded = _expanded(dag, task)
+    except TemplateError as problem:
+        if node is None:
+            _skip(dag, task, task["name"], ERROR, str(problem))
+        else:
+            op.error(node, problem)
+        return
+    if should_expand(task):
+        _execute_group(dag, task, expanded)
+    else:
+        _execute_one(dag, task, expanded[0], None)
+
+
+def _run_task_hooks(dag: Dag, task: Json, node: Node) -> bool:
+    """Run hooks and the exit hook of a task; False while one keeps the task from going on."""
+    if not task.get("hooks") and not task.get("onExit"):
+        return True
+    from tiphys.engine import hooks
+
+    op = dag.op
+    try:
+        scope = task_scope(dag, task["name"])
+        scope.set(f"{KIND}.{task['name']}.status", node.phase)
+        if not hooks.run_hooks(op, task, node, scope, dag.node.id, dag.lookup, KIND):
+            return False
+        if node.completed:
+            exit_hook = hooks.exit_hook(task)
+            hooks.run_exit_hook(op, exit_hook, node, scope, dag.node.id, dag.lookup, KIND, task["name"])
+    except TooDeep:
+        raise
+    except TemplateError as problem:
+        op.error(node, problem)
+    return True
+
+
+def _ready(dag: Dag, task: Json, node: Node | None) -> bool:
+    """Whether the task's dependencies let it run now; otherwise it may become Omitted, or Error."""
+    from tiphys.engine.hooks import children_hooks_ended
+
+    if node is not None:
+        return True
+    name = task["name"]
+    logic = dag.graph.logic(name)
+    if not logic:
+        return True
+    results: dict[str, dict[str, bool]] = {}
+    for dependency in dag.graph.of(name):
+        other = dag.task_node(dependency)
+        if other is None or not other.fulfilled or not children_hooks_ended(dag.op, other):
+            return False
+        results[dependency] = _results(dag, other)
+    try:
+        if depends.holds(logic, results):
+            return True
+    except TemplateError as problem:
+        _skip(dag, task, name, ERROR, str(problem))
+        return False
+    _skip(dag, task, name, OMITTED, "omitted: depends condition not met")
+    return False
+
+
+def _results(dag: Dag, node: Node) -> dict[str, bool]:
+    phases = [dag.op.run.nodes[child].phase for child in node.children] if node.type == "TaskGroup" else []
+    return {
+        "Succeeded": node.phase == SUCCEEDED,
+        "Failed": node.phase == FAILED,
+        "Errored": node.phase == ERROR,
+        "Skipped": node.phase == SKIPPED,
+        "Omitted": node.phase == OMITTED,
+        "Daemoned": False,
+        "AnySucceeded": SUCCEEDED in phases,
+        "AllFailed": bool(phases) and all(phase == FAILED for phase in phases),
+    }
+
+
+def _skip(dag: Dag, task: Json, name: str, phase: str, message: str) -> Node:
+    node = dag.op.skipped(dag.name_of(name), task, dag.node.id, phase, message)
+    _connect(dag, task["name"], node.name)
+    return node
+
+
+def _connect(dag: Dag, task: str, node_name: str) -> None:
+    """Hang the node below the ends of the task's dependencies, or below the DAG."""
+    group = dag.task_node(task)
+    dependencies = dag.graph.of(task)
+    if group is not None and group.type == "TaskGroup" and group.name != node_name:
+        dag.op.add_child(group, node_name)
+    elif not dependencies:
+        dag.op.add_child(dag.node, node_name)
+    else:
+        for dependency in dependencies:
+            other = dag.task_node(dependency)
+            for last in dag.op.outbound(other.id) if other else []:
+                dag.op.add_child(dag.op.run.nodes[last], node_name)
+
+
+def _expanded(dag: Dag, task: Json) -> list[Json]:
+    """The task with its references filled in, once for each item; kept while nothing that it depends on changes."""
+    op = dag.op
+    key = ("task", dag.name_of(task["name"]))
+    known = op.run.cache.get(key)
+    if known and known[0] == op.run.version:
+        found: list[Json] = known[1]
+        return found
+    scope = task_scope(dag, task["name"])
+    filled = resolve_step(op, task, scope, steps=False)
+    expanded = expand_step(filled, scope.variables(op.globals)) if should_expand(filled) else [filled]
+    op.run.cache[key] = (op.run.version, expanded)
+    return expanded
+
+
+def _execute_group(dag: Dag, task: Json, expanded: list[Json]) -> None:
+    op, group = dag.op, dag.task_node(task["name"])
+    if not expanded:
+        _skip(dag, task, task["name"], SKIPPED, "Skipped, empty params")
+        return
+    if group is None:
+        name = dag.name_of(task["name"])
+        _connect(dag, task["name"], name)
+        group = op.initialize(name, "TaskGroup", task, dag.node.id, RUNNING, flags={})
+    for one in expanded:
+        if not _execute_one(dag, task, one, group):
+            return
+    phase = SUCCEEDED
+    for one in expanded:
+        node = dag.task_node(one["name"])
+        if node is None or not node.fulfilled:
+            return
+        if node.unsuccessful:
+            phase = node.phase
+    op.mark(group, phase)
+
+
+def _execute_one(dag: Dag, task: Json, one: Json, group: Node | None) -> bool:
+    """Execute one task or one item of it; False if the others of its group have to wait."""
+    op, name = dag.op, dag.name_of(one["name"])
+    node = op.node(name)
+    if node is None:
+        _connect(dag, task["name"], name)
+        try:
+            proceed = should_execute(one.get("when") or "")
+        except TemplateError as problem:
+            op.skipped(name, task, dag.node.id, ERROR, str(problem))
+            return True
+        if not proceed:
+            op.skipped(name, task, dag.node.id, SKIPPED, f"when '{one['when']}' evaluated false")
+            return True
+    return _call(dag, task, one, name, group)
+
+
+def _call(dag: Dag, task: Json, one: Json, name: str, group: Node | None) -> bool:
+    from tiphys.engine.execute import Call, execute
+
+    op = dag.op
+    call = Call(one, one["arguments"], dag.lookup, dag.node.id, KIND, dag.on_exit)
+    try:
+        node = execute(op, name, call)
+    except Wait:
+        return False
+    except TooDeep:
+        return True
+    except TemplateError as problem:
+        made = op.node(name)
+        if made is not None:
+            op.error(made, f"task '{name}' errored: {problem}")
+        return False
+    if node is not None and node.completed and group is None:
+        _run_task_hooks(dag, task, node)
+    elif node is not None and node.completed and (task.get("hooks") or task.get("onExit")):
+        _run_task_hooks(dag, task, node)
+    return True
+
+
+def task_scope(dag: Dag, task: str) -> Scope:
+    """What task `task` may refer to: inputs, workflow outputs, and all its ancestors. Raises TemplateError."""
+    op = dag.op
+    scope = Scope(dag.template)
+    scope.add_workflow_outputs(op.run.outputs)
+    for ancestor in dag.graph.ancestors(task):
+        node = dag.task_node(ancestor)
+        if node is None:
+            raise TemplateError(f"Ancestor task node {ancestor} not found")
+        _add_task(dag, scope, ancestor, node)
+    return scope
+
+
+def _add_task(dag: Dag, scope: Scope, task: str, node: Node) -> None:
+    op = dag.op
+    if node.type == "TaskGroup":
+        prefix = f"{node.name}("
+        children = [op.run.nodes[child] for child in node.children if op.run.nodes[child].name.startswith(prefix)]
+        add_aggregates(scope, KIND, task, children)
+    scope.add_node(KIND, task, op.last_attempt(node))
+    if node.outputs is None and node.phase in (SKIPPED, OMITTED):
+        _, template = op.resolve(dag.graph.tasks[task], dag.lookup)
+        scope.add_skipped(KIND, task, node, template, artifacts=False)
+
+
+def _outputs(dag: Dag) -> Json | None:
+    op = dag.op
+    scope = Scope(dag.template)
+    for task in dag.graph.tasks:
+        node = dag.task_node(task)
+        if node is not None:
+            _add_task(dag, scope, task, node)
+            op.export_outputs(node.outputs)
+    return template_outputs(dag.template, scope)
+
+
+def _set_outbound(dag: Dag, targets: list[str]) -> None:
+    nodes = [dag.task_node(task) for task in targets]
+    dag.node.outbound = [last for node in nodes if node is not None for last in dag.op.outbound(node.id)]
+    dag.op.touch(dag.node)
+
+
+def _phase(dag: Dag, targets: list[str]) -> str:
+    """The phase of the DAG: that of its targets, where an omitted one inherits the phase of its branch."""
+    nodes = dag.op.run.nodes
+    target_ids = {dag.op.id_of(dag.name_of(task)) for task in targets}
+    phases: dict[str, str] = {}
+    queue = [(child, SUCCEEDED) for child in dag.node.children]
+    seen = set(queue)
+    while queue:
+        current, branch = queue.pop(0)
+        node = nodes.get(current)
+        if node is None:
+            return RUNNING
+        if not node.fulfilled:
+            group_phase = _group_phase(dag, node)
+            if not group_phase:
+                return RUNNING
+            dag.op.mark(node, group_phase)
+            branch = group_phase
+        elif node.completed:
+            branch = node.phase
+        if current in target_ids and phases.get(current) not in UNSUCCESSFUL:
+            phases[current] = branch
+        for child in _continuations(dag, node):
+            if (child, branch) not in seen:
+                seen.add((child, branch))
+                queue.append((child, branch))
+    return _verdict(dag, targets, phases)
+
+
+def _group_phase(dag: Dag, node: Node) -> str:
+    """The phase that a TaskGroup left running should have, once all its children have ended."""
+    if node.type != "TaskGroup" or not node.children:
+        return ""
+    children = [dag.op.run.nodes.get(child) for child in node.children]
+    if any(child is None or not child.fulfilled for child in children):
+        return ""
+    expanded = dag.op.run.cache.get(("task", node.name))
+    if expanded and len(expanded[1]) > len([child for child in children if child and not child.flag("hooked")]):
+        return ""
+    failed = [child.phase for child in children if child is not None and child.unsuccessful]
+    return failed[-1] if failed else SUCCEEDED
+
+
+def _continuations(dag: Dag, node: Node) -> list[str]:
+    if node.type != "Retry":
+        return node.children
+    found: list[str] = []
+    for child in reversed(node.children):
+        below = dag.op.run.nodes[child]
+        found += [child] if below.flag("hooked") else below.children
+    return found
+
+
+def _verdict(dag: Dag, targets: list[str], phases: dict[str, str]) -> str:
+    fail_fast = dag.template["dag"].get("failFast") is not False
+    result = SUCCEEDED
+    for task in targets:
+        phase = phases.get(dag.op.id_of(dag.name_of(task)), "")
+        if not phase:
+            result = RUNNING
+            if not fail_fast:
+                break
+        elif phase in UNSUCCESSFUL:
+            continue_on = dag.graph.tasks[task].get("continueOn") or {}
+            if continue_on.get("failed" if phase == FAILED else "error"):
+                continue
+            result = phase
+            if fail_fast:
+                break
+    return result

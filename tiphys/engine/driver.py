@@ -1,0 +1,118 @@
+"""Drives one run to its end: core, journal and processes, by events and timers alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from tiphys.engine.actions import Action, KillPod, Result, ResumeSuspended, SaveMemo, Shutdown, StartPod
+from tiphys.engine.core import step
+from tiphys.engine.executor import Executor, Surroundings
+from tiphys.engine.journal import Journal
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
+
+Listener = Callable[[RunState, Sequence[Node]], None]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Driver:
+    """One run, driven by this process."""
+
+    def __init__(self, run: RunState, journal: Journal, surroundings: Surroundings, listener: Listener) -> None:
+        """`listener` is called after every change, with the nodes that changed."""
+        self._run = run
+        self._journal = journal
+        self._listener = listener
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue()
+        self._executor = Executor(run.name, surroundings, self._results.put_nowait)
+        self._interrupts = 0
+        self._on_interrupt: Callable[[int], None] = lambda _count: None
+
+    def on_interrupt(self, callback: Callable[[int], None]) -> None:
+        """`callback` hears of each Ctrl-C: 1 stops, 2 terminates, 3 kills."""
+        self._on_interrupt = callback
+
+    async def to_the_end(self, *, handle_signals: bool = True) -> None:
+        """Drive the run until it has ended and nothing of it runs any more."""
+        loop = asyncio.get_running_loop()
+        if handle_signals:
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, self.interrupt)
+            loop.add_signal_handler(signal.SIGUSR2, self._results.put_nowait, None)
+        try:
+            await self._loop()
+        finally:
+            await self._executor.end_all()
+            if handle_signals:
+                for number in (*_SIGNALS, signal.SIGUSR2):
+                    loop.remove_signal_handler(number)
+
+    def interrupt(self) -> None:
+        """One Ctrl-C."""
+        self._interrupts += 1
+        self._on_interrupt(self._interrupts)
+        if self._interrupts <= 2:
+            self._results.put_nowait(Shutdown("Stop" if self._interrupts == 1 else "Terminate"))
+        else:
+            for node in self._run.nodes.values():
+                self._executor.kill(node.id, 0.0)
+
+    async def _loop(self) -> None:
+        results: list[Result] = self._requests()
+        while True:
+            outcome = step(self._run, results, time.time())
+            self._carry_out(outcome.actions)
+            if self._run.done:
+                return
+            results = await self._next(outcome.wake)
+
+    def _carry_out(self, actions: Iterable[Action]) -> None:
+        """Write down what is intended, then do it."""
+        starts: list[tuple[StartPod, int]] = []
+        for action in actions:
+            if isinstance(action, StartPod):
+                node = self._run.nodes[action.node_id]
+                node.attempts += 1
+                self._run.dirty.add(node.id)
+                starts.append((action, node.attempts))
+            elif isinstance(action, SaveMemo):
+                self._journal.save_memo(action.cache, action.key, action.entry)
+        changed = self._journal.save(self._run)
+        for start, attempt in starts:
+            self._executor.start(start, attempt)
+        for action in actions:
+            if isinstance(action, KillPod):
+                self._executor.kill(action.node_id, action.grace)
+        self._listener(self._run, [self._run.nodes[node_id] for node_id in changed if node_id in self._run.nodes])
+
+    async def _next(self, wake: float | None) -> list[Result]:
+        """What has happened since, at least one thing unless `wake` comes first."""
+        timeout = None if wake is None else max(0.0, wake - time.time())
+        found: list[Result] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                self._add(found, await self._results.get())
+        while not self._results.empty():
+            self._add(found, self._results.get_nowait())
+        return found
+
+    def _add(self, found: list[Result], result: Result | None) -> None:
+        if result is None:
+            found.extend(self._requests())
+        else:
+            found.append(result)
+
+    def _requests(self) -> list[Result]:
+        """What another process asked for: it writes a request and sends SIGUSR2."""
+        results: list[Result] = []
+        for request in self._journal.take_requests(self._run.name):
+            if request.get("kind") == "shutdown":
+                results.append(Shutdown(request["strategy"]))
+            elif request.get("kind") == "resume":
+                given = tuple((request.get("parameters") or {}).items())
+                results.append(ResumeSuspended(request.get("node") or "", given))
+        return results

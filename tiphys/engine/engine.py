@@ -1,0 +1,243 @@
+"""The engine as others use it: submit, run to the end, resume, look at, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tiphys.engine.artifacts import ArtifactStore, FolderStore
+from tiphys.engine.driver import Driver, Listener
+from tiphys.engine.errors import EngineError, ManifestError
+from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
+from tiphys.engine.images import Image, ImageTable, machine_images
+from tiphys.engine.journal import Journal, Summary
+from tiphys.engine.lock import StateLock, is_held, read_holder
+from tiphys.engine.merge import effective_spec, set_parameters
+from tiphys.engine.nodes import PENDING, Node
+from tiphys.engine.objects import KINDS, ObjectStore
+from tiphys.engine.run_state import RunState
+
+Json = dict[str, Any]
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+
+
+def ignore(_run: RunState, _changed: Sequence[Node]) -> None:
+    """A listener that does nothing."""
+
+
+class Engine:
+    """A state folder and what its steps need. Reads no environment: every setting is an argument."""
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        images: Iterable[Image] = (),
+        store: ArtifactStore | None = None,
+        keep: Iterable[Path] = (),
+        private: bool | None = None,
+    ) -> None:
+        """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
+
+        `private`: whether steps get a root of their own; None asks the kernel.
+        """
+        self.state = state.absolute()
+        self.images = ImageTable([*images, *machine_images()])
+        self.objects = ObjectStore(self.state)
+        self._store = store or FolderStore(self.state / "artifacts")
+        self._keep = tuple(str(path.absolute()) for path in keep)
+        self._private = private
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, opened when it is first needed."""
+        if self._journal is None:
+            self._journal = Journal(self.state)
+        return self._journal
+
+    def apply(self, documents: Iterable[Json]) -> None:
+        """Put ConfigMaps, Secrets and WorkflowTemplates into the engine's store."""
+        for document in documents:
+            if document.get("kind") in KINDS:
+                self.objects.apply(document)
+
+    def submit(
+        self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None, name: str = ""
+    ) -> str:
+        """Check a manifest and write it down as a new run; the run's name. Raises ManifestError: nothing has run then.
+
+        `documents` hold one Workflow, or WorkflowTemplates of which `template` names the one to run. Everything else
+        in them goes to the engine's store.
+        """
+        workflow, spec, notes = self.check(documents, template=template, parameters=parameters)
+        self.apply(documents)
+        metadata = workflow.get("metadata") or {}
+        run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
+        if any(summary.name == run_name for summary in self.journal.runs()):
+            raise ManifestError(f"a run called {run_name!r} exists already: give another --name, or use generateName")
+        run = RunState(
+            name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
+            labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
+            templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
+        )  # fmt: skip
+        run.shutdown = spec.get("shutdown") or ""
+        run.suspended = bool(spec.get("suspend"))
+        self.journal.create(run, self.digest(documents, template, parameters), notes)
+        return run_name
+
+    def check(
+        self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None
+    ) -> tuple[Json, Json, list[str]]:
+        """The workflow, its merged spec, and notes on what is advisory. Raises ManifestError."""
+        from tiphys.engine.validate import validate
+
+        workflow = _workflow_of(documents, template)
+        local = {(doc["kind"], (doc.get("metadata") or {}).get("name")): doc for doc in documents}
+
+        def find(kind: str, wanted: str) -> Json | None:
+            return local.get((kind, wanted)) or self.objects.get(kind, wanted)
+
+        spec = effective_spec(workflow, find)
+        set_parameters(spec, parameters or {})
+        notes = validate(workflow, spec, documents, find, self.images)
+        return workflow, spec, notes
+
+    def digest(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str:
+        """What makes two submissions the same: manifest and parameters."""
+        content = json.dumps([documents, template, dict(parameters or {})], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _templates(self) -> dict[str, Json]:
+        found: dict[str, Json] = {}
+        for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
+            for name in self.objects.names(kind):
+                found[f"{kind}/{name}"] = effective_spec({"spec": (self.objects.get(kind, name) or {}).get("spec")}, self.objects.get)
+        return found
+
+    def _config_maps(self) -> dict[str, dict[str, str]]:
+        return {name: self.objects.data("ConfigMap", name) or {} for name in self.objects.names("ConfigMap")}
+
+    def run(
+        self,
+        name: str,
+        listener: Listener = ignore,
+        *,
+        command: str = "tiphys engine",
+        on_interrupt: Callable[[int], None] = lambda _count: None,
+        handle_signals: bool = True,
+    ) -> RunState:
+        """Drive a run, new or interrupted, to its end. Raises StateLocked if another engine holds the state folder."""
+        with StateLock(self.state, command):
+            run = self.journal.load(name)
+            if run.done:
+                return run
+            self._recover(run)
+            driver = Driver(run, self.journal, self._surroundings(), listener)
+            driver.on_interrupt(on_interrupt)
+            asyncio.run(driver.to_the_end(handle_signals=handle_signals))
+            return run
+
+    def _recover(self, run: RunState) -> None:
+        """What was running when the last engine died starts again; its leftovers go."""
+        shutil.rmtree(self.state / "attempts", ignore_errors=True)
+        for node in run.nodes.values():
+            if node.type == "Pod" and not node.fulfilled:
+                node.phase = PENDING
+                run.dirty.add(node.id)
+
+    def _surroundings(self) -> Surroundings:
+        private = can_make_private_roots() if self._private is None else self._private
+        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private)
+
+    def unfinished(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str | None:
+        """An interrupted run of the same manifest and parameters, whose engine is gone."""
+        if is_held(self.state):
+            return None
+        return self.journal.unfinished(self.digest(documents, template, parameters))
+
+    def runs(self) -> list[Summary]:
+        """All runs, the latest first."""
+        return list(self.journal.runs())
+
+    def get(self, name: str) -> RunState:
+        """The state of a run. Raises UnknownRun."""
+        return self.journal.load(name)
+
+    def notes(self, name: str) -> list[str]:
+        """What was advisory in the run's manifest."""
+        return self.journal.notes(name)
+
+    def log_path(self, run: str, node_id: str) -> Path:
+        """Where a node's log is, or will be."""
+        return log_path(self.state, run, node_id)
+
+    def stop(self, name: str, *, terminate: bool = False) -> bool:
+        """Ask the engine that drives the run to stop it; False if the run has ended. Raises EngineError."""
+        return self._ask(name, {"kind": "shutdown", "strategy": "Terminate" if terminate else "Stop"})
+
+    def resume_suspended(self, name: str, node: str = "", parameters: Mapping[str, str] | None = None) -> bool:
+        """Ask the engine that drives the run to resume suspended steps; False if the run has ended."""
+        return self._ask(name, {"kind": "resume", "node": node, "parameters": dict(parameters or {})})
+
+    def _ask(self, name: str, request: Json) -> bool:
+        if self.get(name).done:
+            return False
+        self.journal.request(name, request)
+        holder = read_holder(self.state)
+        if is_held(self.state) and isinstance(pid := holder.get("pid"), int):
+            os.kill(pid, signal.SIGUSR2)
+        return True
+
+    def retry(self, name: str) -> list[str]:
+        """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again."""
+        run = self.get(name)
+        if not run.done:
+            raise EngineError(f"run {name!r} has not ended: `tiphys resume {name}` goes on with it")
+        from tiphys.engine.again import reset_failed
+
+        gone, again = reset_failed(run)
+        if not again:
+            raise EngineError(f"run {name!r} has no failed step: there is nothing to retry")
+        self.journal.forget_nodes(name, gone)
+        run.dirty.update(run.nodes)
+        self.journal.save(run)
+        return again
+
+
+def _workflow_of(documents: list[Json], template: str) -> Json:
+    workflows = [document for document in documents if document.get("kind") == "Workflow"]
+    templates = [document for document in documents if document.get("kind") == "WorkflowTemplate"]
+    if template:
+        return _reference_to(template)
+    if len(workflows) == 1:
+        return workflows[0]
+    if not workflows and len(templates) == 1:
+        return _reference_to(templates[0]["metadata"]["name"])
+    raise ManifestError(
+        f"the manifest holds {len(workflows)} Workflows and {len(templates)} WorkflowTemplates: "
+        "give exactly one Workflow, or name the template to run"
+    )
+
+
+def _reference_to(template: str) -> Json:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": f"{template}-"},
+        "spec": {"workflowTemplateRef": {"name": template}},
+    }
+
+
+def _random_name(prefix: str) -> str:
+    return prefix + "".join(random.choices(_LETTERS, k=5))  # noqa: S311  # a name, not a secret

@@ -1,0 +1,47 @@
+"""What can go wrong in the engine: each error names the thing, what is wrong with it, and what to do.
+
+::
+
+    EngineError          a problem that a person can act on; printed without a traceback
+     ├─ ManifestError    refused before anything runs: the manifest is wrong or asks for what a laptop lacks
+     ├─ UnknownRun       no run of that name in this state folder
+     ├─ StateLocked      another engine holds the state folder
+     └─ TemplateError    a step can't be made: the node ends in Error with this text, as on Argo
+         ├─ ExpressionError   an expression does not parse, or fails
+         ├─ AbsentOptional    a tag names the output of a skipped step that has no default
+         └─ Unresolved        a tag that must have a value has none yet
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """A problem that a person can act on."""
+
+
+class ManifestError(EngineError):
+    """The manifest is refused before anything runs."""
+
+
+class UnknownRun(EngineError):
+    """No run of that name."""
+
+
+class StateLocked(EngineError):
+    """Another engine holds the state folder."""
+
+
+class TemplateError(EngineError):
+    """A template or a step can't be made from what is known; becomes the node's message."""
+
+
+class ExpressionError(TemplateError):
+    """An expression does not parse, or its evaluation fails."""
+
+
+class AbsentOptional(TemplateError):
+    """A tag names an output that its skipped producer never made, and nothing gives a default."""
+
+
+class Unresolved(TemplateError):
+    """A tag that must have a value has none."""

@@ -1,0 +1,337 @@
+"""Executes one template for one node: inputs, locks, memoization, retries, then the template's own kind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tiphys.engine import dag, locks, memo, retry, steps
+from tiphys.engine.actions import StartPod
+from tiphys.engine.durations import seconds
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.inputs import process, substitute
+from tiphys.engine.merge import template_type
+from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
+from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeep, Wait
+
+Json = dict[str, Any]
+NODE_TYPES = {"container": "Pod", "script": "Pod", "steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
+_DISPLAY_NAME = re.compile(r"^[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?$")
+_DISPLAY_KEY = "workflows.argoproj.io/display-name"
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a template is called: the step, task or hook, where its name is looked up, and where the node hangs.
+
+    `kind` is `steps` or `tasks`, or empty for the entrypoint and hooks. `deadline` is inherited by attempts.
+    """
+
+    holder: Json
+    arguments: Json
+    scope: str = LOCAL
+    boundary: str = ""
+    kind: str = ""
+    on_exit: bool = False
+    flags: dict[str, bool] | None = None
+    deadline: float = 0.0
+
+
+def execute(op: Operation, name: str, call: Call) -> Node | None:
+    """Bring the node called `name` as far as it can go now. None if it can't be made yet (see Wait)."""
+    op.depth += 1
+    try:
+        return _execute(op, name, call)
+    finally:
+        op.depth -= 1
+
+
+def _execute(op: Operation, name: str, call: Call) -> Node:
+    node = op.node(name)
+    if node is not None and node.fulfilled and not call.holder.get("hooks"):
+        locks.release(op, node)
+        return node
+    if op.depth >= MAX_DEPTH:
+        problem = TooDeep("Maximum recursion depth exceeded. See https://argo-workflows.readthedocs.io/en/latest/scaling/#maximum-recursion-depth")
+        _fail(op, name, node, call, problem)
+        raise problem
+    try:
+        inner_scope, template, processed = _processed(op, name, call)
+        _display_name(op, node, processed)
+    except TemplateError as problem:
+        _fail(op, name, node, call, problem)
+        raise
+    if node is not None and node.fulfilled:
+        locks.release(op, node)
+        return node
+    if node is not None:
+        _check_timeout(op, node, processed)
+        if node.fulfilled:
+            return node
+    op.check_parallelism(processed, node, call.boundary)
+    return _make(op, name, node, call, inner_scope, template, processed)
+
+
+def _make(
+    op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, template: Json, processed: Json
+) -> Node:
+    kind = NODE_TYPES.get(template_type(processed), "Pod")
+    if processed.get("synchronization"):
+        try:
+            waiting = locks.acquire(op, op.id_of(name), processed["synchronization"])
+        except TemplateError as problem:
+            _fail(op, name, node, call, problem)
+            raise
+        if waiting:
+            node = node or op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)
+            node.lock_waiting = waiting
+            return op.mark(node, PENDING, waiting)
+        if node is not None and node.lock_waiting:
+            node.lock_waiting = ""
+            op.mark(node, PENDING, "")
+    if processed.get("memoize") and (node is None or node.memoization is None):
+        try:
+            node = memo.look_up(op, name, node, call, kind, processed)
+        except TemplateError as problem:
+            _fail(op, name, node, call, problem)
+            raise
+        if node.fulfilled:
+            locks.release(op, node)
+            return node
+    if op.retry_strategy(processed) is not None:
+        return _with_retries(op, name, node, call, inner_scope, processed)
+    return _run(op, name, call, inner_scope, processed)
+
+
+def _processed(op: Operation, name: str, call: Call) -> tuple[str, Json, Json]:
+    """The scope, the template and its filled-in copy; kept for as long as nothing that it depends on changes."""
+    key = ("processed", name)
+    known = op.run.cache.get(key)
+    status = op.globals["workflow.status"]
+    if known and known[0] == (op.run.version, status) and known[1] is call.arguments:
+        return known[2], known[3], known[4]
+    inner_scope, template = op.resolve(call.holder, call.scope)
+    local = {"node.name": name}
+    if NODE_TYPES.get(template_type(template)) == "Pod" and op.retry_strategy(template) is None:
+        local["pod.name"] = pod_name(op.run.name, name, template.get("name") or "")
+    if call.kind:
+        local[f"{call.kind}.name"] = call.holder.get("name") or ""
+    processed = process(template, call.arguments, op.globals, local, op.run.config_maps)
+    op.run.cache[key] = ((op.run.version, status), call.arguments, inner_scope, template, processed)
+    op.run.cache[("boundary", op.id_of(name))] = processed
+    return inner_scope, template, processed
+
+
+def _display_name(op: Operation, node: Node | None, processed: Json) -> None:
+    shown = (processed.get("annotations") or {}).get(_DISPLAY_KEY)
+    if node is None or not shown:
+        return
+    if not _DISPLAY_NAME.match(shown):
+        raise TemplateError(f"displayName must match the regex {_DISPLAY_NAME.pattern}")
+    if node.display_name != shown:
+        node.display_name = shown
+        op.touch(node)
+
+
+def _fail(op: Operation, name: str, node: Node | None, call: Call, problem: object) -> Node:
+    if node is not None:
+        return op.error(node, problem)
+    return op.initialize(name, "Skipped", call.holder, call.boundary, ERROR, str(problem), call.flags)
+
+
+def _check_timeout(op: Operation, node: Node, processed: Json) -> None:
+    for field, only_pending in (("timeout", False), ("pendingTimeout", True)):
+        if not processed.get(field) or (only_pending and node.phase != PENDING):
+            continue
+        deadline = node.started + seconds(processed[field])
+        op.wake_at(deadline)
+        if node.phase == PENDING and op.now > deadline and node.id not in op.run.launched:
+            op.mark(node, FAILED, "timeout")
+
+
+def _with_retries(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:
+    strategy = op.retry_strategy(processed) or {}
+    parent = node
+    if parent is None or parent.type == "Pod" and parent.memoization is not None and parent.phase == PENDING:
+        if parent is None:
+            parent = op.executable(name, "Retry", processed, call.holder, call.boundary, RUNNING, call.flags)
+        else:
+            parent.type = "Retry"
+            op.mark(parent, RUNNING)
+    call = replace(call, flags={**(call.flags or {}), "retried": True})
+    try:
+        go_on, deadline = retry.decide(op, parent, strategy)
+    except TemplateError as problem:
+        op.error(parent, problem)
+        raise
+    attempts = op.retry_children(parent)
+    if parent.fulfilled:
+        _copy_outputs(op, parent, attempts)
+        memo.save(op, parent)
+        locks.release(op, parent)
+        return parent
+    if not go_on:
+        return parent
+    last = attempts[-1] if attempts else None
+    running = last is not None and not last.fulfilled
+    number = len(attempts) - 1 if running else len(attempts)
+    child_name = f"{name}({number})"
+    previous = attempts[number - 1] if running and number else last
+    local = retry.attempt_variables(number, previous)
+    if NODE_TYPES.get(template_type(processed)) == "Pod":
+        local["pod.name"] = pod_name(op.run.name, child_name, processed.get("name") or "")
+    call = replace(call, deadline=deadline)
+    key = ("attempt", child_name, op.run.version)
+    try:
+        attempt = op.run.cache.get(key) or substitute(processed, op.globals, local)
+    except TemplateError as problem:
+        _fail(op, child_name, op.node(child_name), call, problem)
+        op.add_child(parent, child_name)
+        raise
+    op.run.cache[key] = attempt
+    op.run.cache[("boundary", op.id_of(child_name))] = attempt
+    child = _run(op, child_name, call, inner_scope, attempt)
+    op.add_child(parent, child_name)
+    if child.fulfilled and not parent.fulfilled:
+        return _with_retries(op, name, parent, call, inner_scope, processed)
+    return parent
+
+
+def _copy_outputs(op: Operation, parent: Node, attempts: list[Node]) -> None:
+    if attempts and parent.outputs != attempts[-1].outputs:
+        parent.outputs = attempts[-1].outputs
+        op.touch(parent)
+
+
+def _run(op: Operation, name: str, call: Call, inner_scope: str, processed: Json) -> Node:
+    kind = template_type(processed)
+    try:
+        if kind in ("container", "script"):
+            node = _pod(op, name, call, processed)
+        elif kind == "steps":
+            node = steps.execute_steps(op, name, call, inner_scope, processed)
+        elif kind == "dag":
+            node = dag.execute_dag(op, name, call, inner_scope, processed)
+        elif kind == "suspend":
+            node = _suspend(op, name, call, processed)
+        else:
+            raise TemplateError(f"Template '{processed.get('name')}' missing specification")
+    except TemplateError as problem:
+        node = _fail(op, name, op.node(name), call, problem)
+        policy = retry.policy(op.retry_strategy(processed) or {})
+        if op.retry_strategy(processed) is None or policy not in ("Always", "OnError", "OnTransientError"):
+            locks.release(op, node)
+            raise
+    if node.fulfilled:
+        memo.save(op, node)
+        locks.release(op, node)
+    return node
+
+
+def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
+    node = op.node(name)
+    if node is None:
+        node = op.executable(name, "Pod", processed, call.holder, call.boundary, PENDING, call.flags)
+    if node.fulfilled or node.id in op.run.launched:
+        return node
+    if op.run.shutdown and not (op.run.shutdown == "Stop" and call.on_exit):
+        return op.mark(node, FAILED, f"workflow shutdown with strategy:  {op.run.shutdown}")
+    op.run.launched.add(node.id)
+    _set_deadline(op, node, call, processed)
+    keep = call.boundary == "" or _result_is_used(op, call, node)
+    op.actions.append(StartPod(node.id, name, processed, pod_name(op.run.name, name, processed.get("name") or ""), keep))
+    return node
+
+
+_DEADLINE = "Pod was active on the node longer than the specified deadline"
+
+
+def _set_deadline(op: Operation, node: Node, call: Call, processed: Json) -> None:
+    moments: list[tuple[float, str]] = []
+    if processed.get("timeout"):
+        moments.append((node.started + seconds(processed["timeout"]), _DEADLINE))
+    if processed.get("activeDeadlineSeconds") is not None:
+        moments.append((op.now + seconds(processed["activeDeadlineSeconds"]), _DEADLINE))
+    if call.deadline:
+        moments.append((call.deadline, _DEADLINE))
+    limit = op.run.spec.get("activeDeadlineSeconds")
+    if limit is not None and not call.on_exit:
+        moments.append((op.run.started + float(limit), "Step exceeded its deadline"))
+    if moments:
+        op.run.deadlines[node.id] = min(moments)
+        op.wake_at(min(moments)[0])
+
+
+def _result_is_used(op: Operation, call: Call, node: Node) -> bool:
+    parent = op.run.cache.get(("boundary", call.boundary))
+    if parent is None:
+        return True
+    key = ("result refs", call.boundary, op.run.version)
+    text = op.run.cache.get(key)
+    if text is None:
+        text = op.run.cache[key] = _text_of(_original(op, call.boundary) or parent)
+    step = re.sub(r"\(.*", "", (call.holder.get("name") or node.display_name), flags=re.DOTALL)
+    plain = re.escape(step)
+    return re.search(rf"(steps|tasks)(\.{plain}|\[\\*['\"]{plain}\\*['\"]\])(\.outputs\.result|\[\\*['\"]outputs)", text) is not None
+
+
+def _original(op: Operation, boundary: str) -> Json | None:
+    node = op.run.nodes.get(boundary)
+    known = op.run.cache.get(("processed", node.name)) if node else None
+    return known[3] if known else None
+
+
+def _text_of(tree: Any) -> str:
+    if isinstance(tree, str):
+        return tree + "\n"
+    if isinstance(tree, dict):
+        return "".join(_text_of(value) for value in tree.values())
+    if isinstance(tree, list):
+        return "".join(_text_of(value) for value in tree)
+    return ""
+
+
+def _suspend(op: Operation, name: str, call: Call, processed: Json) -> Node:
+    node = op.node(name)
+    if node is None:
+        node = op.executable(name, "Suspend", processed, call.holder, call.boundary, RUNNING, call.flags)
+        node.outputs = _supplied(processed)
+    duration = (processed.get("suspend") or {}).get("duration")
+    if duration not in (None, ""):
+        deadline = node.started + seconds(duration)
+        if op.now >= deadline:
+            supply_defaults(node)
+            return op.mark(node, SUCCEEDED)
+        op.wake_at(deadline)
+    limit = op.run.spec.get("activeDeadlineSeconds")
+    if limit is not None and not call.on_exit:
+        op.wake_at(op.run.started + float(limit))
+    return op.mark(node, RUNNING)
+
+
+def _supplied(processed: Json) -> Json | None:
+    defaults = {entry["name"]: entry.get("default") for entry in (processed.get("inputs") or {}).get("parameters") or []}
+    waiting = []
+    for entry in (processed.get("outputs") or {}).get("parameters") or []:
+        source = entry.get("valueFrom") or {}
+        if "supplied" not in source:
+            continue
+        if source.get("default") is None and defaults.get(entry["name"]) is not None:
+            source = {**source, "default": defaults[entry["name"]]}
+        waiting.append({**entry, "valueFrom": source})
+    return {"parameters": waiting} if waiting else None
+
+
+def supply_defaults(node: Node) -> None:
+    """Give the supplied outputs that nobody set their defaults. Raises TemplateError if one has none."""
+    for entry in (node.outputs or {}).get("parameters") or []:
+        if entry.get("value") is None:
+            default = (entry.get("valueFrom") or {}).get("default")
+            if default is None:
+                raise TemplateError("raw output parameter '%s' has not been set and does not have a default value" % entry["name"])
+            entry["value"] = default
+            entry.pop("valueFrom", None)
+
+
+__all__ = ["Call", "Wait", "execute", "supply_defaults"]

@@ -1,0 +1,146 @@
+"""Loops: what withItems, withParam and withSequence make of one step or task."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.gotext import go_json, go_json_string
+from tiphys.engine.substitute import ALL, fill
+from tiphys.engine.when import should_execute
+
+Json = dict[str, Any]
+
+
+def should_expand(step: Json) -> bool:
+    """Whether the step is a loop."""
+    return bool(step.get("withItems") or step.get("withParam") or step.get("withSequence") is not None)
+
+
+def expand_step(step: Json, variables: Mapping[str, Any]) -> list[Json]:
+    """One step for each item, named `name(index:item)`. Raises TemplateError."""
+    items = _items(step)
+    body = {key: value for key, value in step.items() if key not in ("withItems", "withParam", "withSequence")}
+    hooks = body.pop("hooks", None)
+    expanded = []
+    for index, item in enumerate(items):
+        one = _one(body, index, item, variables)
+        if hooks is not None:
+            one["hooks"] = hooks
+        expanded.append(one)
+    return expanded
+
+
+def _items(step: Json) -> list[Any]:
+    try:
+        if step.get("withItems"):
+            return list(step["withItems"])
+        if step.get("withParam"):
+            return _param_items(step["withParam"])
+        return sequence(step["withSequence"])
+    except TemplateError:
+        if not _never_runs(step.get("when") or ""):
+            raise
+        return []
+
+
+def _param_items(text: str) -> list[Any]:
+    try:
+        items = json.loads(text)
+        if items is None:
+            return []
+        if not isinstance(items, list):
+            raise ValueError(f"json: cannot unmarshal {type(items).__name__} into Go value of type []v1alpha1.Item")
+    except ValueError as error:
+        raise TemplateError(f"withParam value could not be parsed as a JSON list: {text.strip()}: {error}") from None
+    return items
+
+
+def _never_runs(when: str) -> bool:
+    try:
+        return not should_execute(when)
+    except TemplateError:
+        return False
+
+
+def sequence(spec: Json) -> list[str]:
+    """The texts of a withSequence."""
+    start = _whole(spec.get("start") or "0")
+    if spec.get("end") is not None:
+        end = _whole(spec["end"])
+    elif spec.get("count") is not None:
+        count = _whole(spec["count"])
+        if count == 0:
+            return []
+        end = start + count - 1
+    else:
+        raise TemplateError("neither end nor count was specified in withSequence")
+    numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
+    return [_formatted(spec.get("format") or "%d", number) for number in numbers]
+
+
+def _whole(text: Any) -> int:
+    try:
+        return int(str(text))
+    except ValueError:
+        raise TemplateError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+
+
+def _formatted(pattern: str, number: int) -> str:
+    try:
+        return pattern.replace("%v", "%d") % number
+    except (TypeError, ValueError) as error:
+        raise TemplateError(f"withSequence.format {pattern!r} can't format a whole number: {error}") from None
+
+
+def _one(body: Json, index: int, item: Any, variables: Mapping[str, Any]) -> Json:
+    values: dict[str, Any] = {**variables, **_item_variables(item)}
+    if _never_runs(body.get("when") or ""):
+        values = {name: value for name, value in values.items() if value is not None}
+        one = fill(body, values)
+    else:
+        one = fill(body, values, ALL)
+    one["name"] = f"{body['name']}({index}:{_label(item)})"
+    if "template" in body:
+        one["template"] = body["template"]
+    return dict(one)
+
+
+def _item_variables(item: Any) -> dict[str, str]:
+    if isinstance(item, str) and not _looks_typed(item):
+        return {"item": item}
+    if isinstance(item, dict):
+        fields = {f"item.{key}": _item_text(value) for key, value in item.items()}
+        # An item's value as Argo holds it: JSON of texts, sorted by key.
+        return {**fields, "item": go_json(item)}
+    if isinstance(item, list):
+        return {"item": go_json(item)}
+    return {"item": _item_text(item)}
+
+
+def _looks_typed(text: str) -> bool:
+    return False
+
+
+def _item_text(value: Any) -> str:
+    """A value as Argo's Item prints itself: JSON, without the quotes of a text."""
+    if isinstance(value, str):
+        return _fixed(go_json_string(value)[1:-1])
+    return _fixed(go_json(value))
+
+
+def _fixed(text: str) -> str:
+    return text.replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&")
+
+
+def _label(item: Any) -> str:
+    if isinstance(item, dict):
+        label = ",".join(sorted(f"{key}:{_item_text(value)}" for key, value in item.items()))
+    elif isinstance(item, list):
+        label = "[" + " ".join(_item_text(value) for value in item) + "]"
+    else:
+        label = _item_text(item)
+    return re.sub(r"[()]", "", label)

@@ -1,0 +1,76 @@
+"""Which container images this machine can stand in for, and with what PATH, folder and entrypoint."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tiphys.engine.errors import ManifestError
+
+MACHINE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What stands in for the images that match `pattern` (shell-style, `*` matches `/` too)."""
+
+    pattern: str
+    path_prefix: tuple[str, ...] = ()
+    workdir: str = "/"
+    env: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+
+
+def machine_images() -> list[Image]:
+    """Images that any Debian-like machine can stand in for."""
+    here = (str(Path(sys.executable).parent),)
+    cow = Image("*cowsay*", here, entrypoint=("cowsay",))
+    return [cow, *(Image(pattern, here) for pattern in ("alpine:*", "busybox:*", "debian:*", "python:*", "docker.io/library/*"))]
+
+
+def load_images(path: Path) -> list[Image]:
+    """The table of a TOML file: `[[image]]` with pattern, path_prefix, workdir, env, entrypoint. Raises ManifestError."""
+    import tomllib
+
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("image", [])
+        return [_image(entry) for entry in entries]
+    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise ManifestError(f"{path}: no table of images ({error}): write [[image]] with at least a pattern") from None
+
+
+def _image(entry: dict[str, object]) -> Image:
+    lists = {key: tuple(entry[key]) for key in ("path_prefix", "entrypoint") if key in entry}  # type: ignore[arg-type]
+    rest = {key: value for key, value in entry.items() if key not in lists}
+    return Image(**lists, **rest)  # type: ignore[arg-type]
+
+
+class ImageTable:
+    """The ordered table: the first pattern that matches counts."""
+
+    def __init__(self, images: Iterable[Image]) -> None:
+        """Put the more particular patterns first."""
+        self._images = list(images)
+
+    def find(self, name: str) -> Image | None:
+        """What stands in for `name`, or None."""
+        short = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
+        tagged = short if ":" in short.rsplit("/", 1)[-1] else f"{short}:latest"
+        for image in self._images:
+            if any(fnmatchcase(candidate, image.pattern) for candidate in (name, short, tagged)):
+                return image
+        return None
+
+    def require(self, name: str, template: str) -> Image:
+        """As `find`, but raises ManifestError with the remedy."""
+        found = self.find(name)
+        if found is None:
+            patterns = ", ".join(image.pattern for image in self._images)
+            raise ManifestError(
+                f"template {template!r}: image {name!r} has no stand-in on this machine (known: {patterns}): "
+                "add an [[image]] with its pattern to the table of images"
+            )
+        return found

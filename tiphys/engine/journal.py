@@ -1,0 +1,138 @@
+"""What has happened, durably: every run's state in SQLite, written before anything is started because of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiphys.engine.errors import UnknownRun
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
+
+Json = dict[str, Any]
+_TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    name TEXT PRIMARY KEY, digest TEXT, phase TEXT, created REAL, finished REAL, header TEXT, notes TEXT);
+CREATE TABLE IF NOT EXISTS nodes (run TEXT, id TEXT, position INTEGER, body TEXT, PRIMARY KEY (run, id));
+CREATE TABLE IF NOT EXISTS memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (cache, key));
+CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
+"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of `list`."""
+
+    name: str
+    phase: str
+    created: float
+    finished: float
+    digest: str
+
+
+class Journal:
+    """The journal of a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open, or make, the journal of `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "journal.db"
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._database = sqlite3.connect(path, timeout=10, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_TABLES)
+        self._headers: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def create(self, run: RunState, digest: str, notes: list[str]) -> None:
+        """Write down a new run."""
+        self._database.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (run.name, digest, run.phase, run.created, 0.0, json.dumps(run.header()), json.dumps(notes)),
+        )
+
+    def save(self, run: RunState) -> list[str]:
+        """Write down what changed, in one transaction; the ids of the nodes that did."""
+        changed = [node_id for node_id in run.nodes if node_id in run.dirty]
+        header = json.dumps(run.header())
+        header_changed = self._headers.get(run.name) != header
+        if not changed and not header_changed:
+            return []
+        position = {node_id: index for index, node_id in enumerate(run.nodes)} if changed else {}
+        rows = [(run.name, key, position[key], json.dumps(run.nodes[key].to_json())) for key in changed]
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", rows)
+            if header_changed:
+                self._database.execute(
+                    "UPDATE runs SET phase = ?, finished = ?, header = ? WHERE name = ?",
+                    (run.phase, run.finished, header, run.name),
+                )
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._headers[run.name] = header
+        run.dirty.clear()
+        return changed
+
+    def load(self, name: str) -> RunState:
+        """The state of a run. Raises UnknownRun."""
+        row = self._database.execute("SELECT header FROM runs WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
+            raise UnknownRun(f"run {name!r} is not known here (the latest: {known}): `tiphys list` shows all")
+        bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
+        return RunState.from_header(json.loads(row[0]), [Node.from_json(json.loads(body)) for (body,) in bodies])
+
+    def forget_nodes(self, run: str, ids: list[str]) -> None:
+        """Take nodes out of a run, for a retry."""
+        self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run, key) for key in ids])
+
+    def notes(self, name: str) -> list[str]:
+        """What was advisory in the run's manifest."""
+        row = self._database.execute("SELECT notes FROM runs WHERE name = ?", (name,)).fetchone()
+        return list(json.loads(row[0])) if row else []
+
+    def runs(self) -> Iterator[Summary]:
+        """All runs, the latest first."""
+        query = "SELECT name, phase, created, finished, digest FROM runs ORDER BY created DESC, rowid DESC"
+        for row in self._database.execute(query).fetchall():
+            yield Summary(*row)
+
+    def unfinished(self, digest: str) -> str | None:
+        """The latest run of the same manifest and parameters that has not ended."""
+        query = "SELECT name FROM runs WHERE digest = ? AND phase IN ('', 'Pending', 'Running') ORDER BY created DESC"
+        row = self._database.execute(query, (digest,)).fetchone()
+        return row[0] if row else None
+
+    def memo(self) -> dict[str, dict[str, Json]]:
+        """All memoized outputs, by cache and key."""
+        found: dict[str, dict[str, Json]] = {}
+        for cache, key, body in self._database.execute("SELECT cache, key, body FROM memo"):
+            found.setdefault(cache, {})[key] = json.loads(body)
+        return found
+
+    def save_memo(self, cache: str, key: str, entry: Json) -> None:
+        """Keep a step's outputs under a key."""
+        self._database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (cache, key, json.dumps(entry)))
+
+    def request(self, run: str, body: Json) -> None:
+        """Ask the engine that drives `run` for something: a stop, a resume."""
+        self._database.execute("INSERT INTO requests (run, body) VALUES (?, ?)", (run, json.dumps(body)))
+
+    def take_requests(self, run: str) -> list[Json]:
+        """What was asked for, once."""
+        rows = self._database.execute("SELECT id, body FROM requests WHERE run = ? ORDER BY id", (run,)).fetchall()
+        self._database.executemany("DELETE FROM requests WHERE id = ?", [(row[0],) for row in rows])
+        return [json.loads(row[1]) for row in rows]

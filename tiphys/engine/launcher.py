@@ -1,0 +1,387 @@
+"""Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
+
+Started as `python -I -S launcher.py SPEC_FD STATUS_FD`. It reads a JSON spec from SPEC_FD, so that no secret is in
+an argument list, and writes one JSON line to STATUS_FD: `{"exit": N}`, or `{"error": TEXT}` when the step could not
+be started. SIGTERM goes on to the program; SIGUSR1, which also comes when the engine dies, kills everything.
+
+As root, or where the kernel allows user namespaces, the step gets a root of its own: a tmpfs with the host's folders
+bound in, a fresh /tmp, a fresh /proc, and overlays where it declares files, so that two steps may write the same
+absolute path. `"private": false` in the spec does without.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import stat
+import sys
+
+NEWNS, NEWPID, NEWUSER = 0x20000, 0x20000000, 0x10000000
+BIND, REC, PRIVATE, NOSUID, NODEV, NOEXEC = 0x1000, 0x4000, 0x40000, 2, 4, 8
+DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+MISSING_PROGRAM = 64
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result, what):
+    """Raise OSError if a C call failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source, target, kind="", flags=0, data=""):
+    """mount(2)."""
+    check(libc.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()), f"mount {target}")
+
+
+def prctl(option, value):
+    """prctl(2)."""
+    check(libc.prctl(option, value, 0, 0, 0), "prctl")
+
+
+def unshare():
+    """New mount and PID namespaces; with a user namespace that maps us to ourselves where we are not root."""
+    if libc.unshare(NEWNS | NEWPID) == 0:
+        return
+    uid, gid = os.getuid(), os.getgid()
+    check(libc.unshare(NEWUSER | NEWNS | NEWPID), "unshare")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def bind(source, target):
+    """Show `source` at `target`, with what is mounted below it."""
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        open(target, "a").close()
+    mount(source, target, "", BIND | REC)
+
+
+def build_root(spec):
+    """Make the private root and move into it."""
+    mount("", "/", "", REC | PRIVATE)
+    root = spec["root"]
+    mount("tiphys", root, "tmpfs", NOSUID, "mode=755")
+    for name in sorted(os.listdir("/")):
+        host, inside = "/" + name, os.path.join(root, name)
+        mode = os.lstat(host).st_mode
+        if stat.S_ISLNK(mode):
+            os.symlink(os.readlink(host), inside)
+        elif name not in ("tmp", "proc"):
+            try:
+                bind(host, inside)
+            except OSError:
+                if stat.S_ISDIR(mode):
+                    os.makedirs(inside, exist_ok=True)
+    bind(spec["tmp"], os.path.join(root, "tmp"))
+    mount_proc(os.path.join(root, "proc"))
+    shelter(spec, root)
+    for path in spec["keep"]:
+        if covered(spec, path) and os.path.exists(path):
+            bind(path, root + path)
+    for volume in spec["volumes"]:
+        bind(volume["source"], root + volume["path"])
+    enter(root)
+
+
+def mount_proc(target):
+    """A /proc of the new PID namespace; the host's where the kernel does not let us."""
+    os.makedirs(target, exist_ok=True)
+    try:
+        mount("proc", target, "proc", NOSUID | NODEV | NOEXEC)
+    except OSError:
+        mount("/proc", target, "", BIND | REC)
+
+
+def inside(path, folder):
+    """Whether `path` is `folder` or below it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def covered(spec, path):
+    """Whether what we put over the host's folders hides `path`."""
+    return inside(path, "/tmp") or any(inside(path, folder) for folder in spec["sheltered"])
+
+
+def shelter(spec, root):
+    """Lay an overlay over each host folder in which the step declares a file."""
+    spec["sheltered"] = []
+    for path in sorted(spec["declared"], key=len):
+        if inside(path, "/tmp") or inside(path, "/dev") or any(inside(path, kept) for kept in spec["keep"]):
+            continue
+        folder = os.path.dirname(path)
+        while folder != "/" and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        if folder == "/" or any(inside(folder, other) for other in spec["sheltered"]):
+            continue
+        place = os.path.join(spec["overlays"], str(len(spec["sheltered"])))
+        os.makedirs(place + "/upper")
+        os.makedirs(place + "/work")
+        options = f"lowerdir={folder},upperdir={place}/upper,workdir={place}/work"
+        mount("overlay", root + folder, "overlay", 0, options)
+        spec["sheltered"].append(folder)
+
+
+def enter(root):
+    """Make `root` the root."""
+    os.chdir(root)
+    number = SYS_PIVOT_ROOT.get(os.uname().machine)
+    if number is not None and libc.syscall(number, b".", b".") == 0:
+        check(libc.umount2(b".", DETACH), "umount the old root")
+    else:
+        mount(".", "/", "", 0x2000)
+        os.chroot(".")
+    os.chdir("/")
+
+
+def place(entry):
+    """Put an input file or folder at its path."""
+    import shutil
+
+    source, path = entry["source"], entry["path"]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    remove(path)
+    if os.path.isdir(source):
+        shutil.copytree(source, path, symlinks=True)
+    else:
+        shutil.copy2(source, path)
+    if entry.get("mode") is not None:
+        set_mode(path, entry["mode"], entry.get("recursive", False))
+
+
+def set_mode(path, mode, recursive):
+    """chmod, of everything below too when `recursive`."""
+    os.chmod(path, mode)
+    if recursive:
+        for folder, folders, files in os.walk(path):
+            for name in folders + files:
+                os.chmod(os.path.join(folder, name), mode)
+
+
+def remove(path):
+    """Take away a file or folder that is in the way."""
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def collect(entry):
+    """Copy an output out of the private root; one that is not there is left out."""
+    import shutil
+
+    path, target = entry["path"], entry["target"]
+    if os.path.isdir(path):
+        shutil.copytree(path, target, symlinks=True)
+    elif os.path.isfile(path):
+        shutil.copy2(path, target)
+
+
+def find_program(name, environment):
+    """The program's path, or a message in Go's words."""
+    if "/" in name:
+        if os.path.isfile(name) and os.access(name, os.X_OK):
+            return name, ""
+        reason = "permission denied" if os.path.exists(name) else "no such file or directory"
+        return "", f'failed to find name in PATH: exec: "{name}": stat {name}: {reason}'
+    for folder in environment.get("PATH", "").split(":"):
+        candidate = os.path.join(folder or ".", name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate, ""
+    return "", f'failed to find name in PATH: exec: "{name}": executable file not found in $PATH'
+
+
+def start_program(spec):
+    """Fork and exec the program; its PID, or a report if there is no such program."""
+    path, missing = find_program(spec["argv"][0], spec["env"])
+    if missing:
+        return 0, {"exit": MISSING_PROGRAM, "message": missing}
+    if not os.path.isdir(spec["cwd"]):
+        return 0, {"error": f"workingDir {spec['cwd']} is not there"}
+    child = os.fork()
+    if child:
+        return child, None
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.setsid()
+    os.chdir(spec["cwd"])
+    try:
+        os.execve(path, spec["argv"], spec["env"])
+    except OSError as error:
+        os.write(2, f"exec {path}: {error.strerror}\n".encode())
+        os._exit(126)
+
+
+def supervise(spec):
+    """Start the program, pass SIGTERM on, reap until it ends; the report."""
+    child, report = start_program(spec)
+    if report is not None:
+        return report
+    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(child, signal.SIGTERM))
+    while True:
+        try:
+            pid, status = os.wait()
+        except InterruptedError:
+            continue
+        if pid == child:
+            return {"exit": exit_code(status)}
+
+
+def signal_quietly(pid, number):
+    """kill(2) on a process that may be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def exit_code(status):
+    """The exit code of a wait status; 128 + n for signal n."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def run_step(spec):
+    """Files in, program, files out; the report."""
+    try:
+        for entry in spec["files"]:
+            place(entry)
+        for folder in spec["folders"]:
+            os.makedirs(folder, exist_ok=True)
+        if not spec["private"]:
+            for entry in spec["collect"]:
+                remove(entry["path"])
+    except OSError as error:
+        return {"error": f"the step's files can't be put in place: {error}"}
+    report = supervise(spec)
+    try:
+        for entry in spec["collect"]:
+            collect(entry)
+    except OSError as error:
+        report.setdefault("error", f"the step's outputs can't be read: {error}")
+    return report
+
+
+def descendants():
+    """The PIDs of all processes below this one."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass
+    found, front = [], {os.getpid()}
+    while front:
+        front = {pid for pid, parent in parents.items() if parent in front}
+        found += front
+    return found
+
+
+def kill_descendants():
+    """SIGKILL everything below this process."""
+    for _ in range(20):
+        below = descendants()
+        if not below:
+            return
+        for pid in below:
+            signal_quietly(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+
+
+def send(descriptor, report):
+    """Write the report."""
+    os.write(descriptor, json.dumps(report).encode() + b"\n")
+
+
+def private(spec, status):
+    """Run the step as PID 1 of a namespace of its own."""
+    unshare()
+    init = os.fork()
+    if init == 0:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            build_root(spec)
+            report = run_step(spec)
+        except OSError as error:
+            report = {"error": f"the step's private root can't be made: {error}"}
+        send(status, report)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(init, signal.SIGTERM))
+    signal.signal(signal.SIGUSR1, lambda *_: signal_quietly(init, signal.SIGKILL))
+    while True:
+        try:
+            os.waitpid(init, 0)
+            return
+        except InterruptedError:
+            continue
+
+
+def shared(spec, status):
+    """Run the step on the host's own folders; what it leaves running is killed when it ends."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def kill_all(*_):
+        kill_descendants()
+        os._exit(137)
+
+    signal.signal(signal.SIGUSR1, kill_all)
+    report = run_step(spec)
+    kill_descendants()
+    send(status, report)
+
+
+def probe():
+    """Exit 0 if this kernel lets us make private roots."""
+    unshare()
+    init = os.fork()
+    if init == 0:
+        try:
+            mount("", "/", "", REC | PRIVATE)
+            mount("tiphys", "/tmp", "tmpfs", NOSUID, "mode=755")
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return exit_code(os.waitpid(init, 0)[1])
+
+
+def main():
+    """See the module's docstring."""
+    if sys.argv[1] == "--probe":
+        try:
+            sys.exit(probe())
+        except OSError:
+            sys.exit(1)
+    engine = int(sys.argv[3])
+    prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
+    if os.getppid() != engine:
+        os._exit(137)
+    status = int(sys.argv[2])
+    os.set_inheritable(status, False)
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        spec = json.load(file)
+    os.umask(0o022)
+    try:
+        (private if spec["private"] else shared)(spec, status)
+    except OSError as error:
+        send(status, {"error": str(error)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Reads manifests as Argo's own YAML reader does: several documents a file, its booleans, texts for values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tiphys.engine.errors import ManifestError
+from tiphys.engine.gotext import go_float
+
+Json = dict[str, Any]
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]  # the C loader where libyaml is there
+    """YAML as sigs.k8s.io/yaml reads it: y, n, on, off are booleans too, dates stay texts, 1e3 is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+_BOOLEANS = "y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
+_TRUE = {"y", "yes", "true", "on"}
+for _tag, _pattern, _first in (
+    ("bool", rf"^(?:{_BOOLEANS})$", "yYnNtTfFoO"),
+    ("int", r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$", "-+0123456789."),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^(?:<<)$", "<"),
+):  # fmt: skip
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def _construct_bool(loader: Any, node: Any) -> bool:
+    return str(loader.construct_scalar(node)).lower() in _TRUE
+
+
+def _construct_float(loader: Any, node: Any) -> Any:
+    text = str(loader.construct_scalar(node)).replace("_", "").lower()
+    if text.lstrip("+-") in (".inf", ".nan"):
+        raise ManifestError(f"{text}: JSON has no such number: write it as a text, in quotes")
+    return float(text)
+
+
+def _construct_mapping(loader: Any, node: Any) -> Json:
+    seen: set[str] = set()
+    loader.flatten_mapping(node)
+    mapping: Json = {}
+    for key_node, value_node in node.value:
+        key = _key(loader.construct_object(key_node, deep=True))
+        if key in seen:
+            raise ManifestError(f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one")
+        seen.add(key)
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+def _key(key: Any) -> str:
+    return value_text(key) if not isinstance(key, str) else key
+
+
+_Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+
+
+def load_text(text: str, source: str = "the manifest") -> list[Json]:
+    """The documents of a YAML or JSON text. Raises ManifestError that names `source` and the line."""
+    try:
+        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{source} is not YAML: {error}") from None
+    except ManifestError as error:
+        raise ManifestError(f"{source}: {error}") from None
+    for document in documents:
+        if not isinstance(document, dict) or "kind" not in document:
+            raise ManifestError(f"{source}: a document without `kind`: write Kubernetes objects such as kind: Workflow")
+    return documents
+
+
+def load_file(path: Path) -> list[Json]:
+    """The documents of a manifest file. Raises ManifestError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(f"{path} can't be read: {error.strerror}: check the path") from None
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path} is not UTF-8: save it as UTF-8") from None
+    return load_text(text, str(path))
+
+
+def load_parameters(path: Path) -> dict[str, str]:
+    """A parameter file: a YAML or JSON mapping of names to values. Raises ManifestError."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise ManifestError(f"{path} can't be read: {error.strerror}: check the path") from None
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ManifestError(f"{path}: a parameter file is a mapping of names to values")
+    return {name: value_text(value) for name, value in values.items()}
+
+
+def value_text(value: Any) -> str:
+    """A parameter's value as the text that Argo keeps: 1.50 becomes 1.5, true stays true."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return go_float(value, large=400, small=-400)
+    if isinstance(value, (dict, list)):
+        from tiphys.engine.gotext import go_json
+
+        return go_json(value)
+    return "" if value is None else str(value)

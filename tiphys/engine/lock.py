@@ -1,0 +1,69 @@
+"""One engine per state folder: a lock that dies with its holder, and says who that is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from tiphys.engine.errors import StateLocked
+
+
+class StateLock:
+    """Held while an engine works on a state folder."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        """`command` is what a second engine is told about this one."""
+        self._path = folder / "lock"
+        self._command = command
+        self._descriptor = -1
+
+    def __enter__(self) -> StateLock:
+        """Take the lock. Raises StateLocked that names the holder."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise StateLocked(self._describe()) from None
+        holder = {"pid": os.getpid(), "command": self._command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give the lock back."""
+        os.close(self._descriptor)
+
+    def _describe(self) -> str:
+        holder = read_holder(self._path.parent)
+        who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
+        return f"the state folder {self._path.parent} is held by another engine ({who}): wait for it, or stop it"
+
+
+def read_holder(folder: Path) -> dict[str, object]:
+    """What the holder of the lock wrote about itself, whether it still lives or not."""
+    try:
+        found = json.loads((folder / "lock").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_held(folder: Path) -> bool:
+    """Whether an engine holds the state folder now."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,53 @@
+"""Memoization: a step whose key is known gets the outputs of an earlier one and does not run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tiphys.engine.actions import SaveMemo
+from tiphys.engine.durations import seconds
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.nodes import PENDING, SUCCEEDED, Node
+from tiphys.engine.operation import Operation
+
+if TYPE_CHECKING:
+    from tiphys.engine.execute import Call
+
+Json = dict[str, Any]
+_KEY = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
+
+
+def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, processed: Json) -> Node:
+    """The node called `name`, Succeeded if its key is known. Raises TemplateError for a bad key or maxAge."""
+    spec = processed["memoize"]
+    key, cache = spec.get("key") or "", ((spec.get("cache") or {}).get("configMap") or {}).get("name") or ""
+    if not _KEY.match(key):
+        raise TemplateError(f'invalid cache key: {key}')
+    entry = op.run.memo.get(cache, {}).get(key)
+    if entry and spec.get("maxAge"):
+        try:
+            oldest = op.now - seconds(spec["maxAge"])
+        except TemplateError as problem:
+            raise TemplateError(f"invalid maxAge: {problem}") from None
+        entry = entry if entry["created"] >= oldest else None
+    if node is None:
+        node = op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)
+    node.memoization = {"hit": entry is not None, "key": key, "cacheName": cache}
+    op.touch(node)
+    if entry:
+        node.outputs = entry["outputs"]
+        op.mark(node, SUCCEEDED)
+    return node
+
+
+def save(op: Operation, node: Node) -> None:
+    """Keep the outputs of a memoized node that has Succeeded."""
+    status = node.memoization
+    if not status or status["hit"] or status.get("saved") or node.phase != SUCCEEDED:
+        return
+    entry = {"outputs": node.outputs, "created": op.now, "node": node.id}
+    op.run.memo.setdefault(status["cacheName"], {})[status["key"]] = entry
+    node.memoization = {**status, "saved": True}
+    op.touch(node)
+    op.actions.append(SaveMemo(status["cacheName"], status["key"], entry))

@@ -1,0 +1,319 @@
+"""One pass of the core over a run: the nodes it makes and marks, the globals, the actions it asks for."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from tiphys.engine.actions import Action
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.gotext import go_json
+from tiphys.engine.merge import template_type, with_defaults
+from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, Node, node_id
+from tiphys.engine.run_state import RunState
+from tiphys.engine.scope import rfc3339
+
+Json = dict[str, Any]
+LOCAL = ""
+MAX_DEPTH = 100
+STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
+_SEPARATOR = re.compile(r"^\.")
+
+
+class Wait(Exception):
+    """The node can't be made now: parallelism is reached; it will be looked at again."""
+
+
+class TooDeep(TemplateError):
+    """Templates call one another more than a hundred levels deep."""
+
+
+class Operation:
+    """A run, the time, and what this pass has found out."""
+
+    def __init__(self, run: RunState, now: float) -> None:
+        """`now` is in seconds since the epoch."""
+        self.run = run
+        self.now = now
+        self.actions: list[Action] = []
+        self.wake: float | None = None
+        self.depth = 0
+        self.globals = self._globals()
+        self.active: dict[str, int] | None = None
+
+    # --- the workflow's variables
+
+    def _globals(self) -> dict[str, str]:
+        run = self.run
+        static = run.cache.get("globals")
+        if static is None:
+            static = run.cache["globals"] = static_globals(run)
+        values = dict(static)
+        for parameter in (run.outputs or {}).get("parameters") or []:
+            if parameter.get("value") is not None:
+                values[f"workflow.outputs.parameters.{parameter['name']}"] = parameter["value"]
+        values["workflow.status"] = run.phase or RUNNING
+        values["workflow.duration"] = f"{self.now - run.started if run.started else 0:.6f}"
+        return values
+
+    def export_outputs(self, outputs: Json | None) -> None:
+        """Export what has a globalName to the workflow's outputs; the last writer wins."""
+        for section, prefix in (("parameters", "workflow.outputs.parameters."), ("artifacts", "")):
+            for entry in (outputs or {}).get(section) or []:
+                if entry.get("globalName") and (section == "artifacts" or entry.get("value") is not None):
+                    self._export(section, entry)
+                    if prefix:
+                        self.globals[prefix + entry["globalName"]] = entry["value"]
+
+    def _export(self, section: str, entry: Json) -> None:
+        exported = {key: value for key, value in entry.items() if key not in ("globalName", "path", "valueFrom")}
+        exported["name"] = entry["globalName"]
+        outputs = self.run.outputs = self.run.outputs or {}
+        kept = outputs.setdefault(section, [])
+        for index, known in enumerate(kept):
+            if known["name"] == exported["name"]:
+                if known != exported:
+                    kept[index] = exported
+                    self.run.version += 1
+                return
+        kept.append(exported)
+        self.run.version += 1
+
+    # --- templates
+
+    def resolve(self, holder: Json, scope: str) -> tuple[str, Json]:
+        """The template that a step, task or hook names, and the resource in which its own names are looked up."""
+        if holder.get("inline") is not None:
+            return scope, self._with_defaults({"name": "", **holder["inline"]}, None)
+        reference = holder.get("templateRef")
+        if reference:
+            kind = "ClusterWorkflowTemplate" if reference.get("clusterScope") else "WorkflowTemplate"
+            scope = f"{kind}/{reference.get('name')}"
+        name = (reference or holder).get("template") or ""
+        return scope, self._with_defaults(self.find(scope, name), (scope, name))
+
+    def find(self, scope: str, name: str) -> Json:
+        """A template by name. Raises TemplateError."""
+        index = self.run.cache.get(("templates", scope))
+        if index is None:
+            spec = self.run.spec if scope == LOCAL else self.run.templates.get(scope)
+            if spec is None:
+                raise TemplateError(f"template reference {scope.partition('/')[2]}.{name} not found")
+            index = {template["name"]: template for template in spec.get("templates") or []}
+            self.run.cache[("templates", scope)] = index
+        if name not in index:
+            raise TemplateError(f"template {name} not found in {scope or 'the workflow'}")
+        found: Json = index[name]
+        return found
+
+    def _with_defaults(self, template: Json, key: tuple[str, str] | None) -> Json:
+        defaults = self.run.spec.get("templateDefaults")
+        if not defaults:
+            return template
+        if key is None:
+            return with_defaults(template, defaults)
+        merged: Json | None = self.run.cache.get(("defaulted", *key))
+        if merged is None:
+            merged = self.run.cache[("defaulted", *key)] = with_defaults(template, defaults)
+        return merged
+
+    def retry_strategy(self, template: Json) -> Json | None:
+        """The retryStrategy of a template, else that of the spec."""
+        own = template.get("retryStrategy")
+        return own if own is not None else self.run.spec.get("retryStrategy")
+
+    # --- nodes
+
+    def id_of(self, name: str) -> str:
+        """The id of the node called `name`."""
+        return node_id(self.run.name, name)
+
+    def node(self, name: str) -> Node | None:
+        """The node called `name`, if it has been made."""
+        return self.run.nodes.get(node_id(self.run.name, name))
+
+    def initialize(
+        self, name: str, kind: str, holder: Json, boundary: str, phase: str, message: str = "", flags: Json | None = None
+    ) -> Node:
+        """Make a node; `holder` is the step, task or hook that names its template."""
+        above = self.run.nodes.get(boundary)
+        shown = _SEPARATOR.sub("", name.removeprefix(above.name)) if above else name
+        node = Node(
+            id=self.id_of(name), name=name, display_name=shown, type=kind, phase=phase, boundary=boundary,
+            template_name=holder.get("template") or "", template_ref=holder.get("templateRef"), message=message,
+            started=self.now, finished=self.now if phase in FULFILLED else 0.0, flags=flags,
+        )  # fmt: skip
+        self.run.nodes[node.id] = node
+        self.run.dirty.add(node.id)
+        self.active = None
+        return node
+
+    def skipped(self, name: str, holder: Json, boundary: str, phase: str, message: str, flags: Json | None = None) -> Node:
+        """A node that stands for something that never ran: Skipped, Omitted, or an Error before its start."""
+        return self.initialize(name, "Skipped", holder, boundary, phase, message, {} if flags is None else flags)
+
+    def executable(
+        self, name: str, kind: str, template: Json, holder: Json, boundary: str, phase: str, flags: Json | None
+    ) -> Node:
+        """A node with the inputs of its template."""
+        node = self.initialize(name, kind, holder, boundary, phase, flags=flags)
+        inputs = template.get("inputs") or {}
+        if inputs.get("parameters") or inputs.get("artifacts"):
+            node.inputs = inputs
+        return node
+
+    def mark(self, node: Node, phase: str, message: str | None = None) -> Node:
+        """Set a node's phase, and its end when that is one."""
+        if node.phase != phase or (message is not None and node.message != message):
+            node.phase = phase
+            node.message = node.message if message is None else message
+            self.touch(node)
+        if node.fulfilled and not node.finished:
+            node.finished = self.now
+            self.touch(node)
+        return node
+
+    def error(self, node: Node, problem: object) -> Node:
+        """End a node in Error."""
+        return self.mark(node, ERROR, str(problem))
+
+    def touch(self, node: Node) -> None:
+        """Note that the node changed, so that the journal keeps it."""
+        self.run.dirty.add(node.id)
+        self.active = None
+
+    def add_child(self, parent: Node, child_name: str) -> None:
+        """Draw the edge from `parent` to the node called `child_name`."""
+        child = self.id_of(child_name)
+        known = self.run.cache.setdefault(("children", parent.id), set(parent.children))
+        if child not in known:
+            known.add(child)
+            parent.children.append(child)
+            self.touch(parent)
+
+    def outbound(self, node_id_: str) -> list[str]:
+        """The last nodes of what `node_id_` stands for: whoever comes next hangs below them."""
+        node = self.run.nodes[node_id_]
+        if node.type in ("Skipped", "Suspend", "Pod", "HTTP"):
+            return [node.id]
+        if node.type == "TaskGroup":
+            if not node.children:
+                return [node.id]
+            return [last for child in node.children for last in self.outbound(child)]
+        if node.type == "Retry" and node.children:
+            return [node.children[-1]]
+        if node.type in ("Steps", "DAG") and (node.memoization or {}).get("hit"):
+            return [node.id]
+        return [last for child in node.outbound for last in self.outbound(child)]
+
+    def retry_children(self, node: Node) -> list[Node]:
+        """The attempts of a Retry node, in order."""
+        return [self.run.nodes[child] for child in node.children if self.run.nodes[child].flag("retried")]
+
+    def last_attempt(self, node: Node) -> Node:
+        """The node whose outputs count: the last attempt of a Retry node, else the node itself."""
+        if node.type == "Retry" and not (node.memoization or {}).get("hit"):
+            for child in reversed(node.children):
+                if not self.run.nodes[child].flag("hooked"):
+                    return self.run.nodes[child]
+        return node
+
+    def wake_at(self, moment: float) -> None:
+        """Ask to be called again at `moment` at the latest."""
+        self.wake = moment if self.wake is None else min(self.wake, moment)
+
+    # --- parallelism
+
+    def active_below(self, boundary: str | None, *, pods_only: bool) -> int:
+        """How many nodes are pending or running: all pods of the run, or what lies directly below a boundary."""
+        if self.active is None:
+            self.active = {}
+        key = f"{boundary}/{pods_only}"
+        if key not in self.active:
+            self.active[key] = sum(1 for node in self.run.nodes.values() if _is_active(node, boundary, pods_only))
+        return self.active[key]
+
+    def check_parallelism(self, template: Json, node: Node | None, boundary: str) -> None:
+        """Raise Wait when one more node would be too many."""
+        limit = self.run.spec.get("parallelism")
+        if limit is not None and self.active_below(None, pods_only=True) >= limit:
+            raise Wait
+        if node is not None and template_type(template) in ("steps", "dag"):
+            self._check_fail_fast(template, node)
+            if template.get("parallelism") and self.active_below(node.id, pods_only=True) >= template["parallelism"]:
+                raise Wait
+        if boundary and (node is None or node.phase not in (PENDING, RUNNING)):
+            above = self.run.nodes[boundary]
+            owner: Json = self.run.cache.get(("boundary", boundary)) or {}
+            self._check_fail_fast(owner, above)
+            if owner.get("parallelism") and self.active_below(boundary, pods_only=False) >= owner["parallelism"]:
+                raise Wait
+
+    def _check_fail_fast(self, template: Json, node: Node) -> None:
+        if not template.get("failFast"):
+            return
+        below = [other for other in self.run.nodes.values() if other.boundary == node.id]
+        if not any(other.unsuccessful for other in below):
+            return
+        if self.active_below(node.id, pods_only=True) == 0:
+            message = "template has failed or errored children and failFast enabled"
+            groups = [other for other in below if other.type == "StepGroup" and not other.fulfilled]
+            for group in groups[-1:]:
+                self.mark(group, "Failed", message)
+            self.mark(node, "Failed", message)
+        raise Wait
+
+
+def _is_active(node: Node, boundary: str | None, pods_only: bool) -> bool:
+    if node.phase not in (PENDING, RUNNING) or node.lock_waiting:
+        return False
+    if boundary is None:
+        return node.type == "Pod"
+    if node.boundary != boundary:
+        return False
+    return node.type == "Pod" if pods_only else node.type in ("Pod", "Steps", "DAG")
+
+
+def static_globals(run: RunState) -> dict[str, str]:
+    """The `workflow.*` variables that never change during a run."""
+    spec = run.spec
+    moment = time.gmtime(run.created)
+    values = {
+        "workflow.name": run.name,
+        "workflow.namespace": "default",
+        "workflow.mainEntrypoint": spec.get("entrypoint") or "",
+        "workflow.serviceAccountName": spec.get("serviceAccountName") or "",
+        "workflow.uid": run.uid,
+        "workflow.creationTimestamp": rfc3339(run.created),
+        "workflow.creationTimestamp.s": str(int(run.created)),
+        "workflow.creationTimestamp.RFC3339": rfc3339(run.created),
+    }
+    values.update({f"workflow.creationTimestamp.{char}": time.strftime(f"%{char}", moment) for char in STRFTIME if char != "s"})
+    if spec.get("priority") is not None:
+        values["workflow.priority"] = str(spec["priority"])
+    if scheduled := run.annotations.get("workflows.argoproj.io/scheduled-time"):
+        values["workflow.scheduledTime"] = scheduled
+    parameters = (spec.get("arguments") or {}).get("parameters") or []
+    values["workflow.parameters"] = values["workflow.parameters.json"] = go_json(parameters)
+    for parameter in parameters:
+        values[f"workflow.parameters.{parameter['name']}"] = _argument(parameter, run.config_maps)
+    metadata = spec.get("workflowMetadata") or {}
+    for section, own in (("labels", run.labels), ("annotations", run.annotations)):
+        values[f"workflow.{section}"] = values[f"workflow.{section}.json"] = go_json(own)
+        for key, value in {**own, **(metadata.get(section) or {})}.items():
+            values[f"workflow.{section}.{key}"] = value
+    return values
+
+
+def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
+    if parameter.get("value") is not None:
+        return str(parameter["value"])
+    source = parameter.get("valueFrom") or {}
+    reference = source.get("configMapKeyRef") or {}
+    value = config_maps.get(reference.get("name") or "", {}).get(reference.get("key") or "", source.get("default"))
+    if value is None and parameter.get("default") is not None:
+        value = parameter["default"]
+    if value is None:
+        raise TemplateError(f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one")
+    return str(value)

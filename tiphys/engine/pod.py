@@ -1,0 +1,295 @@
+"""From a filled-in template to what the launcher needs: argv, environment, files, volumes; and the outputs back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiphys.engine import artifacts
+from tiphys.engine.actions import StartPod
+from tiphys.engine.artifacts import ArtifactStore
+from tiphys.engine.errors import TemplateError
+from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
+from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
+from tiphys.engine.objects import ObjectStore
+
+Json = dict[str, Any]
+SCRIPT_PATH = "/argo/staging/script"
+RESULT_LIMIT = 256 * 1024
+_REFERENCE = re.compile(r"\$\$|\$\(([^()$]+)\)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step runs: its attempt folder, the folders that stay visible, whether it gets a private root."""
+
+    attempt: Path
+    keep: tuple[str, ...]
+    private: bool
+
+
+class StepError(TemplateError):
+    """The step can't be started, or its outputs can't be taken: the node ends in Error."""
+
+
+def environment(body: Json, image: Image, objects: ObjectStore, home: Path) -> dict[str, str]:
+    """The environment of a step: never the caller's. Raises StepError for a missing ConfigMap or Secret."""
+    path = ":".join([*image.path_prefix, MACHINE_PATH])
+    env = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", **image.env}
+    for source in body.get("envFrom") or []:
+        env.update(_all_keys(source, objects))
+    given: dict[str, str] = {}
+    for entry in body.get("env") or []:
+        value = _env_value(entry, objects, {**env, **given})
+        if value is not None:
+            given[entry["name"]] = value
+    return {**env, **given}
+
+
+def _all_keys(source: Json, objects: ObjectStore) -> dict[str, str]:
+    for kind, field in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
+        reference = source.get(field)
+        if reference is None:
+            continue
+        data = objects.data(kind, reference.get("name") or "")
+        if data is None and not reference.get("optional"):
+            raise StepError(f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform")
+        return {f"{source.get('prefix') or ''}{key}": value for key, value in (data or {}).items()}
+    return {}
+
+
+def _env_value(entry: Json, objects: ObjectStore, known: Mapping[str, str]) -> str | None:
+    source = entry.get("valueFrom")
+    if source is None:
+        return expand_references(entry.get("value") or "", known)
+    for kind, field in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
+        reference = source.get(field)
+        if reference is None:
+            continue
+        name, key = reference.get("name") or "", reference.get("key") or ""
+        value = (objects.data(kind, name) or {}).get(key)
+        if value is None and not reference.get("optional"):
+            raise StepError(f"couldn't find key {key} in {kind} default/{name}: needed by env {entry['name']}")
+        return value
+    return None
+
+
+def expand_references(text: str, env: Mapping[str, str]) -> str:
+    """`$(NAME)` from `env` and `$$` to `$`, as Kubernetes does; unknown names stay."""
+    return _REFERENCE.sub(lambda match: "$" if match[1] is None else env.get(match[1], match[0]), text)
+
+
+def body_of(template: Json) -> Json:
+    """The container part of a container or script template."""
+    return dict(template.get("container") or template.get("script") or {})
+
+
+def launcher_spec(start: StartPod, place: Place, images: ImageTable, objects: ObjectStore, store: ArtifactStore) -> Json:
+    """All that the launcher must know. Fetches input artifacts. Raises StepError."""
+    template = start.template
+    body = body_of(template)
+    image = images.require(body.get("image") or "", template.get("name") or "")
+    for name in ("home", "tmp", "root", "in", "out", "volumes", "overlays"):
+        (place.attempt / name).mkdir(parents=True, exist_ok=True)
+    (place.attempt / "tmp").chmod(0o1777)
+    env = environment(body, image, objects, place.attempt / "home")
+    env.update(_argo_env(start))
+    files = _input_files(template, place, store)
+    argv = [expand_references(word, env) for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]]
+    if template.get("script") is not None:
+        files.append(_script_file(expand_references(body.get("source") or "", env), place))
+        argv.append(SCRIPT_PATH)
+    collect = _output_paths(template, place)
+    volumes = _volumes(template, body, place, objects)
+    return {
+        "private": place.private,
+        "argv": argv,
+        "env": env,
+        "cwd": body.get("workingDir") or image.workdir,
+        "root": str(place.attempt / "root"),
+        "tmp": _tmp_folder(volumes, place),
+        "overlays": str(place.attempt / "overlays"),
+        "keep": list(place.keep),
+        "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],
+        "declared": [entry["path"] for entry in (*files, *collect, *volumes)],
+        "files": files,
+        "folders": sorted({str(Path(entry["path"]).parent) for entry in collect if place.private}),
+        "collect": collect,
+    }
+
+
+def _argo_env(start: StartPod) -> dict[str, str]:
+    name = start.template.get("name") or ""
+    return {"ARGO_NODE_ID": start.node_id, "ARGO_POD_NAME": start.pod_name, "ARGO_TEMPLATE_NAME": name}
+
+
+def _script_file(source: str, place: Place) -> Json:
+    script = place.attempt / "in" / "script"
+    script.write_text(source, encoding="utf-8")
+    return {"source": str(script), "path": SCRIPT_PATH, "mode": 0o755}
+
+
+def _input_files(template: Json, place: Place, store: ArtifactStore) -> list[Json]:
+    files = []
+    for index, artifact in enumerate((template.get("inputs") or {}).get("artifacts") or []):
+        source = _fetch(artifact, place.attempt / "in" / str(index), store)
+        if source is None:
+            continue
+        entry: Json = {"source": str(source), "path": artifact["path"]}
+        if artifact.get("mode") is not None:
+            entry |= {"mode": artifact["mode"], "recursive": bool(artifact.get("recurseMode"))}
+        files.append(entry)
+    return files
+
+
+def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
+    if "raw" in artifact:
+        # On a cluster the template reaches the pod in an environment variable, where Kubernetes turns $$ into $.
+        target.write_text(expand_references(artifact["raw"].get("data") or "", {}), encoding="utf-8")
+        return target
+    if "s3" not in artifact:
+        if artifact.get("optional"):
+            return None
+        raise StepError(f"required artifact '{artifact['name']}' not supplied")
+    stored = target.with_name(f"{target.name}.stored")
+    key = artifact["s3"].get("key") or ""
+    if not store.get(key, stored):
+        if artifact.get("optional"):
+            return None
+        raise StepError(f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}")
+    artifacts.unpack(stored, artifact, target)
+    return target
+
+
+def _output_paths(template: Json, place: Place) -> list[Json]:
+    outputs = template.get("outputs") or {}
+    paths = [(entry.get("valueFrom") or {}).get("path") for entry in outputs.get("parameters") or []]
+    found = [{"path": path, "target": str(place.attempt / "out" / f"p{index}")} for index, path in enumerate(paths) if path]
+    for index, artifact in enumerate(outputs.get("artifacts") or []):
+        if artifact.get("path"):
+            found.append({"path": artifact["path"].rstrip("/"), "target": str(place.attempt / "out" / f"a{index}")})
+    return found
+
+
+def _volumes(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
+    declared = {volume["name"]: volume for volume in template.get("volumes") or []}
+    found = []
+    for mount in body.get("volumeMounts") or []:
+        folder = place.attempt / "volumes" / mount["name"]
+        if not folder.exists():
+            folder.mkdir()
+            _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
+        found.append({"source": str(folder), "path": mount["mountPath"].rstrip("/")})
+    return sorted(found, key=lambda volume: len(volume["path"]))
+
+
+def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
+    for kind, field, name_field in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
+        source = volume.get(field)
+        if source is None:
+            continue
+        data = objects.data(kind, source.get(name_field) or "")
+        if data is None and not source.get("optional"):
+            raise StepError(f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {volume['name']!r}")
+        wanted = {item["key"]: item["path"] for item in source.get("items") or []}
+        for key, value in (data or {}).items():
+            if not wanted or key in wanted:
+                path = folder / wanted.get(key, key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(value, encoding="utf-8")
+
+
+def _tmp_folder(volumes: list[Json], place: Place) -> str:
+    return next((volume["source"] for volume in volumes if volume["path"] == "/tmp"), str(place.attempt / "tmp"))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a step ended: phase, message and outputs as the core wants them."""
+
+    phase: str
+    message: str
+    outputs: Json
+
+
+def ending(start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str) -> Ending:
+    """Take the outputs of a step that has ended with the launcher's `report`."""
+    if "exit" not in report:
+        return Ending(ERROR, str(report.get("error") or "the step's launcher was killed"), {})
+    code = int(report["exit"])
+    outputs: Json = {"exitCode": str(code)}
+    if stdout is not None:
+        outputs["result"] = _result(stdout)
+    problems = _take_parameters(start.template, place, outputs)
+    problems += _take_artifacts(start.template, place, store, prefix, outputs)
+    if "error" in report:
+        problems.append(str(report["error"]))
+    if code != 0:
+        tail = f": {report['message']}" if report.get("message") else ""
+        reason = "OOMKilled" if report.get("oom") else "Error"
+        return Ending(FAILED, f"main: {reason} (exit code {code}){tail}", outputs)
+    if problems:
+        return Ending(ERROR, f"wait: Error (exit code 64): {'; '.join(problems)}", outputs)
+    return Ending(SUCCEEDED, "", outputs)
+
+
+def _result(stdout: bytes) -> str:
+    return stdout[-RESULT_LIMIT:].decode("utf-8", "replace").removesuffix("\n")
+
+
+def _take_parameters(template: Json, place: Place, outputs: Json) -> list[str]:
+    declared = (template.get("outputs") or {}).get("parameters") or []
+    problems, taken = [], []
+    for index, entry in enumerate(declared):
+        source = entry.get("valueFrom") or {}
+        kept = {key: value for key, value in entry.items() if key != "valueFrom"}
+        if source.get("path"):
+            value = _parameter_value(place.attempt / "out" / f"p{index}", source)
+            if value is None:
+                problems.append(f"open /var/run/argo/outputs/parameters{source['path']}: no such file or directory")
+                kept["valueFrom"] = source
+            else:
+                kept["value"] = value
+        taken.append(kept)
+    if taken:
+        outputs["parameters"] = taken
+    return problems
+
+
+def _parameter_value(path: Path, source: Json) -> str | None:
+    if path.is_file():
+        return path.read_bytes().decode("utf-8", "replace").removesuffix("\n")
+    default = source.get("default")
+    return None if default is None else str(default)
+
+
+def _take_artifacts(template: Json, place: Place, store: ArtifactStore, prefix: str, outputs: Json) -> list[str]:
+    problems, taken = [], []
+    for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
+        path = place.attempt / "out" / f"a{index}"
+        if not path.exists():
+            if not artifact.get("optional"):
+                suffix = {"tar": ".tgz", "zip": ".zip"}.get(artifacts.archive_kind(artifact), "")
+                name = artifact.get("path", "").rstrip("/")
+                problems.append(f"open /var/run/argo/outputs/artifacts{name}{suffix}: no such file or directory; ")
+            continue
+        try:
+            taken.append(_store(artifact, path, place, store, prefix))
+        except OSError as error:
+            problems.append(f"artifact {artifact['name']} can't be stored: {error}")
+    if taken:
+        outputs["artifacts"] = taken
+    return problems
+
+
+def _store(artifact: Json, path: Path, place: Place, store: ArtifactStore, prefix: str) -> Json:
+    kind = artifacts.archive_kind(artifact)
+    key = (artifact.get("s3") or {}).get("key") or artifacts.default_key(prefix, artifact)
+    inner = Path(artifact["path"].rstrip("/")).name
+    packed = artifacts.pack(path, kind, place.attempt, inner)
+    store.put(packed, key)
+    kept = {name: artifact[name] for name in ("name", "path", "globalName", "archive", "optional") if name in artifact}
+    return {**kept, "s3": {"key": key}}

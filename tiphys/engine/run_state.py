@@ -1,0 +1,65 @@
+"""The state of one run: all that the core knows. The journal stores it; everything else is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tiphys.engine.nodes import Node
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run. `now` and all times are seconds since the epoch.
+
+    `spec` is the merged spec, frozen at submit; so are `templates` (those that templateRef names, by kind/name) and
+    `config_maps`. Secrets are never here.
+    """
+
+    name: str
+    uid: str
+    created: float
+    spec: Json
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    templates: dict[str, Json] = field(default_factory=dict)
+    config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    memo: dict[str, dict[str, Json]] = field(default_factory=dict)
+    locks: dict[str, list[str]] = field(default_factory=dict)
+    phase: str = ""
+    message: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+    shutdown: str = ""
+    suspended: bool = False
+    outputs: Json | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    # Derived while an engine works on the run; empty after a restart, so that unfinished steps start again.
+    launched: set[str] = field(default_factory=set)
+    killing: dict[str, str] = field(default_factory=dict)
+    deadlines: dict[str, tuple[float, str]] = field(default_factory=dict)
+    dirty: set[str] = field(default_factory=set)
+    version: int = 0
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self.phase in ("Succeeded", "Failed", "Error")
+
+    def header(self) -> Json:
+        """Everything but the nodes and what is derived, as a JSON object."""
+        return {name: getattr(self, name) for name in _HEADER}
+
+    @classmethod
+    def from_header(cls, header: Json, nodes: list[Node]) -> RunState:
+        """The state that `header` and the nodes' rows describe."""
+        return cls(**{name: header[name] for name in _HEADER if name in header}, nodes={node.id: node for node in nodes})
+
+
+_HEADER = (
+    "name", "uid", "created", "spec", "labels", "annotations", "templates", "config_maps", "memo", "locks", "phase",
+    "message", "started", "finished", "shutdown", "suspended", "outputs",
+)  # fmt: skip

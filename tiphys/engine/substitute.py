@@ -1,0 +1,160 @@
+"""Fills in `{{tags}}`: plain names and `{{=expressions}}`, in every text of a JSON-like tree.
+
+Argo replaces in the JSON text of an object; here each text of the tree is replaced by itself, which is the same as
+long as no tag spans two of them. Values that JSON could not carry are refused as there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tiphys.engine.errors import AbsentOptional, ExpressionError, TemplateError, Unresolved
+from tiphys.engine.expressions import evaluate, expand, has_variable, identifiers, is_function, parse
+from tiphys.engine.gotext import go_json
+
+Variables = Mapping[str, Any]
+
+# Tags with these names get their values later: an expression that needs one waits.
+_LATE = (
+    "item", "retries", "lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message",
+    "workflow.status", "workflow.failures",
+)  # fmt: skip
+# What Go's strconv.Quote writes in a form that is no JSON: the object would not parse any more.
+_NOT_JSON = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
+ALL = ("",)
+
+
+class Substitution:
+    """Values for tags, and which tags must have one."""
+
+    def __init__(self, variables: Variables, strict: tuple[str, ...] = (), *, artifacts_may_wait: bool = True) -> None:
+        """`strict` holds the first words (`tasks`, `steps`) of tags that must resolve; `ALL` means every tag."""
+        self._variables = variables
+        self._strict = strict
+        self._artifacts_may_wait = artifacts_may_wait
+        self._environment: dict[str, Any] | None = None
+
+    def fill(self, tree: Any) -> Any:
+        """`tree` with its tags filled in; parts without tags are shared, not copied. Raises TemplateError."""
+        if isinstance(tree, str):
+            return self.text(tree) if "{{" in tree else tree
+        if isinstance(tree, dict):
+            return {self.fill(key): self.fill(value) for key, value in tree.items()}
+        if isinstance(tree, list):
+            return [self.fill(value) for value in tree]
+        return tree
+
+    def text(self, text: str) -> str:
+        """`text` with its tags filled in."""
+        parts: list[str] = []
+        at = 0
+        while (start := text.find("{{", at)) >= 0:
+            end = text.find("}}", start + 2)
+            if end < 0:
+                raise TemplateError(f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2:]}"')
+            parts += [text[at:start], self._tag(text[start + 2 : end])]
+            at = end + 2
+        parts.append(text[at:])
+        return "".join(parts)
+
+    def _tag(self, tag: str) -> str:
+        filled = self._expression(tag[1:]) if tag.startswith("=") else self._simple(tag)
+        if filled is None:
+            return "{{" + tag + "}}"
+        if _NOT_JSON.search(filled):
+            raise TemplateError("cannot finish template replacement because the result was invalid JSON")
+        return filled
+
+    def _is_strict(self, name: str) -> bool:
+        return any(not first or name == first or name.startswith(f"{first}.") for first in self._strict)
+
+    def _simple(self, tag: str) -> str | None:
+        name = tag.strip()
+        if name in self._variables:
+            return self._value(tag, self._variables[name])
+        if (nested := self._nested(tag)) is not None:
+            return nested
+        artifact = self._artifacts_may_wait and ".outputs.artifacts." in name
+        if self._is_strict(name) and not artifact:
+            raise Unresolved(f"failed to resolve {{{{{tag}}}}}")
+        return None
+
+    def _value(self, tag: str, value: Any) -> str:
+        if value is None:
+            raise AbsentOptional(
+                f"unable to substitute {{{{{tag}}}}}: output is an absent optional (skipped/omitted node with no default)"
+            )
+        if not isinstance(value, str):
+            raise TemplateError(f"failed to resolve {{{{{tag}}}}} to string")
+        return value
+
+    def _nested(self, tag: str) -> str | None:
+        start = tag.rfind("{{")
+        if start <= 0 or tag[start + 2 :] not in self._variables:
+            return None
+        inner = self._variables[tag[start + 2 :]]
+        if inner is None:
+            raise AbsentOptional(f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional')
+        return "{{" + tag[:start] + str(inner)
+
+    def _expression(self, text: str) -> str | None:
+        if self._environment is None:
+            self._environment = expand(self._variables)
+        try:
+            missing = [name for name in identifiers(parse(text)) if not self._known(name)]
+        except ExpressionError as error:
+            raise ExpressionError(f"failed to evaluate expression: {error}") from None
+        for name in missing:
+            if self._strict and self._is_strict(name):
+                raise Unresolved(f"failed to evaluate expression: {name} is missing")
+        may_wait = bool(missing) or not self._strict
+        if may_wait and any(name in _LATE for name in missing):
+            return None
+        return self._evaluated(text, may_wait=may_wait)
+
+    def _known(self, name: str) -> bool:
+        environment = self._environment or {}
+        return name in self._variables or has_variable(environment, name) or is_function(name)
+
+    def _evaluated(self, text: str, *, may_wait: bool) -> str | None:
+        try:
+            result = evaluate(text, self._environment or {})
+        except ExpressionError as error:
+            if may_wait:
+                return None
+            raise ExpressionError(f"failed to evaluate expression: {error}") from None
+        if result is None:
+            if may_wait:
+                return None
+            raise ExpressionError(f'failed to evaluate expression "{text}"')
+        try:
+            return result if isinstance(result, str) else go_json(result)
+        except TypeError as error:
+            raise ExpressionError(f"failed to marshal evaluated expression: {error}") from None
+
+
+def fill(tree: Any, variables: Variables, strict: tuple[str, ...] = (), *, artifacts_may_wait: bool = True) -> Any:
+    """`tree` with the tags filled in that `variables` knows; see Substitution."""
+    return Substitution(variables, strict, artifacts_may_wait=artifacts_may_wait).fill(tree)
+
+
+def tags(tree: Any) -> list[str]:
+    """Every tag in `tree`, without its braces, in order."""
+    found: list[str] = []
+    _collect_tags(tree, found)
+    return found
+
+
+def _collect_tags(tree: Any, found: list[str]) -> None:
+    if isinstance(tree, str):
+        if "{{" in tree:
+            found.extend(match[1] for match in re.finditer(r"\{\{(.*?)\}\}", tree, re.DOTALL))
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            _collect_tags(key, found)
+            _collect_tags(value, found)
+    elif isinstance(tree, list):
+        for value in tree:
+            _collect_tags(value, found)

@@ -1,0 +1,172 @@
+"""Draws a run for a person: a tree like `argo get`, live on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
+from tiphys.engine.run_state import RunState
+
+SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPED: "○", OMITTED: "○", PENDING: "◷", "": "◷"}
+_COLOURS = {SUCCEEDED: "32", RUNNING: "36", FAILED: "31", ERROR: "31", SKIPPED: "2", OMITTED: "2", PENDING: "33"}
+_INVISIBLE = {"StepGroup"}
+_LOG_LINES = 15
+
+
+def duration(seconds: float) -> str:
+    """A duration for a person: 3.1s, 2m 5s, 1h 4m."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest}s"
+    return f"{minutes // 60}h {minutes % 60}m"
+
+
+def took(node: Node, now: float) -> str:
+    """How long a node took, or has taken up to now; empty for what never ran."""
+    if not node.started or node.type == "Skipped" or node.phase in (SKIPPED, OMITTED):
+        return ""
+    return duration((node.finished or now) - node.started)
+
+
+def paint(text: str, phase: str, colour: bool) -> str:
+    """`text` in the colour of `phase`."""
+    code = _COLOURS.get(phase)
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
+
+
+def lines(run: RunState, *, now: float | None = None, colour: bool = False) -> list[str]:
+    """The tree, one line a node."""
+    now = time.time() if now is None else now
+    below = _visible_children(run)
+    root = run.nodes.get(run.name)
+    if root is None:
+        return [f"{SYMBOLS.get(run.phase, '◷')} {run.name}"]
+    found = [_line(root, run.name, now, colour)]
+    _add_branches(below, root.id, "", now, colour, found)
+    exit_node = next((node for node in run.nodes.values() if node.name == f"{run.name}.onExit"), None)
+    if exit_node is not None:
+        found += ["", _line(exit_node, exit_node.display_name, now, colour)]
+        _add_branches(below, exit_node.id, "", now, colour, found)
+    return found
+
+
+def _visible_children(run: RunState) -> dict[str, list[Node]]:
+    """Below each node those that it contains: attempts and items below their own node, the rest below the boundary."""
+    owner: dict[str, str] = {}
+    for node in run.nodes.values():
+        if node.type in ("Retry", "TaskGroup"):
+            owner.update({child: node.id for child in node.children if run.nodes[child].name.startswith(f"{node.name}(")})
+    below: dict[str, list[Node]] = {}
+    for node in run.nodes.values():
+        if node.type not in _INVISIBLE:
+            below.setdefault(owner.get(node.id, node.boundary), []).append(node)
+    return below
+
+
+def _add_branches(below: dict[str, list[Node]], parent: str, indent: str, now: float, colour: bool, found: list[str]) -> None:
+    children = [] if parent == "" else below.get(parent, [])
+    for index, node in enumerate(children):
+        last = index == len(children) - 1
+        found.append(f"{indent}{'└─' if last else '├─'} {_line(node, node.display_name, now, colour)}")
+        _add_branches(below, node.id, indent + ("   " if last else "│  "), now, colour, found)
+
+
+def _line(node: Node, name: str, now: float, colour: bool) -> str:
+    message = " ".join(node.message.split())
+    parts = [paint(SYMBOLS.get(node.phase, "?"), node.phase, colour), " ".join(name.split()), took(node, now), message]
+    return " ".join(part for part in parts if part)
+
+
+class LiveTree:
+    """A listener that shows a run while it happens."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """On a terminal the tree is redrawn in place; elsewhere each change of phase is one line."""
+        self._stream = stream or sys.stdout
+        self._terminal = self._stream.isatty()
+        self._drawn = 0
+        self._phases: dict[str, str] = {}
+
+    def __call__(self, run: RunState, changed: Sequence[Node]) -> None:
+        """Show what changed."""
+        if self._terminal:
+            self._redraw(run)
+        else:
+            self._print_changes(run, changed)
+
+    def _redraw(self, run: RunState) -> None:
+        size = shutil.get_terminal_size()
+        shown = lines(run, colour=True)
+        if len(shown) > size.lines - 2:
+            shown = [shown[0], "…", *shown[-(size.lines - 4) :]]
+        up = f"\x1b[{self._drawn}F" if self._drawn else ""
+        self._stream.write(up + "\x1b[0J" + "".join(_cut(line, size.columns) + "\n" for line in shown))
+        self._stream.flush()
+        self._drawn = len(shown)
+
+    def _print_changes(self, run: RunState, changed: Sequence[Node]) -> None:
+        for node in changed:
+            if node.type in _INVISIBLE or node.phase == PENDING or self._phases.get(node.id) == node.phase:
+                continue
+            self._phases[node.id] = node.phase
+            self._stream.write(change_line(run, node) + "\n")
+        self._stream.flush()
+
+
+def _cut(line: str, width: int) -> str:
+    """`line` no wider than the terminal; colour codes take no room."""
+    visible, out, escaping = 0, [], False
+    for char in line:
+        escaping = escaping or char == "\x1b"
+        if not escaping:
+            visible += 1
+            if visible >= width:
+                return "".join(out) + "…\x1b[0m"
+        elif char == "m":
+            escaping = False
+        out.append(char)
+    return "".join(out)
+
+
+def change_line(run: RunState, node: Node) -> str:
+    """`12.3s ✔ ingest Succeeded 3.1s`."""
+    now = time.time()
+    name = " ".join(node.name.removeprefix(run.name).lstrip(".").split()) or run.name
+    since = f"{duration((node.finished or now) - run.started):>8}"
+    parts = [since, SYMBOLS.get(node.phase, "?"), name, node.phase, took(node, now) if node.fulfilled else "", node.message]
+    return " ".join(part for part in parts if part)
+
+
+def report(run: RunState, logs: dict[str, Path], *, colour: bool = False) -> list[str]:
+    """What stands at the end: phase, message, duration; for a failure the step, the end of its log, and where that is."""
+    total = duration(run.finished - run.started)
+    headline = f"{SYMBOLS.get(run.phase, '?')} {run.name} {run.phase} after {total}"
+    found = ["", paint(headline + (f": {run.message}" if run.message else ""), run.phase, colour)]
+    if run.phase not in UNSUCCESSFUL:
+        return found
+    failed = culprit(run)
+    if failed is None:
+        return found
+    found.append(f"  failed: {failed.display_name} ({failed.message or failed.phase})")
+    log = logs.get(failed.id)
+    if log is not None and log.exists():
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+        found += [f"    {line}" for line in tail]
+        found.append(f"  its log: {log}")
+    return found
+
+
+def culprit(run: RunState) -> Node | None:
+    """The step to blame: the first unsuccessful pod that nothing forgave, else any unsuccessful node."""
+    failed = [node for node in run.nodes.values() if node.unsuccessful]
+    pods = [node for node in failed if node.type == "Pod" and not node.flag("hooked")]
+    final = [node for node in pods if not node.flag("retried")] or pods
+    candidates = final or [node for node in failed if node.type not in ("Steps", "DAG", "StepGroup", "TaskGroup")] or failed
+    return min(candidates, key=lambda node: node.finished, default=None)
