@@ -114,7 +114,8 @@ class AgentSettings:
     """How the agent beside a Triton runs."""
 
     environment: str = _setting("TIPHYS_AGENT_ENVIRONMENT", "environment that the agent's Triton serves: staging")
-    state: Path = _setting("TIPHYS_AGENT_STATE", "the agent's folder; Triton reads the folder repository/ in it")
+    state: Path = _setting("TIPHYS_AGENT_STATE", "the agent's folder: its copies of models and what served last")
+    repository: Path = _setting("TIPHYS_AGENT_REPOSITORY", "model repository that Triton reads and the agent fills")
     port: int = _setting("TIPHYS_AGENT_PORT", "port of the agent's health and metrics")
 
 

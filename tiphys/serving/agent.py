@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tiphys.errors import PermanentError, RetryableError, SettingsError
+from tiphys.lake.s3 import S3
 from tiphys.release.client import LedgerClient
 from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded, Release
-from tiphys.serving.copies import Copies, Source
+from tiphys.serving.copies import Copies
 from tiphys.serving.health import serve_health
 from tiphys.serving.triton import TritonControl
 from tiphys.settings import AgentSettings, LedgerSettings, ListenSettings, S3Settings, ServingSettings, load
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 1.0
 _FOLLOW_SECONDS = 20.0
 _LEDGER_PAUSE_SECONDS = 2.0
+_S3_PATIENCE = 5.0
 _LOAD_ATTEMPTS = 3
 """Loads after which a release that Triton does not survive counts as refused."""
 
@@ -59,14 +61,14 @@ class Agent:
     """Follows one environment for one Triton."""
 
     def __init__(
-        self, environment: str, ledger: LedgerClient, triton: TritonControl, copies: Copies, source: Source
+        self, environment: str, ledger: LedgerClient, triton: TritonControl, copies: Copies, store: S3
     ) -> None:
         """Start from what was serving when the agent ended the last time."""
         self._environment = environment
         self._ledger = ledger
         self._triton = triton
         self._copies = copies
-        self._source = source
+        self._store = store
         self._serving = copies.serving()
         self._pending: dict[str, _Pending] = {}
         self._settled: dict[str, int] = {}
@@ -147,7 +149,7 @@ class Agent:
     def _serve(self, release: Recorded) -> str:
         """Fetch, check, show to Triton and load; return the version. What was shown before is shown again on failure."""
         model = _model(release)
-        manifest = self._copies.obtain(release, self._source)
+        manifest = self._copies.obtain(release, self._store)
         before = self._copies.shown(model)
         if before == release.manifest_sha256 and self._triton.ready(model, manifest.version):
             return manifest.version
@@ -229,8 +231,6 @@ def _model(release: Release) -> str:
 
 def main() -> None:
     """Serve until stopped."""
-    from tiphys.serving.source import S3Source  # noqa: PLC0415 - the S3 client is only needed here
-
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # what is away is said once, by us
     settings = load(AgentSettings)
@@ -242,8 +242,8 @@ def main() -> None:
         settings.environment,
         LedgerClient(load(LedgerSettings)),
         TritonControl(serving.staging_http if settings.environment == "staging" else serving.production_http),
-        Copies(settings.state),
-        S3Source(load(S3Settings)),
+        Copies(settings.state, settings.repository),
+        S3(load(S3Settings), patience=_S3_PATIENCE),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())

@@ -3,7 +3,7 @@
 ::
 
     STATE/copies/SHA256/manifest.json, reference.json, MODEL/...     one folder a manifest, never changed
-    STATE/repository/MODEL -> ../copies/SHA256/MODEL                 what Triton sees; replaced atomically
+    REPOSITORY/MODEL -> .../copies/SHA256/MODEL                      what Triton sees; replaced atomically
     STATE/serving.json                                               what was last seen to serve
 
 It knows no ledger and no Triton.
@@ -16,9 +16,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Protocol
 
 from tiphys.errors import DataError
+from tiphys.lake.s3 import S3
 from tiphys.release.records import Release
 from tiphys.serving.manifest import MANIFEST, MANIFEST_CAP, Manifest, check_config, check_file, parse
 
@@ -26,54 +26,44 @@ _KEPT = 3
 """Copies of a model that stay on disk: the serving one and what a rollback may want."""
 
 
-class Source(Protocol):
-    """Where repositories come from."""
-
-    def read(self, uri: str, cap: int) -> bytes:
-        """Return an object of at most ``cap`` bytes. Raises RetryableError, or DataError when it isn't there."""
-
-    def download(self, uri: str, path: Path, cap: int) -> None:
-        """Write an object of at most ``cap`` bytes to a file. Raises as :meth:`read`."""
-
-
 class Copies:
     """All copies below one folder."""
 
-    def __init__(self, state: Path) -> None:
-        """Make the folders."""
+    def __init__(self, state: Path, repository: Path) -> None:
+        """Keep copies below ``state``; Triton reads ``repository``."""
         self._copies = state / "copies"
-        self._repository = state / "repository"
+        self._repository = repository
         self._record = state / "serving.json"
         self._copies.mkdir(parents=True, exist_ok=True)
         self._repository.mkdir(parents=True, exist_ok=True)
-        for stale in self._copies.glob(".new-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+        for stale in (*self._copies.glob(".new-*"), *repository.glob(".new-*")):
+            _remove(stale)
 
-    def obtain(self, release: Release, source: Source) -> Manifest:
+    def obtain(self, release: Release, store: S3) -> Manifest:
         """Return the manifest of a copy that is here and whole, after fetching it if need be.
 
         Raises:
             DataError: the repository, or a file in it, is not what the release says.
-            RetryableError: the source is away.
+            RetryableError: S3 is away.
         """
         try:
             return self.check(release)
         except (DataError, OSError):
-            return self._fetch(release, source)
+            return self._fetch(release, store)
 
     def check(self, release: Release) -> Manifest:
         """Compare the copy on disk with its manifest. Raises DataError or OSError where it isn't whole."""
         folder = self._copies / release.manifest_sha256
         return _checked(folder, (folder / MANIFEST).read_bytes(), release, str(folder) + "/")
 
-    def _fetch(self, release: Release, source: Source) -> Manifest:
-        text = source.read(release.repository + MANIFEST, MANIFEST_CAP)
+    def _fetch(self, release: Release, store: S3) -> Manifest:
+        text = _read(store, release.repository + MANIFEST, MANIFEST_CAP)
         manifest = parse(text, release.manifest_sha256, release.repository + MANIFEST)
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._copies))
         try:
             for path, digest in manifest.files.items():
                 (new / path).parent.mkdir(parents=True, exist_ok=True)
-                source.download(release.repository + path, new / path, digest.bytes)
+                (new / path).write_bytes(_read(store, release.repository + path, digest.bytes))
             (new / MANIFEST).write_bytes(text)
             _checked(new, text, release, release.repository)
             new.chmod(0o755)
@@ -97,9 +87,9 @@ class Copies:
         if manifest_sha256 is None:
             link.unlink(missing_ok=True)
         else:
-            new = self._repository.parent / f".{model}.link"
+            new = self._repository / f".new-{model}"
             new.unlink(missing_ok=True)
-            new.symlink_to(Path("..") / "copies" / manifest_sha256 / model)
+            new.symlink_to(os.path.relpath(self._copies / manifest_sha256 / model, self._repository))
             new.replace(link)
         _sync(self._repository)
 
@@ -148,6 +138,21 @@ def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifes
         check_file(folder / path, digest, where + path)
     check_config((folder / manifest.config_path).read_text("utf-8"), manifest, where + manifest.config_path)
     return manifest
+
+
+def _read(store: S3, uri: str, cap: int) -> bytes:
+    with store.open(uri) as opened:
+        if opened.stored.size > cap:
+            message = f"{uri} has {opened.stored.size} bytes, it may have {cap}: it was replaced; export again"
+            raise DataError(message)
+        return opened.read()
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync_tree(folder: Path) -> None:
