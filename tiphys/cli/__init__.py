@@ -12,7 +12,7 @@ from tiphys.errors import TiphysError
 
 COMMANDS = (
     "up", "down", "status", "doctor", "env",
-    "run", "list_", "get", "logs", "resume", "stop",
+    "run", "list_", "get", "logs", "resume", "retry", "stop",
     "render", "simulate", "predict", "release",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""

@@ -1,4 +1,4 @@
-"""``tiphys render``: write the manifests of workflows/ to workflows/rendered/, or check that they are fresh."""
+"""``tiphys render``: write what is made from sources (manifests, reference pages), or check that it is fresh."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
     """Declare the subcommand."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "render",
-        help="write the workflows' manifests",
-        description="Render every workflow of workflows/ to workflows/rendered/NAME.yaml.",
+        help="write the workflows' manifests and the reference pages",
+        description="Render workflows/*.py to workflows/rendered/NAME.yaml, contracts and settings to docs/reference/.",
         epilog="examples:\n  tiphys render\n  tiphys render --check      exit 1 if a committed manifest is stale",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -28,14 +28,13 @@ def render(arguments: argparse.Namespace) -> int:
     """Render all, or compare."""
     from tiphys.settings import PROJECT
 
-    folder = PROJECT / "workflows"
     stale = []
-    for path, text in sorted(manifests(folder).items()):
+    for path, text in sorted({**manifests(PROJECT / "workflows"), **pages(PROJECT / "docs" / "reference")}.items()):
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path)
         if not arguments.check:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path.relative_to(PROJECT)}")
     if arguments.check and stale:
@@ -55,3 +54,12 @@ def manifests(folder: Path) -> dict[Path, str]:
         path = folder / "rendered" / f"{source.stem.replace('_', '-')}.yaml"
         found[path] = HEADER.format(module=source.stem) + workflow.to_yaml()
     return found
+
+
+def pages(folder: Path) -> dict[Path, str]:
+    """Return every reference page's path and text."""
+    from tiphys.reference import settings_page, steps_page
+    from tiphys.settings import variables
+    from tiphys.step import contracts
+
+    return {folder / "steps.md": steps_page(contracts()), folder / "settings.md": settings_page(variables())}
