@@ -1,0 +1,92 @@
+"""The ConfigMap ``tiphys`` and the Secrets ``tiphys-<component>`` as the laptop's servers make them true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tiphys.settings import StackSettings
+from tiphys.stack.keys import Keys
+from tiphys.stack.layout import Layout
+from tiphys.stack.ports import Ports
+
+_SPARK = """\
+spark.master local[2]
+spark.driver.memory 1g
+spark.ui.enabled false
+spark.driver.bindAddress 127.0.0.1
+spark.driver.host 127.0.0.1
+spark.sql.shuffle.partitions 4
+spark.sql.session.timeZone UTC
+spark.sql.adaptive.enabled true
+spark.log.level WARN
+"""
+
+
+def config_map(settings: StackSettings) -> dict[str, str]:
+    """Addresses of everything: the data of ConfigMap ``tiphys``."""
+    ports = Ports(settings.port_base)
+    return {
+        "TIPHYS_S3_ENDPOINT": ports.url("s3"),
+        "TIPHYS_S3_REGION": "us-east-1",
+        "TIPHYS_CATALOG_URL": f"postgresql://{ports.address('postgres')}/lake",
+        "TIPHYS_WAREHOUSE": "s3://lake/warehouse",
+        "TIPHYS_SPARK_CONF": spark_conf(settings),
+        "TIPHYS_MLFLOW_URL": ports.url("mlflow"),
+        "TIPHYS_RAY_URL": ports.url("ray"),
+        "TIPHYS_LEDGER_URL": ports.url("ledger"),
+        "TIPHYS_GATEWAY_URL": ports.url("gateway"),
+        "TIPHYS_STAGING_HTTP": ports.address("staging_http"),
+        "TIPHYS_STAGING_GRPC": ports.address("staging_grpc"),
+        "TIPHYS_PRODUCTION_HTTP": ports.address("production_http"),
+        "TIPHYS_PRODUCTION_GRPC": ports.address("production_grpc"),
+    }
+
+
+def spark_conf(settings: StackSettings) -> str:
+    """Spark's settings on a laptop, in the form of spark-defaults."""
+    layout = Layout.of(settings)
+    lines = _SPARK + f"spark.local.dir {layout.temporary}\nspark.sql.warehouse.dir {layout.temporary / 'warehouse'}\n"
+    jars = sorted(str(each) for each in layout.jars.glob("*.jar"))
+    return lines + (f"spark.jars {','.join(jars)}\n" if jars else "")
+
+
+def secrets(settings: StackSettings, keys: Keys) -> dict[str, dict[str, str]]:
+    """What each principal may know: the data of Secret ``tiphys-<name>``."""
+    found = {name: _secret(keys, name) for name in keys.principals}
+    ports = Ports(settings.port_base)
+    tokens = {each.ledger_token: each.ledger for each in keys.principals.values() if each.ledger}
+    found["ledger"] |= {
+        "TIPHYS_LEDGER_DB_URL": f"postgresql://{ports.address('postgres')}/ledger",
+        "TIPHYS_LEDGER_DB_USER": "ledger",
+        "TIPHYS_LEDGER_DB_PASSWORD": keys.passwords["ledger"],
+        "TIPHYS_LEDGER_TOKENS": json.dumps(tokens),
+    }
+    return found
+
+
+def _secret(keys: Keys, name: str) -> dict[str, str]:
+    principal = keys.principals[name]
+    data: dict[str, str] = {}
+    if principal.read or principal.write:
+        data |= {"TIPHYS_S3_ACCESS_KEY": principal.access_key, "TIPHYS_S3_SECRET_KEY": principal.secret_key}
+    if principal.catalog:
+        role = f"lake_{principal.catalog}"
+        data |= {"TIPHYS_CATALOG_USER": role, "TIPHYS_CATALOG_PASSWORD": keys.passwords[role]}
+    if principal.ray:
+        data["TIPHYS_RAY_TOKEN"] = keys.ray_token
+    if principal.ledger:
+        data["TIPHYS_LEDGER_TOKEN"] = principal.ledger_token
+    return data
+
+
+def documents(config: Mapping[str, str], secret: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The same as Kubernetes objects, for the engine's store or ``kubectl apply``."""
+    listed = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tiphys"}, "data": dict(config)}]
+    for name, data in sorted(secret.items()):
+        metadata = {"name": f"tiphys-{name.replace('_', '-')}"}
+        listed.append(
+            {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "stringData": dict(data)}
+        )
+    return listed

@@ -1,0 +1,141 @@
+"""The stack's secrets and who may do what with them; made once, kept in one file that only its owner reads.
+
+It knows contracts (what a component needs) and no server: S3's identities, database roles and Secrets are
+computed from what stands here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tiphys.errors import PermanentError
+from tiphys.step import Access, Contract
+
+Level = Literal["", "read", "staging", "production", "agent"]
+BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "artifacts")
+DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger")
+
+
+class Principal(BaseModel):
+    """One who calls servers: a component or a service, with its own keys and the least that it needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_key: str
+    secret_key: str
+    ledger_token: str
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    catalog: Literal["", "read", "write"] = ""
+    ray: bool = False
+    ledger: Level = ""
+
+
+class Keys(BaseModel):
+    """Everything secret of one stack."""
+
+    model_config = ConfigDict(frozen=True)
+
+    principals: dict[str, Principal]
+    passwords: dict[str, str]
+    ray_token: str
+    admin_access_key: str
+    admin_secret_key: str
+    signing_key: str
+
+    def digest(self) -> str:
+        """Changes whenever anything in here does."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+SERVICES: dict[str, tuple[Access, Level]] = {
+    "cli": (Access(read=("landing",), write=("landing",)), "production"),
+    "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
+    "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
+    "agent": (Access(read=("models",)), "agent"),
+    "gateway": (Access(), ""),
+    "ledger": (Access(), ""),
+}
+"""Who calls servers without being a component; the cli promotes and rolls back for a person."""
+
+
+def ensure(path: Path, contracts: Mapping[str, Contract]) -> Keys:
+    """Read the keys, make those that are missing, and write them back if anything changed.
+
+    A contract that appeared gets its keys, one that changed its rights, one that went loses them; all others keep theirs.
+
+    Raises:
+        PermanentError: the file is not one of ours.
+    """
+    old = read(path) if path.exists() else None
+    keys = _complete(old, contracts)
+    if keys != old:
+        write_private(path, keys.model_dump_json(indent=1))
+    return keys
+
+
+def read(path: Path) -> Keys:
+    """Read the keys from their file.
+
+    Raises:
+        PermanentError: the file is not one of ours.
+    """
+    try:
+        return Keys.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = (
+            f"the keys in {path} cannot be read ({type(error).__name__}): move the folder {path.parent.parent} away"
+        )
+        raise PermanentError(message) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner only."""
+    partial = path.with_name(path.name + ".part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
+    wanted: dict[str, tuple[Access, Level]] = {
+        name: (each.access, each.access.ledger) for name, each in contracts.items()
+    }
+    wanted |= SERVICES
+    had = old.principals if old else {}
+    passwords = old.passwords if old else {}
+    return Keys(
+        principals={name: _principal(had.get(name), *each) for name, each in sorted(wanted.items())},
+        passwords={role: passwords.get(role) or secrets.token_hex(20) for role in DATABASE_ROLES},
+        ray_token=old.ray_token if old else secrets.token_hex(32),
+        admin_access_key=old.admin_access_key if old else _access_key(),
+        admin_secret_key=old.admin_secret_key if old else secrets.token_hex(20),
+        signing_key=old.signing_key if old else secrets.token_hex(32),
+    )
+
+
+def _principal(old: Principal | None, access: Access, ledger: Level) -> Principal:
+    return Principal(
+        access_key=old.access_key if old else _access_key(),
+        secret_key=old.secret_key if old else secrets.token_hex(20),
+        ledger_token=old.ledger_token if old else secrets.token_hex(24),
+        read=access.read,
+        write=access.write,
+        catalog=access.catalog,
+        ray=access.ray,
+        ledger=ledger,
+    )
+
+
+def _access_key() -> str:
+    return "TK" + secrets.token_hex(9).upper()

@@ -1,0 +1,79 @@
+"""The inference servers: NVIDIA's ``tritonserver``, one for each environment, models loaded only when told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tiphys.stack import probes
+from tiphys.stack.spec import Command, Plan, Run, Server
+
+BACKEND = "onnxruntime"
+
+
+def server(plan: Plan, environment: str) -> Server:
+    """Triton of one environment with an empty repository; its agent puts models there and loads them."""
+    name, ports = f"triton-{environment}", plan.ports
+    home = plan.layout.data(name)
+    address = ports.address(f"{environment}_http")
+
+    async def prepare(_run: Run) -> None:
+        (home / "models").mkdir(mode=0o700, parents=True, exist_ok=True)
+        _install_backend(plan, home / "backends")
+
+    where = environment_folder(plan.settings.project)
+    surroundings = plan.environment(name, VIRTUAL_ENV=str(where), OMP_NUM_THREADS="1")
+    surroundings["PATH"] = f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    return Server(
+        name=name,
+        command=Command(_argv(plan, environment, home), surroundings, home),
+        address=address,
+        alive=lambda: probes.http_ok(address, "/v2/health/ready"),
+        prepare=prepare,
+        stop_within=20.0,
+    )
+
+
+def environment_folder(project: Path) -> Path:
+    """The Python environment of Triton's own, beside the project's."""
+    return project / ".venv-triton"
+
+
+def program_folder(project: Path) -> Path:
+    """Where the wheel keeps ``tritonserver`` and its Python backend; need not exist."""
+    found = sorted(environment_folder(project).glob("lib/python3.*/site-packages/pytriton/tritonserver"))
+    return found[0] if found else environment_folder(project) / "lib" / "pytriton" / "tritonserver"
+
+
+def _argv(plan: Plan, environment: str, home: Path) -> tuple[str, ...]:
+    ports = plan.ports
+    return (
+        str(program_folder(plan.settings.project) / "bin" / "tritonserver"),
+        f"--id={environment}", f"--model-repository={home / 'models'}", f"--backend-directory={home / 'backends'}",
+        "--model-control-mode=explicit", "--disable-auto-complete-config", "--exit-on-error=false",
+        "--http-address=127.0.0.1", f"--http-port={ports[f'{environment}_http']}", "--http-thread-count=4",
+        "--grpc-address=127.0.0.1", f"--grpc-port={ports[f'{environment}_grpc']}",
+        "--metrics-address=127.0.0.1", f"--metrics-port={ports[f'{environment}_metrics']}",
+        "--allow-gpu-metrics=false", "--allow-cpu-metrics=false", "--pinned-memory-pool-byte-size=0",
+        "--exit-timeout-secs=10", "--log-info=false",
+    )  # fmt: skip
+
+
+def _install_backend(plan: Plan, backends: Path) -> None:
+    """A Python-based backend is a folder with a ``model.py``, next to the Python backend that runs it."""
+    folder = backends / BACKEND
+    folder.mkdir(parents=True, exist_ok=True)
+    program = program_folder(plan.settings.project)
+    version = program.parents[2].name.removeprefix("python")
+    _link(program / "backends" / "python", backends / "python")
+    _link(
+        program / "python_backend_stubs" / version / "triton_python_backend_stub", folder / "triton_python_backend_stub"
+    )
+    _link(plan.settings.project / "tiphys" / "serving" / "onnxruntime_backend" / "model.py", folder / "model.py")
+
+
+def _link(target: Path, link: Path) -> None:
+    if link.is_symlink() and os.readlink(link) == str(target):
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
