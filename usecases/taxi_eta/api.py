@@ -1,0 +1,74 @@
+"""What a rider asks and is told: the question and the answer of ``POST /v1/eta``.
+
+It knows the model's features and nothing of how the question travels.
+"""
+
+from __future__ import annotations
+
+import calendar
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, StrictInt
+
+from tiphys.usecase import Api
+
+Zone = Annotated[StrictInt, Field(ge=1, le=263)]
+
+
+class Request(BaseModel):
+    """How long will a taxi take from one zone of the city to another?"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pickup_zone: Zone = Field(description="taxi zone where the ride starts, 1..263", examples=[161])
+    dropoff_zone: Zone = Field(description="taxi zone where the ride ends, 1..263", examples=[138])
+    pickup_time: NaiveDatetime = Field(
+        description="when the ride starts, local wall-clock time without a zone, ISO 8601",
+        examples=["2019-06-14T17:30:00"],
+        strict=True,
+        ge=datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time has no zone
+        le=datetime(2100, 1, 1),  # noqa: DTZ001
+    )
+    passengers: StrictInt = Field(1, ge=1, le=9, description="people in the car", examples=[1])
+
+
+class Answer(BaseModel):
+    """The estimated time of travel."""
+
+    duration_s: float = Field(description="estimated duration of the ride in seconds")
+    text: str = Field(description="the same for a person")
+    model_version: str = Field(description="version of the model that answered")
+
+
+def to_features(request: Request) -> dict[str, int | float]:
+    """Turn a question into one value a feature."""
+    return {
+        "pickup_zone": request.pickup_zone,
+        "dropoff_zone": request.dropoff_zone,
+        "pickup_time": calendar.timegm(request.pickup_time.timetuple()),
+        "passengers": request.passengers,
+    }
+
+
+def to_answer(prediction: float, version: str) -> Answer:
+    """Turn seconds into an answer; a model that says less than nothing is taken as saying nothing."""
+    duration = max(0.0, round(prediction, 1))
+    minutes = max(1, round(duration / 60))
+    text = "about 1 minute" if minutes == 1 else f"about {minutes} minutes"
+    return Answer(duration_s=duration, text=text, model_version=version)
+
+
+API = Api(
+    route="eta",
+    request=Request,
+    answer=Answer,
+    to_features=to_features,
+    to_answer=to_answer,
+    examples=(
+        {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": "2019-06-14T17:30:00", "passengers": 1},
+        {"pickup_zone": 132, "dropoff_zone": 230, "pickup_time": "2019-06-16T22:05:00", "passengers": 2},
+        {"pickup_zone": 237, "dropoff_zone": 236, "pickup_time": "2019-06-12T08:45:00"},
+        {"pickup_zone": 79, "dropoff_zone": 256, "pickup_time": "2019-06-15T02:10:00", "passengers": 3},
+    ),
+)
