@@ -1,0 +1,42 @@
+"""Contract of ``export``: what it takes, what it tells. Light to import; knows nothing of torch or ONNX."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
+
+
+class Inputs(StepInputs):
+    """Which registered model to export, and the rows that it has to answer alike on."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
+    dataset: str = Field(description="dataset version, USE_CASE.TABLE@TAG: its last month gives the rows for parity")
+    model_version: str = Field(description="registered version: models:/USE_CASE/N")
+    tolerance: float = Field(
+        1e-4,
+        gt=0,
+        le=0.01,
+        description="most that an ONNX answer may differ from PyTorch's, as a share of the larger one (at least 1 unit)",
+    )
+
+
+class Outputs(StepOutputs):
+    """Where the Triton repository is, and how far the two models are apart."""
+
+    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N/")
+    manifest_sha256: str = Field(description="sha256 of the repository's manifest.json, which has every file's sha256")
+    max_difference: float = Field(description="largest difference of ONNX and PyTorch on real rows, target's unit")
+    rows_compared: int = Field(description="real rows that both were asked; count")
+
+
+CONTRACT = Contract(
+    name="export",
+    summary="Export the registered model to ONNX, prove parity on real rows, write its Triton repository.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="external",
+    access=Access(read=("lake",), write=("models",), catalog="read"),
+    resources=Resources(cpu="1", memory="1Gi", memory_limit="3Gi"),
+    timeout="10m",
+)

@@ -1,0 +1,41 @@
+"""Contract of ``load-test``: what it takes, what it tells. The load and its SLO stand in the use case's slo.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, StepInputs, StepOutputs, artifact
+
+
+class Inputs(StepInputs):
+    """Which model is under load, and where the report goes."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package; its slo.py has the load")
+    model_version: str = Field(description="registered version that must answer: models:/USE_CASE/N")
+    mlflow_run: str = Field("", description="MLflow run that keeps the report, too; empty: none")
+    seconds: float | None = Field(None, ge=1, le=600, description="duration in s; empty: as the use case says")
+    rate: float | None = Field(None, gt=0, le=10000, description="requests a second; empty: as the use case says")
+
+
+class Outputs(StepOutputs):
+    """Latency as the client saw it, and what came of it."""
+
+    p50_ms: float = Field(description="median latency in ms")
+    p95_ms: float = Field(description="95th percentile of the latency in ms")
+    p99_ms: float = Field(description="99th percentile of the latency in ms")
+    rate: float = Field(description="requests answered a second")
+    errors: int = Field(description="requests without a right answer; count")
+    report: Path = artifact("load-test.html", "percentiles, throughput and errors over time, against the SLO")
+    figures: Path = artifact("load-test.json", "the same figures for a program")
+
+
+CONTRACT = Contract(
+    name="load_test",
+    summary="Put staging under the load that the use case expects, and hold it to its SLO.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="external",
+    timeout="15m",
+)

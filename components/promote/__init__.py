@@ -1,0 +1,1 @@
+"""Step ``promote``: release into production exactly what staging serves and was tested."""
