@@ -1,0 +1,8 @@
+"""What the kettle's model must show."""
+
+from tiphys.usecase import Gate
+
+GATES = (
+    Gate("mae", "<=", "status_quo.mae", "a model that knows the temperature must use it", factor=0.7),
+    Gate("slice.cold.mae", "<=", "slice.cold.status_quo_mae", "cold water is where it matters"),
+)
