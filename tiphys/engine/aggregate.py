@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tiphys.engine.errors import TemplateError
-from tiphys.engine.gotext import go_json, parse_json
+from tiphys.engine.gotext import go_json, parse_json, parse_json_raw
 from tiphys.engine.nodes import SUCCEEDED, Node
 from tiphys.engine.scope import Scope
 
@@ -48,13 +47,9 @@ def _collect(node: Node, maps: list[dict[str, str]], lists: dict[str, list[str]]
 
 def _compact(text: str) -> str:
     try:
-        json.loads(text)
+        return go_json(parse_json_raw(text))
     except ValueError as error:
-        raise TemplateError(
-            f"a loop's outputs.result must be JSON to be aggregated, and {text[:80]!r} is not ({error}): "
-            "print JSON, or use an output parameter"
-        ) from None
-    return " ".join(text.split("\n")).strip() if text[:1] in "{[" else text
+        raise TemplateError(str(error)) from None
 
 
 def _json_list(values: list[str]) -> str:

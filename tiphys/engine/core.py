@@ -10,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tiphys.engine import hooks, locks
+from tiphys.engine import hooks, locks, memo
 from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown
 from tiphys.engine.errors import EngineError, TemplateError
-from tiphys.engine.execute import Call, execute, supply_defaults
+from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, Node, pod_name
 from tiphys.engine.operation import LOCAL, Operation, Wait
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
+from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 DEFAULT_GRACE = 30.0
@@ -82,21 +83,21 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
         node.attempts = max(node.attempts, result.attempt)
         run.dirty.add(node.id)
     elif isinstance(result, PodEnded):
-        _pod_ended(run, result, now)
+        _pod_ended(run, result, now, actions)
     elif isinstance(result, Shutdown):
         _shut_down(run, result.strategy, now, actions)
     elif isinstance(result, ResumeSuspended):
         _resume(run, result, now)
 
 
-def _pod_ended(run: RunState, result: PodEnded, now: float) -> None:
+def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action]) -> None:
     node = run.nodes[result.node_id]
     node.phase, node.message = result.phase, result.message
     reason = run.killing.pop(node.id, "")
     if reason and node.phase != SUCCEEDED:
         node.phase, node.message = FAILED, reason
     node.finished = now
-    if result.outputs:
+    if result.outputs and reason != WORKFLOW_DEADLINE:
         node.outputs = result.outputs
     run.launched.discard(node.id)
     run.deadlines.pop(node.id, None)
@@ -104,6 +105,8 @@ def _pod_ended(run: RunState, result: PodEnded, now: float) -> None:
     operation = Operation(run, now)
     operation.export_outputs(node.outputs)
     locks.release(operation, node)
+    memo.save(operation, node)
+    actions += operation.actions
 
 
 def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) -> None:
@@ -114,7 +117,7 @@ def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) 
         if node.fulfilled or (strategy == "Stop" and in_exit_handler(run, node)):
             continue
         if node.id in run.launched:
-            _kill(run, node, f"workflow shutdown with strategy:  {strategy}", actions)
+            _kill(run, node, f"workflow shutdown with strategy: {strategy}", actions)
         elif node.type == "Suspend" or node.lock_waiting:
             node.phase, node.message, node.finished = FAILED, f"Stopped with strategy '{strategy}'", now
             run.dirty.add(node.id)
@@ -170,7 +173,7 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
         for node in list(run.nodes.values()):
             waits = node.phase == PENDING and node.id not in run.launched
             if not node.fulfilled and (waits or node.type == "Suspend") and not in_exit_handler(run, node):
-                node.phase, node.message, node.finished = FAILED, "Step exceeded its deadline", now
+                node.phase, node.message, node.finished = FAILED, WORKFLOW_DEADLINE, now
                 run.dirty.add(node.id)
                 run.cache["again"] = True
     following: list[float] = []
@@ -192,7 +195,7 @@ def _operate(op: Operation) -> None:
     run = op.run
     if run.suspended:
         return
-    call = Call({"template": run.spec.get("entrypoint")}, run.spec.get("arguments") or {}, LOCAL)
+    call = Call({"template": run.spec.get("entrypoint")}, _arguments(op), LOCAL, kind="steps")
     try:
         root = execute(op, run.name, call)
     except Wait:
@@ -209,6 +212,15 @@ def _operate(op: Operation) -> None:
     if exit_node is False:
         return
     _conclude(op, root, status, exit_node if isinstance(exit_node, Node) else None)
+
+
+def _arguments(op: Operation) -> Json:
+    """The workflow's arguments, which may name globals; filled in once."""
+    known = op.run.cache.get("arguments")
+    if known is None:
+        known = op.run.cache["arguments"] = fill(op.run.spec.get("arguments") or {}, op.globals)
+    arguments: Json = known
+    return arguments
 
 
 def _failures(run: RunState) -> str:
@@ -253,7 +265,7 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
 def _exit_handler(op: Operation) -> Node | bool:
     """The exit handler's node once it has ended, False while it runs, True if there is none to run."""
     spec, name = op.run.spec, f"{op.run.name}.onExit"
-    hook = hooks.exit_hook(spec, spec.get("arguments"))
+    hook = hooks.exit_hook(spec, _arguments(op))
     if hook is None or (op.node(name) is None and op.run.shutdown == "Terminate"):
         return True
     holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}

@@ -60,6 +60,7 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
     targets = target.split() if target else graph.leaves()
     for task in targets:
         _execute_with_dependencies(dag, task)
+        _check_scope(dag, task)
     exits_done = all(_exit_node_done(dag, task) for task in targets)
     stopped = bool(op.run.shutdown) and exits_done and not call.on_exit and _nothing_runs(dag)
     phase = FAILED if stopped else _phase(dag, targets)
@@ -73,6 +74,13 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         node.outputs = outputs
     _set_outbound(dag, targets)
     return op.mark(node, SUCCEEDED)
+
+
+def _check_scope(dag: Dag, target: str) -> None:
+    """A target that could not be made because what it may refer to is broken breaks the whole DAG."""
+    node = dag.task_node(target)
+    if node is not None and node.type == "Skipped" and node.phase == ERROR:
+        task_scope(dag, target)
 
 
 def _nothing_runs(dag: Dag) -> bool:
@@ -291,6 +299,8 @@ def task_scope(dag: Dag, task: str) -> Scope:
 def _add_task(dag: Dag, scope: Scope, task: str, node: Node) -> None:
     op = dag.op
     if node.type == "TaskGroup":
+        if dag.graph.tasks[task].get("inline") is not None:
+            raise TemplateError("failed to get a template")
         prefix = f"{node.name}("
         children = [op.run.nodes[child] for child in node.children if op.run.nodes[child].name.startswith(prefix)]
         add_aggregates(scope, KIND, task, children)

@@ -46,6 +46,7 @@ class Engine:
         store: ArtifactStore | None = None,
         keep: Iterable[Path] = (),
         private: bool | None = None,
+        namespace: str = "default",
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
@@ -57,6 +58,7 @@ class Engine:
         self._store = store or FolderStore(self.state / "artifacts")
         self._keep = tuple(str(path.absolute()) for path in keep)
         self._private = private
+        self._namespace = namespace
         self._journal: Journal | None = None
 
     @property
@@ -88,6 +90,7 @@ class Engine:
             raise ManifestError(f"a run called {run_name!r} exists already: give another --name, or use generateName")
         run = RunState(
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
+            namespace=metadata.get("namespace") or self._namespace,
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip

@@ -36,7 +36,22 @@ class TemplateError(EngineError):
 
 
 class ExpressionError(TemplateError):
-    """An expression does not parse, or its evaluation fails."""
+    """An expression does not parse, or its evaluation fails; `at` is the place in its text."""
+
+    def __init__(self, message: str, at: int = -1) -> None:
+        """`at` counts characters from 0; -1 where it is not known."""
+        super().__init__(message)
+        self.at = at
+
+    def shown_in(self, text: str) -> ExpressionError:
+        """The same error with the place marked in `text`, as expr shows it."""
+        if self.at < 0 or "\n | " in str(self):
+            return self
+        line = text.count("\n", 0, self.at) + 1
+        start = text.rfind("\n", 0, self.at) + 1
+        column = self.at - start
+        shown = text[start:].split("\n", 1)[0]
+        return ExpressionError(f"{self} ({line}:{column + 1})\n | {shown}\n | {'.' * column}^", self.at)
 
 
 class AbsentOptional(TemplateError):

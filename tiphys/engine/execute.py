@@ -14,10 +14,11 @@ from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
 from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeep, Wait
+from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 NODE_TYPES = {"container": "Pod", "script": "Pod", "steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
-_DISPLAY_NAME = re.compile(r"^[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?$")
+_DISPLAY_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]$")
 _DISPLAY_KEY = "workflows.argoproj.io/display-name"
 
 
@@ -50,6 +51,7 @@ def execute(op: Operation, name: str, call: Call) -> Node | None:
 def _execute(op: Operation, name: str, call: Call) -> Node:
     node = op.node(name)
     if node is not None and node.fulfilled and not call.holder.get("hooks"):
+        memo.save(op, node)
         locks.release(op, node)
         return node
     if op.depth >= MAX_DEPTH:
@@ -236,14 +238,24 @@ def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     if node.fulfilled or node.id in op.run.launched:
         return node
     if op.run.shutdown and not (op.run.shutdown == "Stop" and call.on_exit):
-        return op.mark(node, FAILED, f"workflow shutdown with strategy:  {op.run.shutdown}")
+        return op.mark(node, FAILED, f"workflow shutdown with strategy: {op.run.shutdown}")
     op.run.launched.add(node.id)
     _set_deadline(op, node, call, processed)
-    keep = call.boundary == "" or _result_is_used(op, call, node)
-    op.actions.append(StartPod(node.id, name, processed, pod_name(op.run.name, name, processed.get("name") or ""), keep))
+    keep = bool(call.boundary) and _result_is_used(op, call, node)
+    pod = pod_name(op.run.name, name, processed.get("name") or "")
+    op.actions.append(StartPod(node.id, name, _pod_template(op, processed, pod), pod, keep))
     return node
 
 
+def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
+    """The template filled once more, as Argo does when it makes the pod: a path may name an input."""
+    parameters = (processed.get("inputs") or {}).get("parameters") or []
+    inputs = {f"inputs.parameters.{entry['name']}": entry.get("value") or "" for entry in parameters}
+    filled: Json = fill(processed, {**op.globals, **inputs, "pod.name": pod})
+    return filled
+
+
+WORKFLOW_DEADLINE = "Step exceeded its deadline"
 _DEADLINE = "Pod was active on the node longer than the specified deadline"
 
 
@@ -257,7 +269,7 @@ def _set_deadline(op: Operation, node: Node, call: Call, processed: Json) -> Non
         moments.append((call.deadline, _DEADLINE))
     limit = op.run.spec.get("activeDeadlineSeconds")
     if limit is not None and not call.on_exit:
-        moments.append((op.run.started + float(limit), "Step exceeded its deadline"))
+        moments.append((op.run.started + float(limit), WORKFLOW_DEADLINE))
     if moments:
         op.run.deadlines[node.id] = min(moments)
         op.wake_at(min(moments)[0])

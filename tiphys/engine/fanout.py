@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from tiphys.engine.errors import TemplateError
-from tiphys.engine.gotext import go_json, go_json_string
+from tiphys.engine.gotext import go_json, go_json_string, parse_json_raw
 from tiphys.engine.substitute import ALL, fill
 from tiphys.engine.when import should_execute
 
 Json = dict[str, Any]
+_GO_KINDS = {dict: "object", str: "string", bool: "bool"}
 
 
 def should_expand(step: Json) -> bool:
@@ -24,14 +24,7 @@ def expand_step(step: Json, variables: Mapping[str, Any]) -> list[Json]:
     """One step for each item, named `name(index:item)`. Raises TemplateError."""
     items = _items(step)
     body = {key: value for key, value in step.items() if key not in ("withItems", "withParam", "withSequence")}
-    hooks = body.pop("hooks", None)
-    expanded = []
-    for index, item in enumerate(items):
-        one = _one(body, index, item, variables)
-        if hooks is not None:
-            one["hooks"] = hooks
-        expanded.append(one)
-    return expanded
+    return [_one(body, index, item, variables) for index, item in enumerate(items)]
 
 
 def _items(step: Json) -> list[Any]:
@@ -49,11 +42,12 @@ def _items(step: Json) -> list[Any]:
 
 def _param_items(text: str) -> list[Any]:
     try:
-        items = json.loads(text)
+        items = parse_json_raw(text)
         if items is None:
             return []
         if not isinstance(items, list):
-            raise ValueError(f"json: cannot unmarshal {type(items).__name__} into Go value of type []v1alpha1.Item")
+            kind = _GO_KINDS.get(type(items), "number")
+            raise ValueError(f"json: cannot unmarshal {kind} into Go value of type []v1alpha1.Item")
     except ValueError as error:
         raise TemplateError(f"withParam value could not be parsed as a JSON list: {text.strip()}: {error}") from None
     return items
@@ -110,7 +104,7 @@ def _one(body: Json, index: int, item: Any, variables: Mapping[str, Any]) -> Jso
 
 
 def _item_variables(item: Any) -> dict[str, str]:
-    if isinstance(item, str) and not _looks_typed(item):
+    if isinstance(item, str):
         return {"item": item}
     if isinstance(item, dict):
         fields = {f"item.{key}": _item_text(value) for key, value in item.items()}
@@ -119,10 +113,6 @@ def _item_variables(item: Any) -> dict[str, str]:
     if isinstance(item, list):
         return {"item": go_json(item)}
     return {"item": _item_text(item)}
-
-
-def _looks_typed(text: str) -> bool:
-    return False
 
 
 def _item_text(value: Any) -> str:
@@ -137,7 +127,10 @@ def _fixed(text: str) -> str:
 
 
 def _label(item: Any) -> str:
-    if isinstance(item, dict):
+    if item is None:
+        # Go reads null as an empty list.
+        label = "[]"
+    elif isinstance(item, dict):
         label = ",".join(sorted(f"{key}:{_item_text(value)}" for key, value in item.items()))
     elif isinstance(item, list):
         label = "[" + " ".join(_item_text(value) for value in item) + "]"

@@ -15,6 +15,10 @@ _HTML_RE = re.compile("[<>&\u2028\u2029]")
 _EXPONENT = re.compile(r"e([+-])0*(\d)")
 
 
+class AnyKeys(dict[Any, Any]):
+    """A map whose keys may be anything, as groupBy gives it: Go can't write it as JSON."""
+
+
 def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
     """`value` as Go writes a float64: shortest digits; an exponent at 1e`large` and above, or below 1e`small`."""
     if math.isnan(value):
@@ -28,8 +32,10 @@ def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
         return _exponent_form(value)
     text = repr(value)
     if "e" in text:
-        text = format(value, "f") if size >= 1 else _plain_small(value)
-    return text.removesuffix(".0") if "." not in text or text.endswith(".0") else text.rstrip("0").rstrip(".")
+        from decimal import Decimal
+
+        text = format(Decimal(text), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _exponent_form(value: float) -> str:
@@ -43,30 +49,38 @@ def _exponent_form(value: float) -> str:
     return _EXPONENT.sub(lambda match: f"e{match[1]}{match[2]}", digits)
 
 
-def _plain_small(value: float) -> str:
-    for precision in range(1, 40):
-        text = f"{value:.{precision}f}"
-        if float(text) == value:
-            return text
-    return format(value, "f")
-
-
 def go_json(value: Any) -> str:
     """`value` as Go's json.Marshal: compact, keys sorted, `<`, `>` and `&` escaped, floats in Go's shortest form."""
     if isinstance(value, str):
         return go_json_string(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, RawNumber):
+        return value.text
     if isinstance(value, float):
         return go_float(value)
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, AnyKeys):
+        raise TypeError("json: unsupported type: map[interface {}][]interface {}")
     if isinstance(value, dict):
         pairs = (f"{go_json_string(str(key))}:{go_json(value[key])}" for key in sorted(value, key=str))
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(go_json(item) for item in value) + "]"
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_PARAMETER_FIELDS = ("name", "default", "value", "valueFrom", "globalName", "enum", "description")
+
+
+def parameters_json(parameters: list[dict[str, Any]]) -> str:
+    """Parameters as Go writes them: the fields in the order of its struct."""
+    entries = [
+        ",".join(f'"{field}":{go_json(entry[field])}' for field in _PARAMETER_FIELDS if entry.get(field) is not None)
+        for entry in parameters
+    ]
+    return "[" + ",".join("{" + entry + "}" for entry in entries) + "]"
 
 
 def go_json_string(text: str) -> str:
@@ -95,10 +109,49 @@ def _go_value_float(value: float) -> str:
     return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", text)
 
 
+class RawNumber(float):
+    """A number that remembers how it was written: Argo keeps the items of a withParam as raw JSON."""
+
+    def __new__(cls, text: str) -> RawNumber:
+        """The number that `text` says."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+
 def parse_json(text: str) -> Any:
-    """`text` as Go's json.Unmarshal into any sees it: every number a float64."""
-    return json.loads(text, parse_int=float, parse_constant=_refuse_constant)
+    """`text` as Go's json.Unmarshal into any sees it: every number a float64. Raises ValueError in Go's words."""
+    return _loads(text, float)
+
+
+def parse_json_raw(text: str) -> Any:
+    """As `parse_json`, but numbers keep the form in which they were written."""
+    return _loads(text, RawNumber)
+
+
+def _loads(text: str, number: Any) -> Any:
+    try:
+        return json.loads(text, parse_int=number, parse_float=number, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(_go_json_error(text, error)) from None
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+def _go_json_error(text: str, error: json.JSONDecodeError) -> str:
+    rest = text[error.pos :].lstrip()
+    if not rest:
+        return "unexpected end of JSON input"
+    for literal in ("null", "true", "false"):
+        if rest[0] == literal[0] and error.msg == "Expecting value":
+            wrong = next(index for index in range(len(literal)) if rest[index : index + 1] != literal[index])
+            return f"invalid character '{rest[wrong : wrong + 1]}' in literal {literal} (expecting '{literal[wrong]}')"
+    if error.msg == "Expecting value":
+        return f"invalid character '{rest[0]}' looking for beginning of value"
+    if error.msg == "Extra data":
+        return f"invalid character '{rest[0]}' after top-level value"
+    return f"invalid character '{rest[0]}': {error.msg}"

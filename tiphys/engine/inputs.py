@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.engine.errors import TemplateError
-from tiphys.engine.gotext import go_json
+from tiphys.engine.gotext import parameters_json
 from tiphys.engine.scope import ABSENT
 from tiphys.engine.substitute import ALL, fill
 
@@ -95,7 +95,7 @@ def substitute(template: Json, globals_: Mapping[str, str], local: Mapping[str, 
     for parameter in inputs.get("parameters") or []:
         if parameter.get("value") is not None:
             variables[f"inputs.parameters.{parameter['name']}"] = parameter["value"]
-    variables["inputs.parameters"] = go_json(inputs.get("parameters") or [])
+    variables["inputs.parameters"] = parameters_json(inputs.get("parameters") or [])
     for section, entries in (("inputs", inputs.get("artifacts")), ("outputs", outputs.get("artifacts"))):
         for artifact in entries or []:
             if artifact.get("path"):

@@ -15,15 +15,15 @@ def wanted(op: Operation, synchronization: Json) -> dict[str, int]:
     """Each lock's name as Argo shows it, and how many may hold it. Raises TemplateError."""
     found: dict[str, int] = {}
     for mutex in synchronization.get("mutexes") or []:
-        found[f"{mutex.get('namespace') or 'default'}/Mutex/{mutex.get('name') or ''}"] = 1
+        found[f"{mutex.get('namespace') or op.run.namespace}/Mutex/{mutex.get('name') or ''}"] = 1
     for semaphore in synchronization.get("semaphores") or []:
         reference = semaphore.get("configMapKeyRef") or {}
         name, key = reference.get("name") or "", reference.get("key") or ""
         limit = op.run.config_maps.get(name, {}).get(key)
-        if limit is None:
-            known = f"ConfigMap '{name}' does not have the key '{key}'" if name in op.run.config_maps else f'configmaps "{name}" not found'
-            raise TemplateError(known)
-        found[f"{semaphore.get('namespace') or 'default'}/ConfigMap/{name}/{key}"] = int(limit)
+        lock = f"{semaphore.get('namespace') or op.run.namespace}/ConfigMap/{name}/{key}"
+        if limit is None or not limit.strip().isdigit():
+            raise TemplateError(f"failed to initialize semaphore {lock} with limit")
+        found[lock] = int(limit)
     return found
 
 

@@ -78,7 +78,7 @@ def _merge_arguments(base: Json, over: Json) -> Json:
     """Arguments by name, each one whole from the higher of the two."""
     merged: Json = {}
     for section in ("parameters", "artifacts"):
-        entries = {entry["name"]: entry for entry in base.get(section) or []}
+        entries = {entry["name"]: entry for entry in [*(over.get(section) or []), *(base.get(section) or [])]}
         entries.update({entry["name"]: entry for entry in over.get(section) or []})
         if entries:
             merged[section] = list(entries.values())

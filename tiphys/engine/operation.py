@@ -8,7 +8,7 @@ from typing import Any
 
 from tiphys.engine.actions import Action
 from tiphys.engine.errors import TemplateError
-from tiphys.engine.gotext import go_json
+from tiphys.engine.gotext import go_json, parameters_json
 from tiphys.engine.merge import template_type, with_defaults
 from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, Node, node_id
 from tiphys.engine.run_state import RunState
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 LOCAL = ""
 MAX_DEPTH = 100
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
-_SEPARATOR = re.compile(r"^\.")
+_SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
 
 class Wait(Exception):
@@ -53,7 +53,8 @@ class Operation:
         for parameter in (run.outputs or {}).get("parameters") or []:
             if parameter.get("value") is not None:
                 values[f"workflow.outputs.parameters.{parameter['name']}"] = parameter["value"]
-        values["workflow.status"] = run.phase or RUNNING
+        # As on Argo, what is made in the very first pass sees no status yet.
+        values["workflow.status"] = run.phase if run.nodes else ""
         values["workflow.duration"] = f"{self.now - run.started if run.started else 0:.6f}"
         return values
 
@@ -281,9 +282,9 @@ def static_globals(run: RunState) -> dict[str, str]:
     moment = time.gmtime(run.created)
     values = {
         "workflow.name": run.name,
-        "workflow.namespace": "default",
+        "workflow.namespace": run.namespace,
         "workflow.mainEntrypoint": spec.get("entrypoint") or "",
-        "workflow.serviceAccountName": spec.get("serviceAccountName") or "",
+        "workflow.serviceAccountName": spec.get("serviceAccountName") or "default",
         "workflow.uid": run.uid,
         "workflow.creationTimestamp": rfc3339(run.created),
         "workflow.creationTimestamp.s": str(int(run.created)),
@@ -295,7 +296,7 @@ def static_globals(run: RunState) -> dict[str, str]:
     if scheduled := run.annotations.get("workflows.argoproj.io/scheduled-time"):
         values["workflow.scheduledTime"] = scheduled
     parameters = (spec.get("arguments") or {}).get("parameters") or []
-    values["workflow.parameters"] = values["workflow.parameters.json"] = go_json(parameters)
+    values["workflow.parameters"] = values["workflow.parameters.json"] = parameters_json(parameters)
     for parameter in parameters:
         values[f"workflow.parameters.{parameter['name']}"] = _argument(parameter, run.config_maps)
     metadata = spec.get("workflowMetadata") or {}

@@ -68,8 +68,8 @@ def _artifact(entry: Json, scope: Scope) -> Json | None:
         raise TemplateError(f"unable to resolve outputs from scope: {problem}") from None
     if found is None:
         return None
-    extra = {"globalName": entry["globalName"]} if entry.get("globalName") else {}
-    return {**{key: value for key, value in found.items() if key != "globalName"}, "name": entry["name"], **extra}
+    # Only leaves export artifacts: a globalName on a steps or dag template does nothing on Argo either.
+    return {**{key: value for key, value in found.items() if key != "globalName"}, "name": entry["name"]}
 
 
 def resolve_artifact(entry: Json, scope: Scope) -> Json | None:

@@ -38,15 +38,19 @@ class StepError(TemplateError):
 def environment(body: Json, image: Image, objects: ObjectStore, home: Path) -> dict[str, str]:
     """The environment of a step: never the caller's. Raises StepError for a missing ConfigMap or Secret."""
     path = ":".join([*image.path_prefix, MACHINE_PATH])
-    env = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", **image.env}
-    for source in body.get("envFrom") or []:
-        env.update(_all_keys(source, objects))
+    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
+
+
+def declared(body: Json, objects: ObjectStore) -> dict[str, str]:
+    """What the manifest itself puts into the environment; only this is known to `$(NAME)`."""
     given: dict[str, str] = {}
+    for source in body.get("envFrom") or []:
+        given.update(_all_keys(source, objects))
     for entry in body.get("env") or []:
-        value = _env_value(entry, objects, {**env, **given})
+        value = _env_value(entry, objects, given)
         if value is not None:
             given[entry["name"]] = value
-    return {**env, **given}
+    return given
 
 
 def _all_keys(source: Json, objects: ObjectStore) -> dict[str, str]:
@@ -98,9 +102,10 @@ def launcher_spec(start: StartPod, place: Place, images: ImageTable, objects: Ob
     env = environment(body, image, objects, place.attempt / "home")
     env.update(_argo_env(start))
     files = _input_files(template, place, store)
-    argv = [expand_references(word, env) for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]]
+    known = declared(body, objects)
+    argv = [expand_references(word, known) for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]]
     if template.get("script") is not None:
-        files.append(_script_file(expand_references(body.get("source") or "", env), place))
+        files.append(_script_file(expand_references(body.get("source") or "", {}), place))
         argv.append(SCRIPT_PATH)
     collect = _output_paths(template, place)
     volumes = _volumes(template, body, place, objects)

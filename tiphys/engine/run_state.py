@@ -22,6 +22,7 @@ class RunState:
     uid: str
     created: float
     spec: Json
+    namespace: str = "default"
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Json] = field(default_factory=dict)
@@ -60,6 +61,6 @@ class RunState:
 
 
 _HEADER = (
-    "name", "uid", "created", "spec", "labels", "annotations", "templates", "config_maps", "memo", "locks", "phase",
+    "name", "uid", "created", "spec", "namespace", "labels", "annotations", "templates", "config_maps", "memo", "locks", "phase",
     "message", "started", "finished", "shutdown", "suspended", "outputs",
 )  # fmt: skip

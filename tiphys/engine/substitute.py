@@ -132,6 +132,8 @@ class Substitution:
         try:
             return result if isinstance(result, str) else go_json(result)
         except TypeError as error:
+            if may_wait:
+                return None
             raise ExpressionError(f"failed to marshal evaluated expression: {error}") from None
 
 

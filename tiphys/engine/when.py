@@ -110,10 +110,16 @@ def _tokenize(text: str) -> list[tuple[str, Any]]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _InvalidToken(f"Invalid token: '{text[at:].split()[0]}'")
+            raise _InvalidToken(f"Invalid token: '{_symbols(text[at:].strip())}'")
         tokens.append(_token(match))
         at = match.end()
     return tokens
+
+
+def _symbols(text: str) -> str:
+    """The run of symbols that starts `text`."""
+    found = re.match(r"[^\w\s]+|\S", text)
+    return found.group() if found else text
 
 
 def _token(match: re.Match[str]) -> tuple[str, Any]:
@@ -182,7 +188,8 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
         return _COMPARE[operator](left, right)
     if not (isinstance(left, float) and isinstance(right, float)):
         wrong = right if isinstance(left, float) else left
-        raise _Failed(f"Value '{go_value(wrong)}' cannot be used with the comparator '{operator}', it is not a number")
+        role = "comparator" if operator in _COMPARE else "modifier"
+        raise _Failed(f"Value '{go_value(wrong)}' cannot be used with the {role} '{operator}', it is not a number")
     return (_COMPARE | _COMPUTE)[operator](left, right)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.jsonpath import query
-from tiphys.engine.gotext import go_json, go_value, parse_json
+from tiphys.engine.gotext import AnyKeys, go_json, go_value, parse_json
 
 Function = Callable[..., Any]
 
@@ -50,7 +50,7 @@ def _from_json(text: str) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise ExpressionError(f"{error} (fromJSON)") from None
+        raise ExpressionError(str(error)) from None
 
 
 def _to_json_indented(value: Any) -> str:
@@ -208,10 +208,10 @@ def _matching(values: list[Any], function: Function) -> list[int]:
     return [index for index, item in enumerate(values) if _truth(function, item, index)]
 
 
-def _group_by(values: list[Any], function: Function) -> dict[str, list[Any]]:
-    groups: dict[str, list[Any]] = {}
+def _group_by(values: list[Any], function: Function) -> AnyKeys:
+    groups: AnyKeys = AnyKeys()
     for index, item in enumerate(values):
-        groups.setdefault(go_value(function(item, index)), []).append(item)
+        groups.setdefault(function(item, index), []).append(item)
     return groups
 
 

@@ -12,7 +12,7 @@ from tiphys.engine.expressions.builtins import BUILTINS, LAZY
 from tiphys.engine.expressions.environment import Environment
 from tiphys.engine.expressions.parser import parse
 from tiphys.engine.expressions.sprig import SPRIG
-from tiphys.engine.gotext import go_value
+from tiphys.engine.gotext import AnyKeys, go_value
 
 
 class _NilChain(Exception):
@@ -26,7 +26,7 @@ def evaluate(text: str, environment: Environment) -> Any:
     try:
         return _Evaluation(environment).value(tree)
     except ExpressionError as error:
-        raise ExpressionError(f"{error} in {text!r}") from None
+        raise error.shown_in(text) from None
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ExpressionError(f"{error} in {text!r}") from error
 
@@ -52,7 +52,7 @@ def _check_names(node: syntax.Node, environment: Environment, local: frozenset[s
         return
     if isinstance(node, syntax.Name) and node.name not in local and node.name not in environment:
         if not is_function(node.name):
-            raise ExpressionError(f"unknown name {node.name} in {text!r}")
+            raise ExpressionError(f"unknown name {node.name}", node.at).shown_in(text)
     for child in syntax.children(node):
         _check_names(child, environment, local, text)
 
@@ -60,10 +60,18 @@ def _check_names(node: syntax.Node, environment: Environment, local: frozenset[s
 def _check_types(node: syntax.Node, environment: Environment, text: str) -> None:
     if isinstance(node, syntax.Binary) and node.operator in ("==", "!=", "<", ">", "<=", ">=", "-", "*", "/", "%"):
         left, right = (_static_type(side, environment) for side in (node.left, node.right))
-        if left and right and (left != right or (left == "string" and node.operator in "-*/%")):
-            raise ExpressionError(f"invalid operation: {node.operator} (mismatched types {left} and {right}) in {text!r}")
+        if left and right and not _comparable(left, right, node.operator):
+            message = f"invalid operation: {node.operator} (mismatched types {left} and {right})"
+            raise ExpressionError(message, node.at).shown_in(text)
     for child in syntax.children(node):
         _check_types(child, environment, text)
+
+
+def _comparable(left: str, right: str, operator: str) -> bool:
+    numbers = {"int", "float64"}
+    if left in numbers and right in numbers:
+        return True
+    return left == right and (left != "string" or operator not in "-*/%")
 
 
 def _static_type(node: syntax.Node, environment: Environment) -> str | None:
@@ -76,7 +84,9 @@ def _static_type(node: syntax.Node, environment: Environment) -> str | None:
         return "bool"
     if isinstance(value, str):
         return "string"
-    return "number" if isinstance(value, (int, float)) else None
+    if isinstance(value, int):
+        return "int"
+    return "float64" if isinstance(value, float) else None
 
 
 def is_function(path: str) -> bool:
@@ -92,7 +102,12 @@ class _Evaluation:
         self._pointers: list[dict[str, Any]] = []
 
     def value(self, node: syntax.Node) -> Any:
-        return _HANDLERS[type(node)](self, node)
+        try:
+            return _HANDLERS[type(node)](self, node)
+        except ExpressionError as error:
+            if error.at < 0 and node.at >= 0:
+                error.at = node.at
+            raise
 
     def literal(self, node: syntax.Literal) -> Any:
         return node.value
@@ -194,7 +209,7 @@ class _Evaluation:
 def fetch(target: Any, key: Any) -> Any:
     """`target[key]` as expr: a missing map key is nil, an index outside a list is an error."""
     if isinstance(target, dict):
-        return target.get(key if isinstance(key, str) else go_value(key))
+        return target.get(key if isinstance(key, str) or isinstance(target, AnyKeys) else go_value(key))
     if isinstance(target, (list, str)) and isinstance(key, (int, float)) and not isinstance(key, bool):
         index = int(key)
         if not -len(target) <= index < len(target):

@@ -50,14 +50,14 @@ def _apply(found: list[Any], match: re.Match[str], many: bool, path: str) -> tup
 def _named(found: list[Any], name: str, many: bool, path: str) -> list[Any]:
     values = [value[name] for value in found if isinstance(value, dict) and name in value]
     if not values and not many:
-        raise ExpressionError(f"jsonpath: key: invalid token: key {name!r} not found in {path!r}")
+        raise ExpressionError(f"key: invalid token key '{name}' not found")
     return values
 
 
 def _indexed(found: list[Any], index: int, many: bool, path: str) -> list[Any]:
     values = [value[index] for value in found if isinstance(value, list) and -len(value) <= index < len(value)]
     if not values and not many:
-        raise ExpressionError(f"jsonpath: index: index {index} out of range in {path!r}")
+        raise ExpressionError(f"index: invalid token out of range")
     return values
 
 

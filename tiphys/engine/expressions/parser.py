@@ -42,7 +42,16 @@ class _Parser:
         return self._tokens[self._index]
 
     def _fail(self, what: str) -> ExpressionError:
-        return ExpressionError(f"{what} (position {self._token.position}) in {self._text!r}")
+        token = self._token
+        at = max(0, token.position - 1) if token.kind == "end" else token.position
+        return ExpressionError(what, at).shown_in(self._text)
+
+    def _unexpected(self) -> str:
+        token = self._token
+        if token.kind == "end":
+            return "unexpected token EOF"
+        kind = {"number": "Number", "string": "String", "name": "Identifier"}.get(token.kind, "Operator")
+        return f'unexpected token {kind}("{token.value}")'
 
     def _advance(self) -> Token:
         token = self._token
@@ -65,7 +74,7 @@ class _Parser:
     def whole(self) -> syntax.Node:
         tree = self._sequence()
         if self._token.kind != "end":
-            raise self._fail(f"unexpected {self._token.value!r}")
+            raise self._fail(self._unexpected())
         return tree
 
     def _sequence(self) -> syntax.Node:
@@ -121,21 +130,22 @@ class _Parser:
         return False, self._token.value
 
     def _binary(self, left: syntax.Node, operator: str, binding: int) -> syntax.Node:
+        at = self._tokens[self._index - 1].position
         if operator == "|":
             return self._pipe(left)
         right_binds_tighter = operator in ("**", "^")
         right = self._expression(binding if right_binds_tighter else binding + 1)
-        return syntax.Binary(operator, left, right)
+        return syntax.Binary(operator, left, right, at=at)
 
     def _pipe(self, left: syntax.Node) -> syntax.Node:
         name = self._advance()
         if name.kind != "name":
             raise self._fail("expected a function after |")
-        function: syntax.Node = syntax.Name(name.value)
+        function: syntax.Node = syntax.Name(name.value, at=name.position)
         while self._accept("."):
             function = syntax.Member(function, syntax.Literal(self._advance().value), optional=False)
         arguments = self._arguments(name.value) if self._is("(") else ()
-        return self._postfix(syntax.Call(function, (left, *arguments)))
+        return self._postfix(syntax.Call(function, (left, *arguments), at=name.position))
 
     def _conditional(self, test: syntax.Node) -> syntax.Node:
         if not self._accept("?"):
@@ -173,15 +183,16 @@ class _Parser:
             return syntax.Pointer(self._advance().value if follows else "")
         if self._is(".") and self._depth:
             return syntax.Pointer("")
-        raise self._fail(f"unexpected {token.value!r}" if token.kind != "end" else "unexpected end")
+        raise self._fail(self._unexpected())
 
     def _named(self) -> syntax.Node:
-        name = self._advance().value
+        token = self._advance()
+        name, at = token.value, token.position
         if name in _CONSTANTS:
             return syntax.Literal(_CONSTANTS[name])
         if self._is("("):
-            return syntax.Call(syntax.Name(name), self._arguments(name))
-        return syntax.Name(name)
+            return syntax.Call(syntax.Name(name, at=at), self._arguments(name), at=at)
+        return syntax.Name(name, at=at)
 
     def _arguments(self, function: str) -> tuple[syntax.Node, ...]:
         self._expect("(")
@@ -242,25 +253,25 @@ class _Parser:
     def _postfix(self, node: syntax.Node) -> syntax.Node:
         optional = False
         while self._token.kind == "operator" and self._token.value in (".", "?.", "["):
-            operator = self._advance().value
-            optional = optional or operator == "?."
-            node = self._index_or_slice(node) if operator == "[" else self._member(node, operator)
+            token = self._advance()
+            optional = optional or token.value == "?."
+            node = self._index_or_slice(node, token) if token.value == "[" else self._member(node, token.value)
         return syntax.Chain(node) if optional else node
 
     def _member(self, node: syntax.Node, operator: str) -> syntax.Node:
         if operator == "?." and self._accept("["):
-            key = self._expression(0)
+            token, key = self._token, self._expression(0)
             self._expect("]")
-            return syntax.Member(node, key, optional=True)
+            return syntax.Member(node, key, optional=True, at=token.position)
         token = self._advance()
         if token.kind not in ("name", "operator") or not str(token.value)[:1].isidentifier():
             raise self._fail(f"expected a name after {operator}")
-        member = syntax.Member(node, syntax.Literal(token.value), optional=operator == "?.")
+        member = syntax.Member(node, syntax.Literal(token.value), optional=operator == "?.", at=token.position)
         if self._is("("):
-            return syntax.Call(member, self._arguments(""))
+            return syntax.Call(member, self._arguments(""), at=token.position)
         return member
 
-    def _index_or_slice(self, node: syntax.Node) -> syntax.Node:
+    def _index_or_slice(self, node: syntax.Node, bracket: Token) -> syntax.Node:
         start = None if self._is(":") else self._expression(0)
         if self._accept(":"):
             end = None if self._is("]") else self._expression(0)
@@ -269,4 +280,4 @@ class _Parser:
         self._expect("]")
         if start is None:
             raise self._fail("an index is missing")
-        return syntax.Member(node, start, optional=False)
+        return syntax.Member(node, start, optional=False, at=bracket.position)

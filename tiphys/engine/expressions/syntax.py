@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Any part of an expression."""
+    """Any part of an expression; `at` is where it stands in the text."""
+
+    at: int = field(default=-1, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,8 +126,8 @@ class Let(Node):
 
 def children(node: Node) -> Iterator[Node]:
     """The direct parts of `node`, left to right."""
-    for field in fields(node):
-        yield from _nodes_in(getattr(node, field.name))
+    for part in fields(node):
+        yield from _nodes_in(getattr(node, part.name))
 
 
 def _nodes_in(value: Any) -> Iterator[Node]:
