@@ -1,0 +1,41 @@
+"""Contract of ``etl``: what it takes, what it tells. Light to import; knows nothing of Spark."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
+
+MONTH = r"^(\d{4}-(0[1-9]|1[0-2]))?$"
+
+
+class Inputs(StepInputs):
+    """Which raw files, and which months of them."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
+    manifest: str = Field(description="list of raw files that ingest wrote: s3://raw/USE_CASE/DIGEST/manifest.json")
+    first_month: str = Field("", pattern=MONTH, description="first month of the version, like 2018-01; empty: all")
+    last_month: str = Field("", pattern=MONTH, description="last month of the version, like 2019-06; empty: all")
+
+
+class Outputs(StepOutputs):
+    """The version, and what became of every row."""
+
+    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    rows_in: int = Field(description="rows of the version's months in the raw files; count")
+    rows_kept: int = Field(description="rows in the table; count")
+    rows_rejected: int = Field(description="rows in the table of rejects, each with its reason; count")
+    months: int = Field(description="months of the version; count")
+    months_computed: int = Field(description="months computed now, the others were there; count")
+
+
+CONTRACT = Contract(
+    name="etl",
+    summary="Turn raw files into a version of the use case's table: every row is kept, or rejected with a reason.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="external",
+    access=Access(read=("raw",), write=("lake",), catalog="write"),
+    resources=Resources(cpu="1", memory="1Gi", memory_limit="2Gi"),
+    timeout="2h",
+)

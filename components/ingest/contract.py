@@ -1,0 +1,34 @@
+"""Contract of ``ingest``: what it takes, what it tells. Light to import."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
+
+
+class Inputs(StepInputs):
+    """Which uploaded files to take in."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
+    source: str = Field(description="prefix of the uploaded files: s3://landing/DIGEST/")
+
+
+class Outputs(StepOutputs):
+    """Where the raw files' manifest is."""
+
+    manifest: str = Field(description="list of the raw files with digests: s3://raw/USE_CASE/DIGEST/manifest.json")
+    files: int = Field(description="raw files; count")
+    bytes: int = Field(description="size of all raw files; bytes")
+
+
+CONTRACT = Contract(
+    name="ingest",
+    summary="Take uploaded files into the raw zone, checked and counted, under their content's digest.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="external",
+    access=Access(read=("landing",), write=("raw",)),
+    resources=Resources(cpu="250m", memory="256Mi", memory_limit="1Gi"),
+    timeout="1h",
+)
