@@ -1,0 +1,244 @@
+"""Every field of a manifest: honoured, advisory (one note) or refused. A field that no table knows is refused too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.engine.errors import ManifestError
+
+Json = dict[str, Any]
+_HONOURED: Any = "honoured"
+_ADVISORY: Any = "advisory"
+
+
+class _Refused(str):
+    """A field that can't be honoured here, and what to do instead."""
+
+
+class _Each(tuple[Any]):
+    """A list whose elements have this table."""
+
+
+class _Steps(tuple[Any]):
+    """A list of lists whose elements have this table."""
+
+
+class _Named(tuple[Any]):
+    """A map of free names to objects with this table."""
+
+
+def _honoured(*names: str) -> Json:
+    return dict.fromkeys(names, _HONOURED)
+
+
+def _advisory(*names: str) -> Json:
+    return dict.fromkeys(names, _ADVISORY)
+
+
+_CLUSTER = "needs a cluster: run it there, or leave it out"
+_POD_ADVICE = _advisory(
+    "nodeSelector", "affinity", "tolerations", "schedulerName", "priorityClassName", "serviceAccountName",
+    "automountServiceAccountToken", "executor", "hostAliases", "securityContext", "podSpecPatch", "metrics",
+    "podResources", "resourceClaims", "archiveLocation",
+)  # fmt: skip
+_KEY_REF = _honoured("name", "key", "optional")
+_VALUE_FROM: Json = {
+    **_honoured("path", "parameter", "expression", "default", "supplied"),
+    "configMapKeyRef": _KEY_REF,
+    "jsonPath": _Refused("reads Kubernetes objects: " + _CLUSTER),
+    "jqFilter": _Refused("reads Kubernetes objects: " + _CLUSTER),
+    "event": _Refused("only event bindings have it"),
+}
+_PARAMETER: Json = {**_honoured("name", "default", "value", "globalName", "enum", "description"), "valueFrom": _VALUE_FROM}
+_NOT_FETCHED = _Refused("can't be fetched here: put the bytes into the artifact repository (s3.key)")
+_S3 = {**_honoured("key"), **_advisory(
+    "endpoint", "bucket", "region", "insecure", "accessKeySecret", "secretKeySecret", "sessionTokenSecret", "roleARN",
+    "useSDKCreds", "createBucketIfNotPresent", "encryptionOptions", "caSecret", "addressingStyle",
+)}  # fmt: skip
+_ARTIFACT: Json = {
+    **_honoured("name", "path", "mode", "from", "globalName", "optional", "subPath", "recurseMode", "fromExpression"),
+    **_advisory("archiveLogs", "artifactGC", "deleted"),
+    "archive": _honoured("none", "tar", "zip"),
+    "raw": _honoured("data"),
+    "s3": _S3,
+    **dict.fromkeys(("git", "http", "artifactory", "hdfs", "oss", "gcs", "azure", "plugin"), _NOT_FETCHED),
+}
+_ARGUMENTS: Json = {"parameters": _Each((_PARAMETER,)), "artifacts": _Each((_ARTIFACT,))}
+_OUTPUTS: Json = {**_ARGUMENTS, **_honoured("result", "exitCode")}
+_ENV: Json = {
+    **_honoured("name", "value"),
+    "valueFrom": {
+        "configMapKeyRef": _KEY_REF,
+        "secretKeyRef": _KEY_REF,
+        "fieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
+        "resourceFieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
+        "fileKeyRef": _Refused("is not supported here: use a ConfigMap"),
+    },
+}
+_OBJECT_REF = _honoured("name", "optional")
+_ENV_FROM: Json = {**_honoured("prefix"), "configMapRef": _OBJECT_REF, "secretRef": _OBJECT_REF}
+_MOUNT: Json = {
+    **_honoured("name", "mountPath"),
+    **_advisory("readOnly", "mountPropagation", "recursiveReadOnly"),
+    "subPath": _Refused("is not supported here: mount the whole volume"),
+    "subPathExpr": _Refused("is not supported here: mount the whole volume"),
+}
+_CONTAINER: Json = {
+    **_honoured("name", "image", "command", "args", "workingDir"),
+    "env": _Each((_ENV,)),
+    "envFrom": _Each((_ENV_FROM,)),
+    "volumeMounts": _Each((_MOUNT,)),
+    **_advisory(
+        "resources", "imagePullPolicy", "securityContext", "ports", "livenessProbe", "readinessProbe", "startupProbe",
+        "terminationMessagePath", "terminationMessagePolicy", "tty", "stdin", "stdinOnce", "resizePolicy",
+        "restartPolicy", "restartPolicyRules",
+    ),
+    "lifecycle": _Refused("hooks of a container are not run here: leave it out"),
+    "volumeDevices": _Refused("needs block devices: " + _CLUSTER),
+}  # fmt: skip
+_VOLUME: Json = {
+    **_honoured("name"),
+    "emptyDir": _honoured("medium", "sizeLimit"),
+    "configMap": _honoured("name", "items", "optional", "defaultMode"),
+    "secret": _honoured("secretName", "items", "optional", "defaultMode"),
+    **dict.fromkeys(
+        ("persistentVolumeClaim", "hostPath", "projected", "nfs", "csi", "downwardAPI", "ephemeral", "image"),
+        _Refused("is no volume that this machine has: use emptyDir, configMap or secret, or pass an artifact"),
+    ),
+}
+_TEMPLATE_REF = _honoured("name", "template", "clusterScope")
+_HOOK: Json = {**_honoured("template", "expression"), "arguments": _ARGUMENTS, "templateRef": _TEMPLATE_REF}
+_RETRY: Json = {
+    **_honoured("limit", "retryPolicy", "expression"),
+    "backoff": _honoured("duration", "factor", "maxDuration", "cap"),
+    **_advisory("affinity"),
+}
+_LOCKS: Json = {
+    "mutexes": _Each(({**_honoured("name", "namespace"), "database": _Refused("needs a database: leave it out")},)),
+    "semaphores": _Each((
+        {**_honoured("namespace"), "configMapKeyRef": _KEY_REF, "database": _Refused("needs a database: leave it out")},
+    )),
+}  # fmt: skip
+_STEP: Json = {
+    **_honoured("name", "template", "withItems", "withParam", "when", "onExit"),
+    "arguments": _ARGUMENTS,
+    "templateRef": _TEMPLATE_REF,
+    "withSequence": _honoured("count", "start", "end", "format"),
+    "continueOn": _honoured("error", "failed"),
+    "hooks": _Named((_HOOK,)),
+}
+_TASK: Json = {**_STEP, **_honoured("dependencies", "depends")}
+_TEMPLATE: Json = {
+    **_honoured("name", "activeDeadlineSeconds", "parallelism", "failFast", "annotations", "timeout", "pendingTimeout"),
+    **_POD_ADVICE,
+    **_advisory("metadata"),
+    "inputs": _ARGUMENTS,
+    "outputs": _OUTPUTS,
+    "container": _CONTAINER,
+    "script": {**_CONTAINER, **_honoured("source")},
+    "steps": _Steps((_STEP,)),
+    "dag": {**_honoured("target", "failFast"), "tasks": _Each((_TASK,))},
+    "suspend": _honoured("duration"),
+    "retryStrategy": _RETRY,
+    "synchronization": _LOCKS,
+    "memoize": {**_honoured("key", "maxAge"), "cache": {"configMap": _KEY_REF}},
+    "volumes": _Each((_VOLUME,)),
+    "daemon": _Refused("daemons are not run here: start the server outside of the workflow"),
+    "sidecars": _Refused("sidecars are not run here: start the server outside of the workflow"),
+    "initContainers": _Refused("initContainers are not run here: make it a step of its own"),
+    "containerSet": _Refused("container sets are not run here: make each container a step of its own"),
+    "resource": _Refused("resource templates need a Kubernetes API server: " + _CLUSTER),
+    "data": _Refused("data templates are not run here: list the keys in a script"),
+    "http": _Refused("http templates are not run here: call the URL in a script"),
+    "plugin": _Refused("executor plugins need a cluster: run it there, or make it a script"),
+}
+_STEP["inline"] = _TASK["inline"] = _TEMPLATE
+_SPEC: Json = {
+    **_honoured("entrypoint", "parallelism", "onExit", "activeDeadlineSeconds", "priority", "shutdown", "suspend"),
+    **_POD_ADVICE,
+    **_advisory(
+        "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "ttlStrategy", "podGC", "podPriorityClassName",
+        "podDisruptionBudget", "volumeClaimGC", "podMetadata", "archiveLogs", "artifactGC", "artifactRepositoryRef",
+        "synchronization",
+    ),
+    "arguments": _ARGUMENTS,
+    "templates": _Each((_TEMPLATE,)),
+    "templateDefaults": _TEMPLATE,
+    "workflowTemplateRef": _honoured("name", "clusterScope"),
+    "retryStrategy": _RETRY,
+    "hooks": _Named((_HOOK,)),
+    "volumes": _Each((_VOLUME,)),
+    "workflowMetadata": {
+        **_honoured("labels", "annotations"),
+        "labelsFrom": _Refused("is not evaluated here: write the labels out"),
+    },
+    "executorPlugins": _Refused("executor plugins need a cluster: run it there"),
+    "volumeClaimTemplates": _Refused("this machine has no volume claims: use emptyDir, or pass an artifact"),
+}  # fmt: skip
+_DOCUMENT: Json = {**_honoured("apiVersion", "kind", "metadata"), **_advisory("status"), "spec": _SPEC}
+_CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
+
+
+def check_fields(document: Json) -> list[str]:
+    """Notes on the advisory fields of a document. Raises ManifestError that names an unknown or refused field."""
+    if document.get("kind") not in _CHECKED:
+        return []
+    advisory: dict[str, None] = {}
+    name = (document.get("metadata") or {}).get("name") or (document.get("metadata") or {}).get("generateName") or ""
+    _walk(document, _DOCUMENT, f"{document['kind']} {name}".strip(), advisory)
+    return list(advisory)
+
+
+def _walk(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
+    if isinstance(table, (_Each, _Steps, _Named)):
+        _walk_many(value, table, path, advisory)
+    elif isinstance(table, dict) and value is not None:
+        if not isinstance(value, dict):
+            raise ManifestError(f"{path}: a mapping is needed here, not {value!r}")
+        for key, inner in value.items():
+            _field(key, inner, table, path, advisory)
+
+
+def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
+    if value is None:
+        return
+    if isinstance(table, _Named):
+        for key, inner in value.items():
+            _walk(inner, table[0], f"{path}.{key}", advisory)
+        return
+    if not isinstance(value, list):
+        raise ManifestError(f"{path}: a list is needed here, not {value!r}")
+    for index, inner in enumerate(value):
+        place = f"{path}[{index}]"
+        if isinstance(table, _Steps):
+            _walk_many(inner, _Each(table), place, advisory)
+            continue
+        label = inner.get("name") if isinstance(inner, dict) else None
+        _walk(inner, table[0], f"{path}.{label}" if label else place, advisory)
+
+
+def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, None]) -> None:
+    verdict = table.get(key)
+    if verdict is None:
+        known = ", ".join(sorted(table)[:40])
+        raise ManifestError(f'{path}: unknown field "{key}": correct it or take it away (known here: {known})')
+    if isinstance(verdict, _Refused):
+        raise ManifestError(f"{path}.{key}: {verdict}")
+    if verdict is _ADVISORY:
+        advisory[f"{key} counts on a cluster only (first at {path})"] = None
+    elif verdict is not _HONOURED:
+        _walk(value, verdict, f"{path}.{key}", advisory)
+
+
+def verdicts() -> dict[str, list[str]]:
+    """All fields by verdict, as `object.field`, for the reference page."""
+    found: dict[str, list[str]] = {"honoured": [], "advisory": [], "refused": []}
+    tables = {
+        "spec": _SPEC, "template": _TEMPLATE, "container": _CONTAINER, "step": _STEP, "task": _TASK,
+        "artifact": _ARTIFACT, "parameter.valueFrom": _VALUE_FROM, "volume": _VOLUME, "retryStrategy": _RETRY,
+    }  # fmt: skip
+    for name, table in tables.items():
+        for key, verdict in table.items():
+            kind = "refused" if isinstance(verdict, _Refused) else "advisory" if verdict is _ADVISORY else "honoured"
+            found[kind].append(f"{name}.{key}")
+    return found
