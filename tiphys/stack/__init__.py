@@ -6,8 +6,9 @@
     info.config_map["TIPHYS_MLFLOW_URL"], info.secrets["train"]
 """
 
-from tiphys.stack.control import StackInfo, down, up
+from tiphys.stack.control import StackInfo, down, environment, up
+from tiphys.stack.doctor import Check, doctor
 from tiphys.stack.report import Row, status
 from tiphys.stack.state import ServerState
 
-__all__ = ["Row", "ServerState", "StackInfo", "down", "status", "up"]
+__all__ = ["Check", "Row", "ServerState", "StackInfo", "doctor", "down", "environment", "status", "up"]

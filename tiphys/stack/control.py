@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tiphys.errors import PermanentError, RetryableError
+from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.settings import StackSettings
 from tiphys.stack import config, detach, keys, logs, ports, state
 from tiphys.stack.layout import Layout
@@ -59,6 +59,23 @@ def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: On
             raise PermanentError(_disk_full(layout.home)) from error
         raise
     return StackInfo(config.config_map(settings), config.secrets(settings, found), started)
+
+
+def environment(settings: StackSettings, contracts: Mapping[str, Contract], name: str) -> dict[str, str]:
+    """What a component's step finds in its environment: the ConfigMap and its own Secret.
+
+    Raises:
+        SettingsError: nobody has that name, or no stack was ever started here.
+    """
+    path = Layout.of(settings).secrets / "keys.json"
+    if not path.exists():
+        message = f"no servers were ever started in {settings.home}: run 'tiphys up' first"
+        raise SettingsError(message)
+    found = config.secrets(settings, keys.ensure(path, contracts))
+    if name not in found:
+        message = f"nobody is called {name!r}; there are {', '.join(sorted(found))}"
+        raise SettingsError(message)
+    return config.config_map(settings) | found[name]
 
 
 def down(settings: StackSettings) -> bool:

@@ -79,7 +79,8 @@ def is_taken(port: int) -> bool:
 def holder(port: int) -> str:
     """Pid and command line of the process that listens on a port, as far as this user may see it."""
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        local = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
             return f"process {connection.pid} ({_command(connection.pid)})"
     return "a process that this user cannot see (try: sudo ss -ltnp)"
 

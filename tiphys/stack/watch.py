@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tiphys.stack.layout import Layout
 from tiphys.stack.processes import Process, Processes, sweep
@@ -182,7 +183,8 @@ class Watch:
             raise Failed(message)
         renewed = asyncio.create_task(self._renewed.wait())
         try:
-            await asyncio.wait({doing, renewed, process.ended}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {doing, renewed, process.ended}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             renewed.cancel()
         if process.ended.done():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 from tiphys.stack.servers import mlflow, own, postgres, ray, seaweedfs, triton
 from tiphys.stack.spec import Plan, Server
 
@@ -17,5 +15,5 @@ def servers(plan: Plan) -> tuple[Server, ...]:
         mlflow.server(plan),
         triton.server(plan, "staging"),
         triton.server(plan, "production"),
-        *(each for each in own.servers(plan) if importlib.util.find_spec(each.command.argv[2])),
+        *own.servers(plan),
     )

@@ -2,67 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from tiphys.stack import config, probes
 from tiphys.stack.spec import Command, Plan, Run, Server
 
 
+@dataclass(frozen=True)
+class _Service:
+    name: str
+    module: str
+    port: str
+    principal: str
+    after: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 def servers(plan: Plan) -> tuple[Server, ...]:
     """The services in the order of their needs."""
-    return (
-        _server(
-            plan,
-            "ledger",
-            "ledger",
-            ("-m", "tiphys.release.ledger"),
-            after=("postgres",),
-            TIPHYS_LEDGER_PORT=str(plan.ports["ledger"]),
-        ),
-        _agent(plan, "staging"),
-        _agent(plan, "production"),
-        _server(
-            plan,
-            "gateway",
-            "gateway",
-            ("-m", "tiphys.serving.gateway"),
-            TIPHYS_GATEWAY_PORT=str(plan.ports["gateway"]),
-        ),
+    port = {"TIPHYS_LEDGER_PORT": str(plan.ports["ledger"])}
+    ledger = _Service("ledger", "tiphys.release.ledger", "ledger", "ledger", after=("postgres",), environment=port)
+    port = {"TIPHYS_GATEWAY_PORT": str(plan.ports["gateway"])}
+    gateway = _Service("gateway", "tiphys.serving.gateway", "gateway", "gateway", environment=port)
+    agents = (_agent(plan, environment) for environment in ("staging", "production"))
+    return tuple(_server(plan, each) for each in (ledger, *agents, gateway))
+
+
+def _agent(plan: Plan, environment: str) -> _Service:
+    name, port = f"agent-{environment}", f"{environment}_agent"
+    return _Service(
+        name,
+        "tiphys.serving.agent",
+        port,
+        "agent",
+        after=("s3",),
+        arguments=("--environment", environment),
+        environment={
+            "TIPHYS_AGENT_ENVIRONMENT": environment,
+            "TIPHYS_AGENT_STATE": str(plan.layout.data(name)),
+            "TIPHYS_AGENT_PORT": str(plan.ports[port]),
+            "TIPHYS_AGENT_REPOSITORY": str(plan.layout.data(f"triton-{environment}") / "models"),
+        },
     )
 
 
-def _agent(plan: Plan, environment: str) -> Server:
-    name = f"agent-{environment}"
-    extra = {
-        "TIPHYS_AGENT_ENVIRONMENT": environment,
-        "TIPHYS_AGENT_STATE": str(plan.layout.data(name)),
-        "TIPHYS_AGENT_PORT": str(plan.ports[f"{environment}_agent"]),
-        "TIPHYS_AGENT_REPOSITORY": str(plan.layout.data(f"triton-{environment}") / "models"),
-    }
-    argv = ("-m", "tiphys.serving.agent", "--environment", environment)
-    return _server(plan, name, f"{environment}_agent", argv, principal="agent", after=("s3",), **extra)
-
-
-def _server(
-    plan: Plan,
-    name: str,
-    port: str,
-    argv: tuple[str, ...],
-    principal: str = "",
-    after: tuple[str, ...] = (),
-    **extra: str,
-) -> Server:
-    address = plan.ports.address(port)
-    secret = config.secrets(plan.settings, plan.keys)[principal or name]
-    environment = plan.environment(name, **config.config_map(plan.settings), **secret, **extra)
-    home = plan.layout.data(name)
+def _server(plan: Plan, service: _Service) -> Server:
+    address = plan.ports.address(service.port)
+    secret = config.secrets(plan.settings, plan.keys)[service.principal]
+    told = {**config.config_map(plan.settings), **secret, **service.environment}
+    home = plan.layout.data(service.name)
 
     async def prepare(_run: Run) -> None:
         home.mkdir(mode=0o700, exist_ok=True)
 
+    argv = plan.python("-m", service.module, *service.arguments)
     return Server(
-        name=name,
-        command=Command(plan.python(*argv), environment, home),
+        name=service.name,
+        command=Command(argv, plan.environment(service.name, **told), home),
         address=address,
         alive=lambda: probes.http_ok(address, "/healthz"),
-        after=after,
+        after=service.after,
         prepare=prepare,
     )

@@ -47,6 +47,7 @@ def _argv(plan: Plan) -> tuple[str, ...]:
         f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
         f"-master.port={ports['s3_master']}", f"-master.port.grpc={ports['s3_master_grpc']}",
         "-master.volumeSizeLimitMB=1024",
+        "-master.electionTimeout=1s",
         f"-volume.port={ports['s3_volume']}", f"-volume.port.grpc={ports['s3_volume_grpc']}",
         "-volume.max=0", "-volume.preStopSeconds=0",
         "-filer", f"-filer.port={ports['s3_filer']}", f"-filer.port.grpc={ports['s3_filer_grpc']}",
@@ -60,11 +61,9 @@ def _argv(plan: Plan) -> tuple[str, ...]:
 
 def _sockets(plan: Plan) -> tuple[Path, ...]:
     """SeaweedFS puts the sockets of its gRPC ports here whatever TMPDIR says."""
-    kinds = ("master", "volume", "filer", "s3")
-    return tuple(
-        Path("/tmp") / f"seaweedfs-{kind}-grpc-{plan.ports[f's3_{kind}_grpc' if kind != 's3' else 's3_grpc']}.sock"
-        for kind in kinds
-    )  # noqa: S108
+    ports = {"master": "s3_master_grpc", "volume": "s3_volume_grpc", "filer": "s3_filer_grpc", "s3": "s3_grpc"}
+    folder = Path("/tmp")  # noqa: S108 - not our choice
+    return tuple(folder / f"seaweedfs-{kind}-grpc-{plan.ports[port]}.sock" for kind, port in ports.items())
 
 
 def identities(keys: Keys) -> dict[str, list[dict[str, object]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tiphys.stack import probes
@@ -73,7 +72,7 @@ def _install_backend(plan: Plan, backends: Path) -> None:
 
 
 def _link(target: Path, link: Path) -> None:
-    if link.is_symlink() and os.readlink(link) == str(target):
+    if link.is_symlink() and link.readlink() == target:
         return
     link.unlink(missing_ok=True)
     link.symlink_to(target)

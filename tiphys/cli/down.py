@@ -1,0 +1,32 @@
+"""`tiphys down`: stop the embedded servers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+_EXAMPLES = """examples:
+  tiphys down                     stop everything; data, models and logs stay
+  tiphys down && rm -rf .tiphys   and throw the state away
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "down",
+        help="stop the embedded servers",
+        description="Stop the embedded servers in reverse order; their data stays.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(func=main)
+
+
+def main(_arguments: argparse.Namespace) -> int:
+    """Stop, and say whether anything ran."""
+    from tiphys.settings import stack_settings
+    from tiphys.stack import down
+
+    print("all servers are stopped" if down(stack_settings()) else "no server was running")
+    return 0
