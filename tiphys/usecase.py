@@ -4,8 +4,11 @@
 
 ============== =====================================================================================
 ``data.py``      ``DATA: DataContract``: columns, dialects, rules that reject a row, bounds of a version
-``features.py``  ``FEATURES: tuple[Feature, ...]``, ``examples(table) -> Examples``
-``model.py``     ``CONFIG: TrainConfig``, ``build(history, config)``: a LightningModule (heavy)
+``features.py``  ``FEATURES: tuple[Feature, ...]``, ``TARGET: Target``, ``COLUMNS``: the table's columns that
+               ``examples(table) -> Examples`` needs of a pyarrow table
+``model.py``     ``CONFIG: TrainConfig``, ``build(config, history=None) -> nn.Module``,
+               ``training_rows(config, history) -> dict[str, Array]`` (needs torch, not Lightning)
+``training.py``  ``learner(model, config) -> LightningModule`` (needs Lightning; only the training job loads it)
 ``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one)
 ``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
 ``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
@@ -15,6 +18,19 @@
 ============== =====================================================================================
 
 Parts are imported when first asked for, so the gateway never loads torch. Nothing here knows about taxis.
+
+**The model's protocol.** ``build`` makes a ``torch.nn.Module`` that is called with one tensor [n] a feature, in the order
+of ``FEATURES``, and returns float32 [n]. Its *parameters* are learnt; its *buffers* are computed from ``history`` (lookups,
+means, scales). Without ``history`` the buffers are blank and of the same shapes: weights are loaded into it.
+
+``training_rows`` makes one equally long array for each thing that a training batch holds: normally the features, ``target``,
+and whatever a row may only know out-of-fold, such as lookups made without that row. ``learner`` wraps the model for
+training; its ``training_step`` gets a dict of tensors cut from those arrays, its ``validation_step`` a dict of the features
+and ``target``, and must log ``validation_mae``. The model's parameters are those of the learner.
+
+``train`` splits by time: the last month is the test month and not read; the month before is for early stopping; all
+before is the first ``history``. Afterwards ``build`` is called once more with the validation month added to the
+history, and the learnt parameters of the best epoch are put into that: recent rides inform the lookups that are served.
 """
 
 from __future__ import annotations
@@ -100,6 +116,34 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What is predicted: the name of the model's output in ONNX and Triton, its unit, and what counts as close.
+
+    ``close`` is the absolute error, in that unit, up to which a user is content: evaluate tells the share within it.
+    """
+
+    name: str
+    unit: str
+    close: float
+    description: str
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. What only its own code needs to know stays in that code."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    patience: int = 3
+    """Epochs without a better ``validation_mae`` before training ends."""
+    folds: int = 5
+    """Parts that out-of-fold lookups are made with."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Examples:
     """Rows as the model sees them: equally long vectors.
 
@@ -134,8 +178,8 @@ Predictor = Callable[[Mapping[str, "Array"]], "Array"]
 Baseline = Callable[["Examples"], Predictor]
 """Fits on past rows and answers with a predictor."""
 
-Slice = Callable[["Examples"], "Mask"]
-"""Test rows -> boolean mask."""
+Slice = Callable[["Examples", "Examples"], "Mask"]
+"""(test rows, past rows) -> boolean mask over the test rows."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +263,23 @@ class UseCase:
         """The model's inputs."""
         found: tuple[Feature, ...] = self.part("features").FEATURES
         return found
+
+    @property
+    def target(self) -> Target:
+        """What the model predicts."""
+        found: Target = self.part("features").TARGET
+        return found
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that its examples are made from."""
+        found: tuple[str, ...] = self.part("features").COLUMNS
+        return found
+
+    def examples(self, table: Any) -> Examples:
+        """Turn clean rows, a pyarrow table with ``columns``, into examples."""
+        made: Examples = self.part("features").examples(table)
+        return made
 
     @property
     def api(self) -> Api:
