@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   tiphys run hello-world.yaml
-  tiphys run continuous-training -p dataset=trips@v12 -p epochs=3
+  tiphys run continuous-training --upload source=FOLDER -p promote=false
   tiphys run ingest --parameter-file ingest.yaml --summary summary.json
 """
 RENDERED = Path("workflows") / "rendered"
@@ -30,6 +30,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("workflow", metavar="NAME|FILE.yaml", help="a workflow of this project, or a manifest")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="set a parameter")
+    parser.add_argument(
+        "--upload", action="append", default=[], metavar="K=FOLDER", help="upload a folder, set the parameter to its place"
+    )
     parser.add_argument("--parameter-file", type=Path, metavar="FILE", help="YAML or JSON with names and values")
     parser.add_argument("--name", default="", help="the run's name (default: from the manifest)")
     parser.add_argument("--fresh", action="store_true", help="do not go on with an interrupted run of the same")
@@ -41,12 +44,13 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Submit, or go on with an interrupted run; then drive it to its end."""
     from tiphys.cli.engine_access import open_engine, project
+    from tiphys.cli.upload import upload
     from tiphys.engine import EngineError
 
     engine = open_engine()
     try:
         documents, template = manifest(args.workflow, project())
-        parameters = parse_parameters(args.parameter, args.parameter_file)
+        parameters = {**parse_parameters(args.parameter, args.parameter_file), **upload(engine, args.upload)}
         interrupted = None if args.fresh else engine.unfinished(documents, template, parameters)
         if interrupted:
             say(f"going on with {interrupted}, which was interrupted (--fresh starts a new run)")
@@ -67,7 +71,9 @@ def manifest(workflow: str, project: Path) -> tuple[list[dict[str, Any]], str]:
     rendered = project / RENDERED / f"{workflow}.yaml"
     if not rendered.is_file():
         known = ", ".join(sorted(file.stem for file in rendered.parent.glob("*.yaml"))) or "none rendered yet"
-        raise ManifestError(f"no workflow {workflow!r} (known: {known}): give one of these names, or a file ending in .yaml")
+        raise ManifestError(
+            f"no workflow {workflow!r} (known: {known}): give one of these names, or a file ending in .yaml"
+        )
     documents = load_file(rendered)
     names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
     return documents, workflow if workflow in names else ""
@@ -108,21 +114,27 @@ def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None 
 
 
 def _explain_interrupt(count: int) -> None:
-    say({
-        1: "stopping: running steps get SIGTERM, exit handlers still run (Ctrl-C again terminates)",
-        2: "terminating: no exit handlers (Ctrl-C again kills at once)",
-    }.get(count, "killing everything"))
+    say(
+        {
+            1: "stopping: running steps get SIGTERM, exit handlers still run (Ctrl-C again terminates)",
+            2: "terminating: no exit handlers (Ctrl-C again kills at once)",
+        }.get(count, "killing everything")
+    )
 
 
 def _show_end(engine: Engine, run: RunState, output: str, notes: list[str]) -> None:
+    from tiphys.cli.afterword import afterword
     from tiphys.engine.summary import summary
     from tiphys.engine.tree import report
+    from tiphys.settings import stack_settings
 
     if output == "json":
         print(json.dumps(summary(run, notes), indent=2, ensure_ascii=False))
         return
     logs = {node_id: engine.log_path(run.name, node_id) for node_id in run.nodes}
     print("\n".join(report(run, logs, colour=sys.stdout.isatty())))
+    for line in afterword(engine, run, stack_settings().home):
+        print(line)
 
 
 def say(text: str) -> None:
