@@ -15,7 +15,10 @@ _EXAMPLES = """examples:
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
-        "list", help="the runs, the latest first", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "list",
+        help="the runs, the latest first",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
     parser.set_defaults(func=main)

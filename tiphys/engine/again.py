@@ -30,7 +30,11 @@ def _gone(run: RunState, again: list[Node]) -> set[str]:
     gone: set[str] = set()
     front = [node.id for node in again]
     front += [node.id for node in run.nodes.values() if node.name.startswith(f"{run.name}.onExit")]
-    front += [node.id for node in run.nodes.values() if node.phase in ("Omitted", "Skipped") and _after_failure(run, node, again)]
+    front += [
+        node.id
+        for node in run.nodes.values()
+        if node.phase in ("Omitted", "Skipped") and _after_failure(run, node, again)
+    ]
     while front:
         current = front.pop()
         if current in gone or current not in run.nodes:

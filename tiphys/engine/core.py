@@ -55,7 +55,9 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
             _finish(run, now, ERROR, str(problem))
         actions += operation.actions
         wake = operation.wake
-        if run.done or not (run.cache.pop("lock released", False) or (len(run.nodes), _ended(run), len(actions)) != before):
+        if run.done or not (
+            run.cache.pop("lock released", False) or (len(run.nodes), _ended(run), len(actions)) != before
+        ):
             break
     if not run.done:
         wake = _earliest(wake, _enforce_deadlines(run, now, actions))
@@ -224,18 +226,20 @@ def _arguments(op: Operation) -> Json:
 
 
 def _failures(run: RunState) -> str:
-    return go_json([
-        {
-            "displayName": node.display_name,
-            "message": node.message,
-            "templateName": node.template_name,
-            "phase": node.phase,
-            "podName": pod_name(run.name, node.name, node.template_name),
-            "finishedAt": rfc3339(node.finished) if node.finished else None,
-        }
-        for node in run.nodes.values()
-        if node.unsuccessful
-    ])
+    return go_json(
+        [
+            {
+                "displayName": node.display_name,
+                "message": node.message,
+                "templateName": node.template_name,
+                "phase": node.phase,
+                "podName": pod_name(run.name, node.name, node.template_name),
+                "finishedAt": rfc3339(node.finished) if node.finished else None,
+            }
+            for node in run.nodes.values()
+            if node.unsuccessful
+        ]
+    )
 
 
 def _workflow_hooks(op: Operation, root: Node) -> bool:
@@ -305,7 +309,12 @@ def _refuse_to_hang(run: RunState, now: float, wake: float | None) -> None:
     if any(node.type == "Suspend" for node in waiting):
         return
     names = ", ".join(_shown(waiting)) or run.name
-    _finish(run, now, ERROR, f"nothing runs and nothing is to come, but these have not ended: {names}: on Argo this would hang for ever")
+    _finish(
+        run,
+        now,
+        ERROR,
+        f"nothing runs and nothing is to come, but these have not ended: {names}: on Argo this would hang for ever",
+    )
     for node in waiting:
         node.phase, node.finished = ERROR, now
         run.dirty.add(node.id)

@@ -125,7 +125,9 @@ class Engine:
         found: dict[str, Json] = {}
         for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
             for name in self.objects.names(kind):
-                found[f"{kind}/{name}"] = effective_spec({"spec": (self.objects.get(kind, name) or {}).get("spec")}, self.objects.get)
+                found[f"{kind}/{name}"] = effective_spec(
+                    {"spec": (self.objects.get(kind, name) or {}).get("spec")}, self.objects.get
+                )
         return found
 
     def _config_maps(self) -> dict[str, dict[str, str]]:
@@ -163,7 +165,9 @@ class Engine:
         private = can_make_private_roots() if self._private is None else self._private
         return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private)
 
-    def unfinished(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str | None:
+    def unfinished(
+        self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None
+    ) -> str | None:
         """An interrupted run of the same manifest and parameters, whose engine is gone."""
         if is_held(self.state):
             return None

@@ -55,7 +55,9 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
         locks.release(op, node)
         return node
     if op.depth >= MAX_DEPTH:
-        problem = TooDeep("Maximum recursion depth exceeded. See https://argo-workflows.readthedocs.io/en/latest/scaling/#maximum-recursion-depth")
+        problem = TooDeep(
+            "Maximum recursion depth exceeded. See https://argo-workflows.readthedocs.io/en/latest/scaling/#maximum-recursion-depth"
+        )
         _fail(op, name, node, call, problem)
         raise problem
     try:
@@ -285,7 +287,10 @@ def _result_is_used(op: Operation, call: Call, node: Node) -> bool:
         text = op.run.cache[key] = _text_of(_original(op, call.boundary) or parent)
     step = re.sub(r"\(.*", "", (call.holder.get("name") or node.display_name), flags=re.DOTALL)
     plain = re.escape(step)
-    return re.search(rf"(steps|tasks)(\.{plain}|\[\\*['\"]{plain}\\*['\"]\])(\.outputs\.result|\[\\*['\"]outputs)", text) is not None
+    return (
+        re.search(rf"(steps|tasks)(\.{plain}|\[\\*['\"]{plain}\\*['\"]\])(\.outputs\.result|\[\\*['\"]outputs)", text)
+        is not None
+    )
 
 
 def _original(op: Operation, boundary: str) -> Json | None:
@@ -323,7 +328,9 @@ def _suspend(op: Operation, name: str, call: Call, processed: Json) -> Node:
 
 
 def _supplied(processed: Json) -> Json | None:
-    defaults = {entry["name"]: entry.get("default") for entry in (processed.get("inputs") or {}).get("parameters") or []}
+    defaults = {
+        entry["name"]: entry.get("default") for entry in (processed.get("inputs") or {}).get("parameters") or []
+    }
     waiting = []
     for entry in (processed.get("outputs") or {}).get("parameters") or []:
         source = entry.get("valueFrom") or {}
@@ -341,7 +348,9 @@ def supply_defaults(node: Node) -> None:
         if entry.get("value") is None:
             default = (entry.get("valueFrom") or {}).get("default")
             if default is None:
-                raise TemplateError("raw output parameter '%s' has not been set and does not have a default value" % entry["name"])
+                raise TemplateError(
+                    "raw output parameter '%s' has not been set and does not have a default value" % entry["name"]
+                )
             entry["value"] = default
             entry.pop("valueFrom", None)
 

@@ -238,7 +238,10 @@ def can_make_private_roots() -> bool:
         lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
-    return subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode
+        == 0
+    )
 
 
 __all__ = ["FAILED", "Executor", "Surroundings", "can_make_private_roots", "log_path"]

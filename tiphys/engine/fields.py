@@ -49,7 +49,10 @@ _VALUE_FROM: Json = {
     "jqFilter": _Refused("reads Kubernetes objects: " + _CLUSTER),
     "event": _Refused("only event bindings have it"),
 }
-_PARAMETER: Json = {**_honoured("name", "default", "value", "globalName", "enum", "description"), "valueFrom": _VALUE_FROM}
+_PARAMETER: Json = {
+    **_honoured("name", "default", "value", "globalName", "enum", "description"),
+    "valueFrom": _VALUE_FROM,
+}
 _NOT_FETCHED = _Refused("can't be fetched here: put the bytes into the artifact repository (s3.key)")
 _S3 = {**_honoured("key"), **_advisory(
     "endpoint", "bucket", "region", "insecure", "accessKeySecret", "secretKeySecret", "sessionTokenSecret", "roleARN",

@@ -76,7 +76,9 @@ def _start(
         return op.node(name)
 
 
-def _arguments(op: Operation, name: str, arguments: Json, kind: str, step: str, outputs: Json | None, scope: Scope) -> Json:
+def _arguments(
+    op: Operation, name: str, arguments: Json, kind: str, step: str, outputs: Json | None, scope: Scope
+) -> Json:
     known = op.run.cache.get(("hook arguments", name))
     if known is not None and op.node(name) is not None:
         filled: Json = known

@@ -28,7 +28,10 @@ def machine_images() -> list[Image]:
     """Images that any Debian-like machine can stand in for."""
     here = (str(Path(sys.executable).parent),)
     cow = Image("*cowsay*", here, entrypoint=("cowsay",))
-    return [cow, *(Image(pattern, here) for pattern in ("alpine:*", "busybox:*", "debian:*", "python:*", "docker.io/library/*"))]
+    return [
+        cow,
+        *(Image(pattern, here) for pattern in ("alpine:*", "busybox:*", "debian:*", "python:*", "docker.io/library/*")),
+    ]
 
 
 def load_images(path: Path) -> list[Image]:

@@ -64,7 +64,11 @@ def _config_map_value(entry: Json, reference: Json, globals_: Mapping[str, str],
     value = config_maps.get(name, {}).get(key)
     default = entry["valueFrom"].get("default")
     if value is None and default is None:
-        known = f"ConfigMap '{name}' does not have the key '{key}'" if name in config_maps else f"ConfigMap '{name}' not found"
+        known = (
+            f"ConfigMap '{name}' does not have the key '{key}'"
+            if name in config_maps
+            else f"ConfigMap '{name}' not found"
+        )
         raise TemplateError(f"unable to retrieve inputs.parameters.{entry['name']} from ConfigMap: {known}")
     return str(default) if value is None else value
 

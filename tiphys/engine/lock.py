@@ -35,7 +35,9 @@ class StateLock:
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Give the lock back."""
         os.close(self._descriptor)
 

@@ -23,7 +23,7 @@ def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, 
     spec = processed["memoize"]
     key, cache = spec.get("key") or "", ((spec.get("cache") or {}).get("configMap") or {}).get("name") or ""
     if not _KEY.match(key):
-        raise TemplateError(f'invalid cache key: {key}')
+        raise TemplateError(f"invalid cache key: {key}")
     entry = op.run.memo.get(cache, {}).get(key)
     if entry and spec.get("maxAge"):
         try:

@@ -10,7 +10,18 @@ from tiphys.engine.errors import ManifestError
 from tiphys.engine.load import value_text
 
 Json = dict[str, Any]
-TEMPLATE_TYPES = ("container", "script", "steps", "dag", "suspend", "containerSet", "resource", "data", "http", "plugin")
+TEMPLATE_TYPES = (
+    "container",
+    "script",
+    "steps",
+    "dag",
+    "suspend",
+    "containerSet",
+    "resource",
+    "data",
+    "http",
+    "plugin",
+)
 # Lists that Kubernetes merges by a key instead of replacing them.
 _MERGE_KEYS = {
     "parameters": "name", "artifacts": "name", "templates": "name", "volumes": "name", "env": "name",
@@ -47,7 +58,9 @@ def strategic_merge(base: Any, over: Any) -> Any:
 
 def _merge_lists(base: list[Any], over: list[Any], key: str) -> list[Any]:
     by_key = {item.get(key): item for item in base if isinstance(item, dict)}
-    merged = [strategic_merge(by_key[item[key]], item) if item.get(key) in by_key else copy.deepcopy(item) for item in over]
+    merged = [
+        strategic_merge(by_key[item[key]], item) if item.get(key) in by_key else copy.deepcopy(item) for item in over
+    ]
     given = {item.get(key) for item in over}
     return merged + [copy.deepcopy(item) for item in base if item.get(key) not in given]
 
@@ -63,7 +76,9 @@ def effective_spec(workflow: Json, find: FindTemplate) -> Json:
     kind = "ClusterWorkflowTemplate" if reference.get("clusterScope") else "WorkflowTemplate"
     stored = find(kind, reference.get("name") or "")
     if stored is None:
-        raise ManifestError(f"{kind} {reference.get('name')!r} is not known: put it into the same file or apply it first")
+        raise ManifestError(
+            f"{kind} {reference.get('name')!r} is not known: put it into the same file or apply it first"
+        )
     base = copy.deepcopy(stored.get("spec") or {})
     arguments = _merge_arguments(base.get("arguments") or {}, spec.get("arguments") or {})
     hooks = {**(base.get("hooks") or {}), **(spec.get("hooks") or {})}

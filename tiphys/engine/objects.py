@@ -55,7 +55,9 @@ class ObjectStore:
         if not self._path.exists():
             return []
         with self._database() as database:
-            return [row[0] for row in database.execute("SELECT name FROM objects WHERE kind = ? ORDER BY name", (kind,))]
+            return [
+                row[0] for row in database.execute("SELECT name FROM objects WHERE kind = ? ORDER BY name", (kind,))
+            ]
 
     def data(self, kind: str, name: str) -> dict[str, str] | None:
         """The keys of a ConfigMap or Secret as plain texts, or None if there is no such object."""

@@ -135,7 +135,14 @@ class Operation:
         return self.run.nodes.get(node_id(self.run.name, name))
 
     def initialize(
-        self, name: str, kind: str, holder: Json, boundary: str, phase: str, message: str = "", flags: Json | None = None
+        self,
+        name: str,
+        kind: str,
+        holder: Json,
+        boundary: str,
+        phase: str,
+        message: str = "",
+        flags: Json | None = None,
     ) -> Node:
         """Make a node; `holder` is the step, task or hook that names its template."""
         above = self.run.nodes.get(boundary)
@@ -150,7 +157,9 @@ class Operation:
         self.active = None
         return node
 
-    def skipped(self, name: str, holder: Json, boundary: str, phase: str, message: str, flags: Json | None = None) -> Node:
+    def skipped(
+        self, name: str, holder: Json, boundary: str, phase: str, message: str, flags: Json | None = None
+    ) -> Node:
         """A node that stands for something that never ran: Skipped, Omitted, or an Error before its start."""
         return self.initialize(name, "Skipped", holder, boundary, phase, message, {} if flags is None else flags)
 
@@ -290,7 +299,9 @@ def static_globals(run: RunState) -> dict[str, str]:
         "workflow.creationTimestamp.s": str(int(run.created)),
         "workflow.creationTimestamp.RFC3339": rfc3339(run.created),
     }
-    values.update({f"workflow.creationTimestamp.{char}": time.strftime(f"%{char}", moment) for char in STRFTIME if char != "s"})
+    values.update(
+        {f"workflow.creationTimestamp.{char}": time.strftime(f"%{char}", moment) for char in STRFTIME if char != "s"}
+    )
     if spec.get("priority") is not None:
         values["workflow.priority"] = str(spec["priority"])
     if scheduled := run.annotations.get("workflows.argoproj.io/scheduled-time"):
@@ -316,5 +327,7 @@ def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
     if value is None and parameter.get("default") is not None:
         value = parameter["default"]
     if value is None:
-        raise TemplateError(f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one")
+        raise TemplateError(
+            f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one"
+        )
     return str(value)

@@ -21,7 +21,9 @@ def template_outputs(template: Json, scope: Scope) -> Json | None:
     if declared.get("parameters"):
         outputs["parameters"] = [_parameter(entry, scope) for entry in declared["parameters"]]
     if declared.get("artifacts"):
-        outputs["artifacts"] = [found for entry in declared["artifacts"] if (found := _artifact(entry, scope)) is not None]
+        outputs["artifacts"] = [
+            found for entry in declared["artifacts"] if (found := _artifact(entry, scope)) is not None
+        ]
     return outputs
 
 
@@ -84,7 +86,9 @@ def resolve_artifact(entry: Json, scope: Scope) -> Json | None:
         raise TemplateError(f"Variable {{{{{entry.get('from') or entry.get('fromExpression')}}}}} is not an artifact")
     found = {key: item for key, item in value.items() if key != "path"}
     if entry.get("subPath"):
-        found = append_to_key(found, fill(entry["subPath"], scope.variables(), ALL), optional=bool(found.get("optional")))
+        found = append_to_key(
+            found, fill(entry["subPath"], scope.variables(), ALL), optional=bool(found.get("optional"))
+        )
     return found
 
 
@@ -115,5 +119,7 @@ def resolve_argument_artifacts(arguments: Json, scope: Scope, *, steps: bool) ->
             if steps:
                 raise TemplateError(f"unable to resolve references: {problem}") from None
             raise
-        resolved.append({**{key: value for key, value in (found or {}).items() if key != "globalName"}, "name": entry["name"]})
+        resolved.append(
+            {**{key: value for key, value in (found or {}).items() if key != "globalName"}, "name": entry["name"]}
+        )
     return {**arguments, "artifacts": resolved}

@@ -60,7 +60,9 @@ def _all_keys(source: Json, objects: ObjectStore) -> dict[str, str]:
             continue
         data = objects.data(kind, reference.get("name") or "")
         if data is None and not reference.get("optional"):
-            raise StepError(f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform")
+            raise StepError(
+                f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform"
+            )
         return {f"{source.get('prefix') or ''}{key}": value for key, value in (data or {}).items()}
     return {}
 
@@ -91,7 +93,9 @@ def body_of(template: Json) -> Json:
     return dict(template.get("container") or template.get("script") or {})
 
 
-def launcher_spec(start: StartPod, place: Place, images: ImageTable, objects: ObjectStore, store: ArtifactStore) -> Json:
+def launcher_spec(
+    start: StartPod, place: Place, images: ImageTable, objects: ObjectStore, store: ArtifactStore
+) -> Json:
     """All that the launcher must know. Fetches input artifacts. Raises StepError."""
     template = start.template
     body = body_of(template)
@@ -103,7 +107,10 @@ def launcher_spec(start: StartPod, place: Place, images: ImageTable, objects: Ob
     env.update(_argo_env(start))
     files = _input_files(template, place, store)
     known = declared(body, objects)
-    argv = [expand_references(word, known) for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]]
+    argv = [
+        expand_references(word, known)
+        for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
+    ]
     if template.get("script") is not None:
         files.append(_script_file(expand_references(body.get("source") or "", {}), place))
         argv.append(SCRIPT_PATH)
@@ -172,7 +179,9 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
 def _output_paths(template: Json, place: Place) -> list[Json]:
     outputs = template.get("outputs") or {}
     paths = [(entry.get("valueFrom") or {}).get("path") for entry in outputs.get("parameters") or []]
-    found = [{"path": path, "target": str(place.attempt / "out" / f"p{index}")} for index, path in enumerate(paths) if path]
+    found = [
+        {"path": path, "target": str(place.attempt / "out" / f"p{index}")} for index, path in enumerate(paths) if path
+    ]
     for index, artifact in enumerate(outputs.get("artifacts") or []):
         if artifact.get("path"):
             found.append({"path": artifact["path"].rstrip("/"), "target": str(place.attempt / "out" / f"a{index}")})
@@ -220,7 +229,9 @@ class Ending:
     outputs: Json
 
 
-def ending(start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str) -> Ending:
+def ending(
+    start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str
+) -> Ending:
     """Take the outputs of a step that has ended with the launcher's `report`."""
     if "exit" not in report:
         return Ending(ERROR, str(report.get("error") or "the step's launcher was killed"), {})

@@ -57,7 +57,9 @@ class RunState:
     @classmethod
     def from_header(cls, header: Json, nodes: list[Node]) -> RunState:
         """The state that `header` and the nodes' rows describe."""
-        return cls(**{name: header[name] for name in _HEADER if name in header}, nodes={node.id: node for node in nodes})
+        return cls(
+            **{name: header[name] for name in _HEADER if name in header}, nodes={node.id: node for node in nodes}
+        )
 
 
 _HEADER = (

@@ -53,7 +53,9 @@ class Substitution:
         while (start := text.find("{{", at)) >= 0:
             end = text.find("}}", start + 2)
             if end < 0:
-                raise TemplateError(f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2:]}"')
+                raise TemplateError(
+                    f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2 :]}"'
+                )
             parts += [text[at:start], self._tag(text[start + 2 : end])]
             at = end + 2
         parts.append(text[at:])
@@ -96,7 +98,9 @@ class Substitution:
             return None
         inner = self._variables[tag[start + 2 :]]
         if inner is None:
-            raise AbsentOptional(f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional')
+            raise AbsentOptional(
+                f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional'
+            )
         return "{{" + tag[:start] + str(inner)
 
     def _expression(self, text: str) -> str | None:

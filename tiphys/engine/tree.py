@@ -62,7 +62,9 @@ def _visible_children(run: RunState) -> dict[str, list[Node]]:
     owner: dict[str, str] = {}
     for node in run.nodes.values():
         if node.type in ("Retry", "TaskGroup"):
-            owner.update({child: node.id for child in node.children if run.nodes[child].name.startswith(f"{node.name}(")})
+            owner.update(
+                {child: node.id for child in node.children if run.nodes[child].name.startswith(f"{node.name}(")}
+            )
     below: dict[str, list[Node]] = {}
     for node in run.nodes.values():
         if node.type not in _INVISIBLE:
@@ -70,7 +72,9 @@ def _visible_children(run: RunState) -> dict[str, list[Node]]:
     return below
 
 
-def _add_branches(below: dict[str, list[Node]], parent: str, indent: str, now: float, colour: bool, found: list[str]) -> None:
+def _add_branches(
+    below: dict[str, list[Node]], parent: str, indent: str, now: float, colour: bool, found: list[str]
+) -> None:
     children = [] if parent == "" else below.get(parent, [])
     for index, node in enumerate(children):
         last = index == len(children) - 1
@@ -140,7 +144,14 @@ def change_line(run: RunState, node: Node) -> str:
     now = time.time()
     name = " ".join(node.name.removeprefix(run.name).lstrip(".").split()) or run.name
     since = f"{duration((node.finished or now) - run.started):>8}"
-    parts = [since, SYMBOLS.get(node.phase, "?"), name, node.phase, took(node, now) if node.fulfilled else "", node.message]
+    parts = [
+        since,
+        SYMBOLS.get(node.phase, "?"),
+        name,
+        node.phase,
+        took(node, now) if node.fulfilled else "",
+        node.message,
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -168,5 +179,7 @@ def culprit(run: RunState) -> Node | None:
     failed = [node for node in run.nodes.values() if node.unsuccessful]
     pods = [node for node in failed if node.type == "Pod" and not node.flag("hooked")]
     final = [node for node in pods if not node.flag("retried")] or pods
-    candidates = final or [node for node in failed if node.type not in ("Steps", "DAG", "StepGroup", "TaskGroup")] or failed
+    candidates = (
+        final or [node for node in failed if node.type not in ("Steps", "DAG", "StepGroup", "TaskGroup")] or failed
+    )
     return min(candidates, key=lambda node: node.finished, default=None)

@@ -36,7 +36,9 @@ def _arguments(spec: Json) -> None:
     for parameter in (spec.get("arguments") or {}).get("parameters") or []:
         name = f"spec.arguments.{parameter.get('name')}"
         if parameter.get("value") is None and parameter.get("valueFrom") is None:
-            raise ManifestError(f"{name}.value or {name}.valueFrom is required: give the parameter with -p {parameter.get('name')}=...")
+            raise ManifestError(
+                f"{name}.value or {name}.valueFrom is required: give the parameter with -p {parameter.get('name')}=..."
+            )
         _enum(parameter, name)
 
 
@@ -100,7 +102,9 @@ class _Checker:
             if template.get("name") == name:
                 return scope, template
         if scope:
-            raise ManifestError(f"{path} template reference {resource}.{name} not found: apply the {kind}, or put it into the same file")
+            raise ManifestError(
+                f"{path} template reference {resource}.{name} not found: apply the {kind}, or put it into the same file"
+            )
         known = ", ".join(template.get("name", "?") for template in self._spec.get("templates") or [])
         raise ManifestError(f"{path} template name '{name}' undefined (templates: {known})")
 
@@ -125,13 +129,17 @@ class _Checker:
         defaulted = with_defaults(template, self._spec.get("templateDefaults"))
         body = defaulted.get("container") or defaulted.get("script") or {}
         image = body.get("image") or ""
-        validate_tags.check(template, known.with_names("retries", "lastRetry", "pod.name", "tasks.name", "steps.name"), f"{place}:")
+        validate_tags.check(
+            template, known.with_names("retries", "lastRetry", "pod.name", "tasks.name", "steps.name"), f"{place}:"
+        )
         if not image:
             raise ManifestError(f"{place}.image is required")
         if "{{" not in image:
             stand_in = self._images.require(image, template.get("name") or place)
             if "container" in defaulted and not body.get("command") and not stand_in.entrypoint:
-                raise ManifestError(f"template {template.get('name')}: image {image} has no command: give `command` or map the image")
+                raise ManifestError(
+                    f"template {template.get('name')}: image {image} has no command: give `command` or map the image"
+                )
 
     def _steps(self, template: Json, scope: str, place: str, known: validate_tags.Known, *, on_exit: bool) -> None:
         names: set[str] = set()
@@ -140,7 +148,9 @@ class _Checker:
             for step in group or []:
                 where = f"{place}.steps[{index}]"
                 _step_name(step, where, names)
-                gathered.append((step, self._step(step, scope, f"{where}.{step['name']}", known, "steps", on_exit=on_exit)))
+                gathered.append(
+                    (step, self._step(step, scope, f"{where}.{step['name']}", known, "steps", on_exit=on_exit))
+                )
             for step, called in gathered:
                 known = known.with_step("steps", step["name"], called, loop=_is_loop(step))
         validate_tags.check_outputs(template.get("outputs") or {}, known, place)
@@ -186,7 +196,9 @@ class _Checker:
 def _template_name(template: Json, index: int, names: set[str]) -> None:
     name = template.get("name") or ""
     if not _TEMPLATE_NAME.match(name) or len(name) > 128:
-        raise ManifestError(f"spec.templates[{index}].name '{name}' is invalid: write letters, digits and '-', 128 at most")
+        raise ManifestError(
+            f"spec.templates[{index}].name '{name}' is invalid: write letters, digits and '-', 128 at most"
+        )
     if name in names:
         raise ManifestError(f"spec.templates[{index}].name '{name}' is not unique")
     names.add(name)
@@ -195,7 +207,9 @@ def _template_name(template: Json, index: int, names: set[str]) -> None:
 def _shape(template: Json, place: str) -> str:
     kinds = [kind for kind in TEMPLATE_TYPES if template.get(kind) is not None]
     if not kinds:
-        raise ManifestError(f"template '{template.get('name')}' type is unknown: give container, script, steps, dag or suspend")
+        raise ManifestError(
+            f"template '{template.get('name')}' type is unknown: give container, script, steps, dag or suspend"
+        )
     if len(kinds) > 1:
         raise ManifestError(f"{place} has {' and '.join(kinds)}: a template has exactly one type")
     kind = template_type(template)
@@ -218,7 +232,9 @@ def _inputs(inputs: Json, place: str) -> None:
     for index, artifact in enumerate(inputs.get("artifacts") or []):
         path = artifact.get("path")
         if path in paths:
-            raise ManifestError(f"{place}.inputs.artifacts[{index}].path '{path}' already mounted in inputs.artifacts.{paths[path]}")
+            raise ManifestError(
+                f"{place}.inputs.artifacts[{index}].path '{path}' already mounted in inputs.artifacts.{paths[path]}"
+            )
         if path:
             paths[path] = artifact["name"]
 
@@ -328,14 +344,21 @@ def _task_shapes(tasks: list[Json], place: str) -> None:
         raise ManifestError(f"{place} cannot use both 'depends' and 'dependencies' in the same DAG template")
     for task in tasks:
         if uses_depends and task.get("continueOn"):
-            raise ManifestError(f"{place} cannot use 'continueOn' when using 'depends'. Instead use 'dep-task.Failed'/'dep-task.Errored'")
+            raise ManifestError(
+                f"{place} cannot use 'continueOn' when using 'depends'. Instead use 'dep-task.Failed'/'dep-task.Errored'"
+            )
         if (uses_depends or uses_dependencies) and task["name"][0].isdigit():
-            raise ManifestError(f"{place}.tasks.{task['name']} name cannot begin with a digit when using either 'depends' or 'dependencies'")
+            raise ManifestError(
+                f"{place}.tasks.{task['name']} name cannot begin with a digit when using either 'depends' or 'dependencies'"
+            )
 
 
 def _sorted(graph: Dependencies, place: str) -> None:
     for name, task in graph.tasks.items():
-        for dependency, result in [*terms(task.get("depends") or ""), *((other, "") for other in task.get("dependencies") or [])]:
+        for dependency, result in [
+            *terms(task.get("depends") or ""),
+            *((other, "") for other in task.get("dependencies") or []),
+        ]:
             if dependency not in graph.tasks:
                 raise ManifestError(f"{place} sorting failed: invalid dependency {dependency} of task {name}")
             if result and result not in RESULTS:

@@ -10,12 +10,31 @@ from tiphys.engine.errors import ManifestError
 from tiphys.engine.merge import template_type
 
 Json = dict[str, Any]
-_PREFIXES = ("workflow.", "steps.", "tasks.", "inputs.", "outputs.", "item", "retries", "lastRetry.", "pod.name", "node.name")
+_PREFIXES = (
+    "workflow.",
+    "steps.",
+    "tasks.",
+    "inputs.",
+    "outputs.",
+    "item",
+    "retries",
+    "lastRetry.",
+    "pod.name",
+    "node.name",
+)
 _WORKFLOW = {
     "name", "namespace", "mainEntrypoint", "serviceAccountName", "uid", "creationTimestamp", "priority", "scheduledTime",
     "status", "duration", "parameters", "annotations", "labels",
 }  # fmt: skip
-_OPEN_WORKFLOW = ("creationTimestamp.", "labels.", "annotations.", "outputs.", "parameters.json", "labels.json", "annotations.json")
+_OPEN_WORKFLOW = (
+    "creationTimestamp.",
+    "labels.",
+    "annotations.",
+    "outputs.",
+    "parameters.json",
+    "labels.json",
+    "annotations.json",
+)
 _NODE_FIELDS = {"id", "startedAt", "finishedAt", "status", "ip", "hostNodeName", "exitCode"}
 _NOT_JSON = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
 
@@ -52,7 +71,10 @@ class Known:
         prefix = f"{kind}.{name}"
         names = {f"{prefix}.{field}" for field in _NODE_FIELDS}
         outputs = called.get("outputs") or {}
-        if template_type(called) in ("container", "script", "http", "data", "resource", "containerSet", "suspend") or loop:
+        if (
+            template_type(called) in ("container", "script", "http", "data", "resource", "containerSet", "suspend")
+            or loop
+        ):
             names.add(f"{prefix}.outputs.result")
         if loop:
             names.add(f"{prefix}.outputs.parameters")
@@ -104,7 +126,9 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
     if "{{" in name:
         inner = name.rsplit("{{", 1)[1].strip()
         if not known.has(inner) or inner.startswith("item"):
-            raise ManifestError(f"{path} failed to resolve {{{{{tag}}}}}: write {{{{=inputs.parameters[item]}}}} to choose by item")
+            raise ManifestError(
+                f"{path} failed to resolve {{{{{tag}}}}}: write {{{{=inputs.parameters[item]}}}} to choose by item"
+            )
         return
     if not name.startswith(_PREFIXES) or known.has(name):
         return
@@ -112,7 +136,9 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
         missing = name.split(".")[1]
         if not any(other.startswith(f"tasks.{missing}.") for other in known.names):
             where = f" for parameter '{parameter}'" if parameter else ""
-            raise ManifestError(f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before")
+            raise ManifestError(
+                f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before"
+            )
     raise ManifestError(f"{path} failed to resolve {{{{{tag}}}}}: nothing gives it a value here")
 
 

@@ -16,7 +16,14 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\W\d][\w.]*)"
     r"|(?P<operator>=~|!~|==|!=|>=|<=|&&|\|\||\?\?|\*\*|<<|>>|[-+*/%<>!()?:,&|^~]))"
 )
-_LEVELS: list[set[str]] = [{"||"}, {"&&"}, {"==", "!=", ">", "<", ">=", "<=", "=~", "!~", "in"}, {"+", "-"}, {"*", "/", "%"}, {"**"}]
+_LEVELS: list[set[str]] = [
+    {"||"},
+    {"&&"},
+    {"==", "!=", ">", "<", ">=", "<=", "=~", "!~", "in"},
+    {"+", "-"},
+    {"*", "/", "%"},
+    {"**"},
+]
 
 
 def should_execute(when: str) -> bool:
@@ -55,7 +62,9 @@ class _Condition:
         result = self._level(0)()
         if self._index < len(self._tokens):
             kind, value = self._tokens[self._index]
-            raise _BadCondition(f"Cannot transition token types from {_last_kind(self._tokens, self._index)} to {_go_kind(kind, value)} [{value}]")
+            raise _BadCondition(
+                f"Cannot transition token types from {_last_kind(self._tokens, self._index)} to {_go_kind(kind, value)} [{value}]"
+            )
         return result
 
     def _peek(self) -> tuple[str, Any]:
@@ -155,7 +164,9 @@ def _last_kind(tokens: list[tuple[str, Any]], index: int) -> str:
 
 def _boolean(value: Any, operator: str) -> bool:
     if not isinstance(value, bool):
-        raise _Failed(f"Value '{go_value(value)}' cannot be used with the logical operator '{operator}', it is not a bool")
+        raise _Failed(
+            f"Value '{go_value(value)}' cannot be used with the logical operator '{operator}', it is not a bool"
+        )
     return value
 
 

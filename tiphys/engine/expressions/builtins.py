@@ -168,8 +168,9 @@ BUILTINS: dict[str, Function] = {
     "upper": str.upper,
     "lower": str.lower,
     "split": _split,
-    "splitAfter": lambda text, separator: [part + separator for part in text.split(separator)[:-1]]
-    + [text.split(separator)[-1]],
+    "splitAfter": lambda text, separator: (
+        [part + separator for part in text.split(separator)[:-1]] + [text.split(separator)[-1]]
+    ),
     "replace": _replace,
     "repeat": lambda text, times: text * int(times),
     "join": lambda values, glue="": glue.join(values),

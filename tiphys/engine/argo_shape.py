@@ -1,0 +1,66 @@
+"""A run in the shape of Argo's own Workflow object: for its API, its tools, and comparison with a real Argo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
+from tiphys.engine.scope import rfc3339
+
+Json = dict[str, Any]
+
+
+def workflow_json(run: RunState) -> Json:
+    """The Workflow with its status, as `argo get -o json` shows it."""
+    status: Json = {
+        "phase": run.phase,
+        "message": run.message,
+        "startedAt": _moment(run.started),
+        "finishedAt": _moment(run.finished),
+        "outputs": run.outputs,
+        "nodes": {node.id: _node(node) for node in run.nodes.values()},
+    }
+    metadata = {
+        "name": run.name, "namespace": run.namespace, "uid": run.uid, "creationTimestamp": rfc3339(run.created),
+        "labels": run.labels, "annotations": run.annotations,
+    }  # fmt: skip
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": metadata,
+        "spec": run.spec,
+        "status": _given(status),
+    }
+
+
+def _node(node: Node) -> Json:
+    return {
+        "id": node.id,
+        "name": node.name,
+        "displayName": node.display_name,
+        "type": node.type,
+        "phase": node.phase,
+        **_given({
+            "message": node.message,
+            "templateName": node.template_name,
+            "templateRef": node.template_ref,
+            "boundaryID": node.boundary,
+            "children": node.children,
+            "outboundNodes": node.outbound,
+            "startedAt": _moment(node.started),
+            "finishedAt": _moment(node.finished),
+            "inputs": node.inputs,
+            "outputs": node.outputs,
+        }),
+        **({} if node.flags is None else {"nodeFlag": node.flags}),
+        **({} if node.memoization is None else {"memoizationStatus": node.memoization}),
+    }
+
+
+def _given(fields: Json) -> Json:
+    return {key: value for key, value in fields.items() if value}
+
+
+def _moment(seconds: float) -> str | None:
+    return rfc3339(seconds) if seconds else None
