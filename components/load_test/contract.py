@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, StepInputs, StepOutputs, artifact
+from tiphys.step import Contract, StepInputs, StepOutputs, artifact
 
 
 class Inputs(StepInputs):

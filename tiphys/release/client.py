@@ -64,6 +64,22 @@ class LedgerClient:
         body = {**release.model_dump(), "expected_generation": expected_generation}
         return Recorded.model_validate(self._ask("POST", f"/v1/environments/{environment}/releases", body=body))
 
+    def release_over(self, seen: Environment, release: Release) -> Recorded:
+        """Write a release unless somebody released the same use case since ``seen`` was read.
+
+        Raises:
+            ConflictError: somebody did.
+            RetryableError, PermanentError: as :meth:`current`.
+        """
+        now = seen
+        while True:
+            try:
+                return self.release(seen.environment, release, now.generation)
+            except ConflictError:
+                now = self.current(seen.environment)
+                if now.releases.get(release.use_case) != seen.releases.get(release.use_case):
+                    raise
+
     def observe(self, environment: str, observed: Observed) -> None:
         """Report what is served; for agents. Raises as :meth:`current`."""
         self._ask("PUT", f"/v1/environments/{environment}/observed", body=observed.model_dump())
@@ -76,7 +92,6 @@ class LedgerClient:
             RetryableError: ``seconds`` went by.
         """
         deadline = time.monotonic() + seconds
-        model = recorded.use_case.rpartition(".")[2]
         what = f"{recorded.model_version} (generation {recorded.generation} of {recorded.environment})"
         while True:
             environment = self.current(recorded.environment)
@@ -84,7 +99,7 @@ class LedgerClient:
             if newest.generation != recorded.generation:
                 message = f"{what} was overtaken by generation {newest.generation}: {newest.model_version}"
                 raise ConflictError(message)
-            observed = environment.observed.get(model)
+            observed = environment.observed.get(recorded.model)
             if observed is not None and observed.generation == recorded.generation:
                 if observed.state == "serving":
                     return observed

@@ -34,6 +34,16 @@ class Release(_Record):
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
     run: Annotated[str, StringConstraints(max_length=200)] = ""
 
+    @property
+    def model(self) -> str:
+        """The model's name in Triton: the use case's name without its package."""
+        return self.use_case.rpartition(".")[2]
+
+    @property
+    def number(self) -> str:
+        """The version's number: the last part of its name."""
+        return self.model_version.rpartition("/")[2]
+
 
 class Wish(Release):
     """A release to be written if the environment still is at the generation that the writer saw."""

@@ -121,7 +121,8 @@ class Store:
     async def append(self, environment: str, expected: int, release: Release) -> Recorded | None:
         """Write a release if ``expected`` still is the environment's generation; None when it is not.
 
-        The same release of the same run is not written twice while it is the use case's newest: it is returned.
+        The same release of the same run is not written twice while it is the use case's newest: it is returned. If
+        the agent refused it, it is written again, because what was wrong with it may have been repaired.
         """
         written = await self._newest_if_same(environment, release)
         if written is not None:
@@ -131,8 +132,13 @@ class Store:
         return Recorded(**rows[0]) if rows else await self._newest_if_same(environment, release)
 
     async def _newest_if_same(self, environment: str, release: Release) -> Recorded | None:
-        newest = (await self.current(environment)).releases.get(release.use_case)
-        return newest if newest is not None and newest.release() == release else None
+        current = await self.current(environment)
+        newest = current.releases.get(release.use_case)
+        if newest is None or newest.release() != release:
+            return None
+        observed = current.observed.get(newest.model)
+        refused = observed is not None and observed.state == "failed" and observed.generation == newest.generation
+        return None if refused else newest
 
     async def observe(self, environment: str, observed: Observed) -> None:
         """Remember the agent's last report of one model."""

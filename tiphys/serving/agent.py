@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.lake.s3 import S3
 from tiphys.release.client import LedgerClient
-from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded, Release
+from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded
 from tiphys.serving.copies import Copies
 from tiphys.serving.health import serve_health
 from tiphys.serving.triton import TritonControl
@@ -120,7 +120,7 @@ class Agent:
                 self._news.set()
 
     def _consider(self, release: Recorded) -> None:
-        model = _model(release)
+        model = release.model
         pending = self._pending.get(model)
         known = self._settled.get(model) if pending is None else pending.release.generation
         if known == release.generation:
@@ -148,7 +148,7 @@ class Agent:
 
     def _serve(self, release: Recorded) -> str:
         """Fetch, check, show to Triton and load; return the version. What was shown before is shown again on failure."""
-        model = _model(release)
+        model = release.model
         manifest = self._copies.obtain(release, self._store)
         before = self._copies.shown(model)
         if before == release.manifest_sha256 and self._triton.ready(model, manifest.version):
@@ -183,7 +183,7 @@ class Agent:
         self._settle(release, "failed", message)
 
     def _settle(self, release: Recorded, state: ObservedState, message: str) -> None:
-        model = _model(release)
+        model = release.model
         self._settled[model] = release.generation
         del self._pending[model]
         self._say(release, state, message)
@@ -201,7 +201,7 @@ class Agent:
                 log.warning("cannot bring %s version %s back yet: %s", model, version, error)
 
     def _say(self, release: Recorded, state: ObservedState, message: str) -> None:
-        model = _model(release)
+        model = release.model
         version = self._serving[model][1] if model in self._serving else ""
         observed = Observed(
             generation=release.generation,
@@ -223,10 +223,6 @@ class Agent:
             except (RetryableError, PermanentError):
                 return  # the follower says so; it is reported at a later tick
             del self._unreported[model]
-
-
-def _model(release: Release) -> str:
-    return release.use_case.rpartition(".")[2]
 
 
 def main() -> None:

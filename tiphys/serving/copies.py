@@ -127,7 +127,7 @@ class Copies:
 
 def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifest:
     manifest = parse(text, release.manifest_sha256, where + MANIFEST)
-    model = release.use_case.rpartition(".")[2]
+    model = release.model
     if manifest.model != model or not release.repository.endswith(f"/{manifest.version}/"):
         message = (
             f"{where}{MANIFEST} is refused: it is of {manifest.model!r} version {manifest.version}, "

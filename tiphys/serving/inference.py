@@ -14,7 +14,7 @@ import grpc  # type: ignore[import-untyped,unused-ignore]
 import grpc.aio  # type: ignore[import-untyped,unused-ignore]
 from tritonclient.grpc import service_pb2
 
-from tiphys.serving.repository import OUTPUT, TRITON_TYPES
+from tiphys.serving.repository import TRITON_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ _CODES = {
 }
 
 
-def packer(model: str, features: Sequence[Feature]) -> Callable[[Mapping[str, int | float]], bytes]:
+def packer(model: str, features: Sequence[Feature], output: str) -> Callable[[Mapping[str, int | float]], bytes]:
     """Return a function that writes one row as a ModelInferRequest for ``model``."""
     prefix = service_pb2.ModelInferRequest(
         model_name=model,
@@ -59,7 +59,7 @@ def packer(model: str, features: Sequence[Feature]) -> Callable[[Mapping[str, in
             )
             for each in features
         ],
-        outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=OUTPUT)],
+        outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=output)],
     ).SerializeToString()
     packing = [(each.name, struct.Struct(_PACKING[each.dtype])) for each in features]
     tags = [_RAW_INPUT_TAG + bytes([each.size]) for _, each in packing]

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from tiphys.usecase import Feature, UseCase
 
-OUTPUT = "prediction"
-"""The model's one output, float32, one number a row."""
-
 TRITON_TYPES: Mapping[str, str] = {"int64": "INT64", "float32": "FP32"}
 """A feature's type -> its name in Triton's protocol."""
 
@@ -35,8 +32,8 @@ class Batching:
     instances: int = 1
 
 
-def config(model: str, version: str, features: Sequence[Feature], batching: Batching | None = None) -> str:
-    """Return the ``config.pbtxt`` that serves exactly ``version``; every input is ``[rows, 1]``."""
+def config(model: str, version: str, features: Sequence[Feature], output: str, batching: Batching | None = None) -> str:
+    """Return the ``config.pbtxt`` that serves exactly ``version``; inputs and the float32 output are ``[rows, 1]``."""
     batching = batching or Batching()
     inputs = ",\n".join(
         f'  {{ name: "{each.name}" data_type: TYPE_{TRITON_TYPES[each.dtype]} dims: [ 1 ] }}' for each in features
@@ -53,7 +50,7 @@ input [
 {inputs}
 ]
 output [
-  {{ name: "{OUTPUT}" data_type: TYPE_FP32 dims: [ 1 ] }}
+  {{ name: "{output}" data_type: TYPE_FP32 dims: [ 1 ] }}
 ]
 version_policy: {{ specific: {{ versions: [ {version} ] }} }}
 instance_group [ {{ count: {batching.instances} kind: KIND_CPU }} ]
@@ -101,11 +98,13 @@ def build(
         use_case: whose model it is; names the model and its inputs.
         version: number of the registered version.
         onnx: the model.
-        reference: one list a feature, and one under ``prediction`` with the model's own answers.
+        reference: one list a feature, and one under the target's name with the model's own answers.
         batching: how Triton gathers requests.
     """
     files = {
-        f"{use_case.name}/config.pbtxt": config(use_case.name, version, use_case.features, batching).encode(),
+        f"{use_case.name}/config.pbtxt": config(
+            use_case.name, version, use_case.features, use_case.target.name, batching
+        ).encode(),
         f"{use_case.name}/{version}/model.onnx": onnx,
         REFERENCE: json.dumps(reference, sort_keys=True).encode(),
     }

@@ -52,7 +52,7 @@ class Routes:
             return False
         found = UseCase(use_case)
         api, adapter = found.api, TypeAdapter[Any](found.api.request)
-        pack = packer(found.name, found.features)
+        pack = packer(found.name, found.features, found.target.name)
         for environment in ENVIRONMENTS:
             path = f"{PREFIXES[environment]}{api.route}"
             route = Route(path, environment, found.name, api, adapter, pack, self._models[environment])

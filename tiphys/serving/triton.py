@@ -56,6 +56,28 @@ class TritonControl:
             message = f"Triton at {self.address} cannot load {model!r}: {_said(reply.data)}"
             raise PermanentError(message)
 
+    def ask(self, model: str, inputs: Mapping[str, tuple[str, float]]) -> tuple[float, str]:
+        """Ask for one row: input name -> (Triton's type, value). Returns the answer and the version that gave it.
+
+        Raises:
+            PermanentError: Triton refuses the question.
+            RetryableError: it does not answer.
+        """
+        tensors = [
+            {"name": name, "datatype": kind, "shape": [1, 1], "data": [value]} for name, (kind, value) in inputs.items()
+        ]
+        url = f"http://{self.address}/v2/models/{model}/infer"
+        try:
+            reply = self._pool.request("POST", url, body=json.dumps({"inputs": tensors}), timeout=_ASK_SECONDS)
+        except urllib3.exceptions.HTTPError as error:
+            message = f"Triton at {self.address} does not answer: {error}"
+            raise RetryableError(message) from error
+        if reply.status != _OK:
+            message = f"Triton at {self.address} does not answer for {model!r}: {_said(reply.data)}"
+            raise PermanentError(message)
+        found = json.loads(reply.data)
+        return float(found["outputs"][0]["data"][0]), str(found["model_version"])
+
     def _status(self, path: str) -> int:
         try:
             return self._pool.request("GET", f"http://{self.address}{path}", timeout=_ASK_SECONDS).status
@@ -68,6 +90,7 @@ class TritonUser:
 
     def __init__(self, protocol: Literal["http", "grpc"], address: str, *, timeout: float = 5.0) -> None:
         """Connect to ``HOST:PORT``."""
+        self._address = address
         if protocol == "http":
             import tritonclient.http as client  # noqa: PLC0415 - brings gevent, which only this half wants
 
@@ -88,6 +111,7 @@ class TritonUser:
 
         Raises:
             PermanentError: Triton refuses the request, and says why.
+            RetryableError: it does not answer.
         """
         import tritonclient.utils as utils  # noqa: PLC0415, PLR0402
 
@@ -98,12 +122,19 @@ class TritonUser:
             given.append(one)
         try:
             answer = self._client.infer(model, given, **self._options)
+        except OSError as error:
+            raise self._away(error) from error
         except utils.InferenceServerException as error:
+            if error.status() in {"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED"}:
+                raise self._away(error) from error
             message = f"Triton refuses the request over {self.protocol}: {error}"
             raise PermanentError(message) from error
         found = answer.get_response()
         version = found["model_version"] if isinstance(found, dict) else found.model_version
         return answer.as_numpy(output), str(version)
+
+    def _away(self, error: Exception) -> RetryableError:
+        return RetryableError(f"Triton at {self._address} does not answer over {self.protocol}: {error}")
 
     def close(self) -> None:
         """Close the connection."""
