@@ -191,8 +191,10 @@ def _attempt(contract: Contract, arguments: argparse.Namespace) -> int:
     except Stopped as stopped:
         print("stopped", file=sys.stderr, flush=True)  # noqa: T201
         return 128 + stopped.signum
-    except Exception:  # noqa: BLE001 - a defect: shown whole, never retried
+    except Exception as error:  # noqa: BLE001 - a defect: shown whole, never retried
         traceback.print_exc()
+        first = (str(error).splitlines() or [""])[0]
+        print(f"defect in step {contract.template!r}: {type(error).__name__}: {first}", file=sys.stderr)  # noqa: T201
         return 1
     for name, value in outputs.model_dump(mode="json").items():
         log.info("%s: %s", name, value)
