@@ -60,7 +60,7 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
     "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
     "agent": (Access(read=("models",)), "agent"),
-    "gateway": (Access(), ""),
+    "gateway": (Access(), "read"),
     "ledger": (Access(), ""),
 }
 """Who calls servers without being a component; the cli promotes and rolls back for a person."""
