@@ -1,0 +1,107 @@
+"""The program that a Ray job runs: it starts Ray Train's workers, tells how they get on, and says how it ended.
+
+It gets the address of its spec and nothing else; what it must reach, and with which keys, is in the environment of the Ray
+head. It loads Ray but no torch: only the workers do, for each import of torch costs seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import threading
+from typing import Any
+
+from components.train.checkpoints import Checkpoints
+from components.train.spec import REFUSAL, Refusal, Spec
+from tiphys.errors import EXIT_RETRYABLE
+from tiphys.lake.s3 import S3
+
+_POLL_S = 0.5
+_WORKER_FAILURES = 2
+
+log = logging.getLogger("components.train.job")
+
+
+def main() -> int:
+    """Run the training that the spec describes; the exit code is that of tiphys.errors."""
+    parser = argparse.ArgumentParser(prog="python -m components.train.job", description=main.__doc__)
+    parser.add_argument("--spec", required=True, help="s3://BUCKET/KEY of the spec that the step train wrote")
+    address = parser.parse_args().spec
+    logging.basicConfig(format="train: %(message)s", level=logging.WARNING, stream=sys.stdout)
+    log.setLevel(logging.INFO)
+    store = S3()
+    spec = Spec.model_validate_json(store.get(address))
+    store.delete(spec.at(REFUSAL))
+    done = threading.Event()
+    teller = threading.Thread(target=_tell, args=(Checkpoints(S3(), spec.prefix), done), daemon=True)
+    teller.start()
+    try:
+        _run(spec)
+    except Exception as error:  # noqa: BLE001 - Ray's errors have many types; the code says whether to try again
+        log.error("%s", error)  # noqa: TRY400 - the message holds the worker's traceback
+        return EXIT_RETRYABLE if _worker_lost(error) else 1
+    finally:
+        done.set()
+        teller.join()
+    return _refused(store, spec)
+
+
+def _run(spec: Spec) -> None:
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_AIR_NEW_PROVIDER_ENABLED", "0")
+    import ray  # noqa: PLC0415 - the variables above come first
+    from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415
+    from ray.train.data_parallel_trainer import DataParallelTrainer  # noqa: PLC0415
+
+    ray.init(address="auto", logging_level=logging.WARNING, log_to_driver=False)
+    log.info("starting workers")
+    with tempfile.TemporaryDirectory() as folder:
+        DataParallelTrainer(
+            _worker,
+            train_loop_config=spec.model_dump(),
+            scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
+            run_config=RunConfig(
+                name="train", storage_path=folder, failure_config=FailureConfig(max_failures=_WORKER_FAILURES)
+            ),
+        ).fit()
+
+
+def _worker(told: dict[str, Any]) -> None:
+    from components.train.fit import loop  # noqa: PLC0415 - loads torch and Lightning, in the worker only
+
+    loop(told)
+
+
+def _refused(store: S3, spec: Spec) -> int:
+    if store.find(spec.at(REFUSAL)) is None:
+        return 0
+    refusal = Refusal.model_validate_json(store.get(spec.at(REFUSAL)))
+    log.error("%s", refusal.message)
+    return refusal.exit_code
+
+
+def _tell(checkpoints: Checkpoints, done: threading.Event) -> None:
+    """Say each epoch when its checkpoint is there."""
+    told = {each.epoch for each in checkpoints.epochs()}
+    last = False
+    while not last:
+        last = done.wait(_POLL_S)
+        for each in checkpoints.epochs():
+            if each.epoch not in told:
+                told.add(each.epoch)
+                figures = f"train {each.train_mae:.1f}, validation {each.validation_mae:.1f}"
+                log.info("epoch %d: %s (%.1f s)", each.epoch + 1, figures, each.seconds)
+
+
+def _worker_lost(error: Exception) -> bool:
+    from ray.exceptions import RayActorError  # noqa: PLC0415
+
+    failures = getattr(error, "worker_failures", {})
+    return isinstance(error, RayActorError) or any(isinstance(each, RayActorError) for each in failures.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What one training is, in full: its spec, the digest that names it, and where its things lie in S3.
+
+Everything of one training lies under ``s3://checkpoints/<use case>/<digest of its inputs>/``, so the same inputs meet the
+same checkpoints: a second attempt resumes, a finished training is found. Light to import: the step loads it, and the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+BUCKET = "checkpoints"
+_LIBRARIES = ("torch", "lightning", "numpy")
+
+
+class Spec(BaseModel):
+    """What the job is told, through S3. Holds no credentials."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    use_case: str
+    dataset: str
+    epochs: int | None
+    seed: int | None
+    digest: str
+    mlflow_run: str = ""
+    revision: str = "unknown"
+
+    @property
+    def prefix(self) -> str:
+        """The folder of this training in S3, with a slash at its end."""
+        return f"s3://{BUCKET}/{self.use_case.rpartition('.')[2]}/{self.digest}/"
+
+    def at(self, name: str) -> str:
+        """Address of one of its objects."""
+        return self.prefix + name
+
+
+class Result(BaseModel):
+    """What a finished training left."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mlflow_run: str
+    sha256: str
+    validation_mae: float
+    epochs_run: int
+
+
+class Refusal(BaseModel):
+    """Why a job ended for a reason that a person can act on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    message: str
+    exit_code: int
+
+
+SPEC, RESULT, REFUSAL = "spec.json", "result.json", "refused.json"
+
+
+def digest_of(use_case: str, package: str, dataset: str, epochs: int | None, seed: int | None) -> str:
+    """Digest of all that decides what comes out: data, settings, and the code of use case and training.
+
+    The code itself rather than its revision: a commit elsewhere trains nothing anew, an uncommitted edit here does.
+    """
+    parts = [use_case, dataset, str(epochs), str(seed)]
+    parts += [f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES]
+    for folder in (_folder(package), Path(__file__).parent):
+        parts += [
+            f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in sorted(folder.glob("*.py"))
+        ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def _folder(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        return Path("/nonexistent")
+    return Path(found.origin).parent

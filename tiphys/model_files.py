@@ -1,0 +1,104 @@
+"""Weights as files: safetensors and nothing else, so that loading a model never runs code from it.
+
+A model's address is ``s3://BUCKET/KEY#sha256=DIGEST`` or ``models:/NAME/NUMBER``; either way the bytes are checked
+against the digest before they are loaded. Knows no use case; makes the module through the use case's own ``build``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from tiphys.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from tiphys.lake.s3 import S3
+    from tiphys.tracking import Tracking, Version
+    from tiphys.usecase import UseCase
+
+FILE = "model.safetensors"
+FOLDER = "model"
+"""Folder of an MLflow run that a registered version's weights are in."""
+
+
+def address(uri: str, sha256: str) -> str:
+    """Name weights in S3 together with their digest."""
+    return f"{uri}#sha256={sha256}"
+
+
+def fetch(store: S3, model_uri: str) -> bytes:
+    """Read weights that :func:`address` named.
+
+    Raises:
+        DataError: there are none, or they have another digest.
+    """
+    uri, _, digest = model_uri.partition("#sha256=")
+    if not digest:
+        message = f"{model_uri!r} names no digest: it must look like s3://BUCKET/KEY#sha256=DIGEST"
+        raise DataError(message)
+    return checked(store.get(uri), digest, uri)
+
+
+def fetch_version(tracking: Tracking, version: Version) -> bytes:
+    """Read the weights of a registered version, checked against the digest that it was registered with."""
+    if not version.sha256:
+        message = f"{version.uri} carries no sha256 tag: it was not registered by evaluate; train again"
+        raise DataError(message)
+    return tracking.artifact(version.run, f"{FOLDER}/{FILE}", version.sha256)
+
+
+def checked(content: bytes, sha256: str, name: str) -> bytes:
+    """Return ``content`` if it has that digest.
+
+    Raises:
+        DataError: it has another.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        message = f"{name} is damaged: its sha256 is {found}, not {sha256}; train again"
+        raise DataError(message)
+    return content
+
+
+def dump(module: nn.Module, notes: Mapping[str, str]) -> bytes:
+    """Write a module's parameters and buffers as safetensors, with notes in its header."""
+    from safetensors.torch import save  # noqa: PLC0415 - loads torch
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    return bytes(save(tensors, dict(notes)))
+
+
+def parse(content: bytes) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.torch import load  # noqa: PLC0415 - loads torch
+
+    try:
+        return dict(load(content))
+    except SafetensorError as error:
+        message = f"the weights are no safetensors file ({error}); train again"
+        raise DataError(message) from error
+
+
+def load_model(use_case: UseCase, content: bytes) -> nn.Module:
+    """Make the use case's model with the weights of a safetensors file, ready to be asked.
+
+    Raises:
+        DataError: the weights are of another model.
+    """
+    part = use_case.part("model")
+    module: nn.Module = part.build(part.CONFIG)
+    try:
+        module.load_state_dict(parse(content))
+    except RuntimeError as error:
+        message = f"the weights do not fit the model of use case {use_case.name!r}: {error}; train again with this code"
+        raise DataError(message) from error
+    return module.eval()
