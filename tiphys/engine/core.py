@@ -45,7 +45,7 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         _take_in(run, result, now, actions)
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
-        before = (len(run.nodes), _ended(run), len(actions))
+        before = _ended(run)
         operation = Operation(run, now)
         try:
             _operate(operation)
@@ -55,9 +55,7 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
             _finish(run, now, ERROR, str(problem))
         actions += operation.actions
         wake = operation.wake
-        if run.done or not (
-            run.cache.pop("lock released", False) or (len(run.nodes), _ended(run), len(actions)) != before
-        ):
+        if run.done or not (run.cache.pop("lock released", False) or _ended(run) != before):
             break
     if not run.done:
         wake = _earliest(wake, _enforce_deadlines(run, now, actions))
@@ -151,6 +149,8 @@ def _boundary_name(run: RunState, node: Node) -> str:
 
 
 def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
+    if not result.node_id:
+        run.suspended = False
     for node in run.nodes.values():
         if node.type != "Suspend" or node.fulfilled or (result.node_id and node.id != result.node_id):
             continue

@@ -14,6 +14,7 @@ from tiphys.engine.operation import Operation, TooDeep, Wait
 from tiphys.engine.outputs import template_outputs
 from tiphys.engine.references import resolve_step
 from tiphys.engine.scope import Scope
+from tiphys.engine.substitute import text_of
 from tiphys.engine.when import should_execute
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Dag:
     lookup: str
     on_exit: bool
     graph: depends.Dependencies
+    ids: dict[str, str]
+    ended: set[str]
     visited: set[str] = field(default_factory=set)
 
     def name_of(self, task: str) -> str:
@@ -40,8 +43,11 @@ class Dag:
         return f"{self.node.name}.{task}"
 
     def task_node(self, task: str) -> Node | None:
-        """The node of a task, if it has been made."""
-        return self.op.node(self.name_of(task))
+        """The node of a task, or of one item of it, if it has been made."""
+        identity = self.ids.get(task)
+        if identity is None:
+            identity = self.ids[task] = self.op.id_of(self.name_of(task))
+        return self.op.run.nodes.get(identity)
 
 
 def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template: Json) -> Node:
@@ -51,11 +57,8 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         node = op.executable(name, "DAG", template, call.holder, call.boundary, RUNNING, call.flags)
     elif node.phase == "Pending":
         op.mark(node, RUNNING)
-    key = ("graph", name, op.run.version)
-    graph = op.run.cache.get(key)
-    if graph is None:
-        graph = op.run.cache[key] = depends.Dependencies(template["dag"].get("tasks") or [])
-    dag = Dag(op, node, template, inner_scope, call.on_exit, graph)
+    dag = Dag(op, node, template, inner_scope, call.on_exit, *_kept(op, name, template))
+    graph = dag.graph
     target = template["dag"].get("target")
     targets = target.split() if target else graph.leaves()
     for task in targets:
@@ -74,6 +77,16 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         node.outputs = outputs
     _set_outbound(dag, targets)
     return op.mark(node, SUCCEEDED)
+
+
+def _kept(op: Operation, name: str, template: Json) -> tuple[depends.Dependencies, dict[str, str], set[str]]:
+    """What is worth keeping from pass to pass: the graph, the tasks' node ids, the tasks that have ended for good."""
+    key = ("graph", name)
+    known = op.run.cache.get(key)
+    if known is None or known[0] is not template:
+        ids, ended = (known[2], known[3]) if known else ({}, set())
+        known = op.run.cache[key] = (template, depends.Dependencies(template["dag"].get("tasks") or []), ids, ended)
+    return known[1], known[2], known[3]
 
 
 def _check_scope(dag: Dag, target: str) -> None:
@@ -95,10 +108,15 @@ def _exit_node_done(dag: Dag, task: str) -> bool:
 
 def _execute_with_dependencies(dag: Dag, target: str) -> None:
     """Execute the ancestors of a target before it; those that are done are passed over quickly."""
-    for task in [*dag.graph.ancestors(target), target]:
-        if task not in dag.visited:
-            dag.visited.add(task)
-            _execute_task(dag, dag.graph.tasks[task])
+    for name in [*dag.graph.ancestors(target), target]:
+        if name in dag.ended or name in dag.visited:
+            continue
+        dag.visited.add(name)
+        task = dag.graph.tasks[name]
+        _execute_task(dag, task)
+        node = dag.task_node(name)
+        if node is not None and node.fulfilled and not task.get("hooks") and not task.get("onExit"):
+            dag.ended.add(name)
 
 
 def _execute_task(dag: Dag, task: Json) -> None:
@@ -156,6 +174,8 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:
     if not logic:
         return True
     results: dict[str, dict[str, bool]] = {}
+    if any(dag.task_node(dependency) is None for dependency in dag.graph.of(name)):
+        return False
     for dependency in dag.graph.of(name):
         other = dag.task_node(dependency)
         if other is None or not other.fulfilled or not children_hooks_ended(dag.op, other):
@@ -288,11 +308,14 @@ def task_scope(dag: Dag, task: str) -> Scope:
     op = dag.op
     scope = Scope(dag.template)
     scope.add_workflow_outputs(op.run.outputs)
+    text = text_of(dag.graph.tasks[task])
     for ancestor in dag.graph.ancestors(task):
         node = dag.task_node(ancestor)
         if node is None:
             raise TemplateError(f"Ancestor task node {ancestor} not found")
-        _add_task(dag, scope, ancestor, node)
+        # Adding all of a thousand ancestors to each of a thousand tasks would take long: only those that are named.
+        if node.type == "TaskGroup" or ancestor in text:
+            _add_task(dag, scope, ancestor, node)
     return scope
 
 
@@ -329,6 +352,8 @@ def _set_outbound(dag: Dag, targets: list[str]) -> None:
 
 def _phase(dag: Dag, targets: list[str]) -> str:
     """The phase of the DAG: that of its targets, where an omitted one inherits the phase of its branch."""
+    if _something_runs(dag):
+        return RUNNING
     nodes = dag.op.run.nodes
     target_ids = {dag.op.id_of(dag.name_of(task)) for task in targets}
     phases: dict[str, str] = {}
@@ -354,6 +379,17 @@ def _phase(dag: Dag, targets: list[str]) -> str:
                 seen.add((child, branch))
                 queue.append((child, branch))
     return _verdict(dag, targets, phases)
+
+
+def _something_runs(dag: Dag) -> bool:
+    """A quick answer for most passes: some task has been made and has not ended."""
+    for task in dag.graph.tasks:
+        if task in dag.ended:
+            continue
+        node = dag.task_node(task)
+        if node is not None and not node.fulfilled and node.type != "TaskGroup":
+            return True
+    return False
 
 
 def _group_phase(dag: Dag, node: Node) -> str:

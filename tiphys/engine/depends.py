@@ -22,6 +22,7 @@ class Dependencies:
         """`tasks` as in the manifest, in its order."""
         self.tasks = {task["name"]: task for task in tasks}
         self._parsed: dict[str, tuple[list[str], str]] = {}
+        self._ancestors: dict[str, list[str]] = {}
 
     def of(self, name: str) -> list[str]:
         """The tasks that task `name` waits for, in the order in which it names them."""
@@ -38,10 +39,12 @@ class Dependencies:
 
     def ancestors(self, name: str) -> list[str]:
         """All tasks before `name`, each after those it waits for."""
-        found: dict[str, None] = {}
-        self._visit(name, found)
-        found.pop(name, None)
-        return list(found)
+        if name not in self._ancestors:
+            found: dict[str, None] = {}
+            self._visit(name, found)
+            found.pop(name, None)
+            self._ancestors[name] = list(found)
+        return self._ancestors[name]
 
     def _visit(self, name: str, found: dict[str, None]) -> None:
         # A stack, not recursion: a chain of a thousand tasks is legal.

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from tiphys.engine.errors import EngineError, ManifestError
 from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
 from tiphys.engine.journal import Journal, Summary
-from tiphys.engine.lock import StateLock, is_held, read_holder
+from tiphys.engine.lock import StateLock, is_held, read_holder, wait_for_leftovers
 from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
@@ -47,9 +48,11 @@ class Engine:
         keep: Iterable[Path] = (),
         private: bool | None = None,
         namespace: str = "default",
+        slots: int = 0,
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
+        `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
@@ -59,6 +62,7 @@ class Engine:
         self._keep = tuple(str(path.absolute()) for path in keep)
         self._private = private
         self._namespace = namespace
+        self._slots = slots or max(8, 4 * (os.cpu_count() or 1))
         self._journal: Journal | None = None
 
     @property
@@ -147,10 +151,15 @@ class Engine:
             run = self.journal.load(name)
             if run.done:
                 return run
+            wait_for_leftovers(self.state)
             self._recover(run)
             driver = Driver(run, self.journal, self._surroundings(), listener)
             driver.on_interrupt(on_interrupt)
-            asyncio.run(driver.to_the_end(handle_signals=handle_signals))
+            try:
+                asyncio.run(driver.to_the_end(handle_signals=handle_signals))
+            except sqlite3.Error as error:
+                message = f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
+                raise EngineError(message) from error
             return run
 
     def _recover(self, run: RunState) -> None:
@@ -163,7 +172,7 @@ class Engine:
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
-        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private)
+        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private, self._slots)
 
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None

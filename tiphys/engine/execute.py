@@ -14,7 +14,7 @@ from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
 from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeep, Wait
-from tiphys.engine.substitute import fill
+from tiphys.engine.substitute import fill, text_of
 
 Json = dict[str, Any]
 NODE_TYPES = {"container": "Pod", "script": "Pod", "steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
@@ -284,7 +284,7 @@ def _result_is_used(op: Operation, call: Call, node: Node) -> bool:
     key = ("result refs", call.boundary, op.run.version)
     text = op.run.cache.get(key)
     if text is None:
-        text = op.run.cache[key] = _text_of(_original(op, call.boundary) or parent)
+        text = op.run.cache[key] = text_of(_original(op, call.boundary) or parent)
     step = re.sub(r"\(.*", "", (call.holder.get("name") or node.display_name), flags=re.DOTALL)
     plain = re.escape(step)
     return (
@@ -297,16 +297,6 @@ def _original(op: Operation, boundary: str) -> Json | None:
     node = op.run.nodes.get(boundary)
     known = op.run.cache.get(("processed", node.name)) if node else None
     return known[3] if known else None
-
-
-def _text_of(tree: Any) -> str:
-    if isinstance(tree, str):
-        return tree + "\n"
-    if isinstance(tree, dict):
-        return "".join(_text_of(value) for value in tree.values())
-    if isinstance(tree, list):
-        return "".join(_text_of(value) for value in tree)
-    return ""
 
 
 def _suspend(op: Operation, name: str, call: Call, processed: Json) -> Node:

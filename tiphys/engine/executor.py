@@ -37,6 +37,7 @@ class Surroundings:
     store: ArtifactStore
     keep: tuple[str, ...] = ()
     private: bool = True
+    slots: int = 8
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Executor:
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, float] = {}
+        self._slots = asyncio.Semaphore(surroundings.slots)
         self._path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def start(self, start: StartPod, attempt: int) -> None:
@@ -85,7 +87,8 @@ class Executor:
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
-            result = await self._one(start, attempt)
+            async with self._slots:
+                result = await self._one(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
         finally:
@@ -121,6 +124,7 @@ class Executor:
     async def _process(self, start: StartPod, spec: Json, attempt: int) -> tuple[Json, bytes | None]:
         if start.node_id in self._stopping:
             return {"exit": 143}, None
+        spec["alive"] = str(self._around.state / "steps.lock")
         spec_read, spec_write = os.pipe()
         status_read, status_write = os.pipe()
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)

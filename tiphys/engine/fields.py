@@ -7,6 +7,7 @@ from typing import Any
 from tiphys.engine.errors import ManifestError
 
 Json = dict[str, Any]
+_NAMES = ("name", "template", "entrypoint", "onExit", "image", "depends", "when")
 _HONOURED: Any = "honoured"
 _ADVISORY: Any = "advisory"
 
@@ -222,6 +223,9 @@ def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, None]) -> 
 
 def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, None]) -> None:
     verdict = table.get(key)
+    if key in _NAMES and isinstance(value, bool):
+        message = f"{path}.{key}: YAML reads a bare y, n, on, off, yes or no as true or false: put the name in quotes"
+        raise ManifestError(message)
     if verdict is None:
         known = ", ".join(sorted(table)[:40])
         raise ManifestError(f'{path}: unknown field "{key}": correct it or take it away (known here: {known})')

@@ -10,6 +10,7 @@ absolute path. `"private": false` in the spec does without.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -124,9 +125,21 @@ def shelter(spec, root):
         place = os.path.join(spec["overlays"], str(len(spec["sheltered"])))
         os.makedirs(place + "/upper")
         os.makedirs(place + "/work")
-        options = f"lowerdir={folder},upperdir={place}/upper,workdir={place}/work"
-        mount("overlay", root + folder, "overlay", 0, options)
+        try:
+            overlay(folder, place, root + folder)
+        except OSError:
+            # The state folder's file system may be no good for an overlay (another overlay, say): memory is.
+            mount("tiphys", place, "tmpfs", NOSUID, "mode=755")
+            os.makedirs(place + "/upper")
+            os.makedirs(place + "/work")
+            overlay(folder, place, root + folder)
         spec["sheltered"].append(folder)
+
+
+def overlay(lower, place, target):
+    """Show `lower` at `target`; what is written there goes to `place`."""
+    options = f"lowerdir={lower},upperdir={place}/upper,workdir={place}/work"
+    mount("overlay", target, "overlay", 0, options)
 
 
 def enter(root):
@@ -377,6 +390,9 @@ def main():
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         spec = json.load(file)
     os.umask(0o022)
+    # Held until everything of this step is gone: an engine that takes over waits for it.
+    alive = os.open(spec["alive"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_SH)
     try:
         (private if spec["private"] else shared)(spec, status)
     except OSError as error:

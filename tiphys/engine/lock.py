@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,26 @@ class StateLock:
         holder = read_holder(self._path.parent)
         who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
         return f"the state folder {self._path.parent} is held by another engine ({who}): wait for it, or stop it"
+
+
+def wait_for_leftovers(folder: Path, seconds: float = 30.0) -> None:
+    """Block until the last step of an engine that was killed is gone. Raises StateLocked if that takes too long."""
+    descriptor = os.open(folder / "steps.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    gone = threading.Event()
+
+    def wait() -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        gone.set()
+        os.close(descriptor)
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+    except BlockingIOError:
+        threading.Thread(target=wait, daemon=True).start()
+        if not gone.wait(seconds):
+            message = f"steps of an engine that was killed still run after {seconds:.0f} s in {folder}: end them, then resume"
+            raise StateLocked(message) from None
 
 
 def read_holder(folder: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 PENDING, RUNNING = "Pending", "Running"
@@ -22,6 +23,7 @@ def fnv32a(text: str) -> int:
     return value
 
 
+@lru_cache(maxsize=1 << 17)
 def node_id(workflow: str, node_name: str) -> str:
     """The id of a node; the root's is the workflow's name."""
     return workflow if node_name == workflow else f"{workflow}-{fnv32a(node_name)}"

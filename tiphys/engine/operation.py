@@ -196,7 +196,9 @@ class Operation:
     def add_child(self, parent: Node, child_name: str) -> None:
         """Draw the edge from `parent` to the node called `child_name`."""
         child = self.id_of(child_name)
-        known = self.run.cache.setdefault(("children", parent.id), set(parent.children))
+        known = self.run.cache.get(("children", parent.id))
+        if known is None:
+            known = self.run.cache[("children", parent.id)] = set(parent.children)
         if child not in known:
             known.add(child)
             parent.children.append(child)

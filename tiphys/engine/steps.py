@@ -146,6 +146,9 @@ def _execute_step(group: Group, step: Json, by_node: dict[str, Json]) -> bool:
             op.skipped(name, step, group.boundary, SKIPPED, f"when '{step['when']}' evaluated false")
             op.add_child(group.node, name)
     node = op.node(name)
+    if node is not None and node.fulfilled and node.type != "Skipped" and not step.get("hooks"):
+        by_node[name] = step
+        return True
     if node is not None and node.type == "Skipped":
         if node.phase != SKIPPED:
             by_node[name] = step

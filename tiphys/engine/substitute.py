@@ -146,21 +146,12 @@ def fill(tree: Any, variables: Variables, strict: tuple[str, ...] = (), *, artif
     return Substitution(variables, strict, artifacts_may_wait=artifacts_may_wait).fill(tree)
 
 
-def tags(tree: Any) -> list[str]:
-    """Every tag in `tree`, without its braces, in order."""
-    found: list[str] = []
-    _collect_tags(tree, found)
-    return found
-
-
-def _collect_tags(tree: Any, found: list[str]) -> None:
+def text_of(tree: Any) -> str:
+    """All texts of `tree`, one a line: what a tag or an expression in it could name."""
     if isinstance(tree, str):
-        if "{{" in tree:
-            found.extend(match[1] for match in re.finditer(r"\{\{(.*?)\}\}", tree, re.DOTALL))
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            _collect_tags(key, found)
-            _collect_tags(value, found)
-    elif isinstance(tree, list):
-        for value in tree:
-            _collect_tags(value, found)
+        return tree + "\n"
+    if isinstance(tree, dict):
+        return "".join(text_of(part) for pair in tree.items() for part in pair)
+    if isinstance(tree, list):
+        return "".join(text_of(value) for value in tree)
+    return ""
