@@ -19,6 +19,7 @@ from tiphys.serving.gateway_client import GatewayClient
 from tiphys.serving.triton import TritonControl
 from tiphys.settings import ServingSettings, load
 from tiphys.step import Context
+from tiphys.tracking import Tracking
 from tiphys.usecase import LoadProfile, UseCase
 
 _WARM_UP_SECONDS = 3
@@ -46,6 +47,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     outputs.report.write_text(report.as_page(figures, demanded, about), encoding="utf-8")
     outputs.figures.write_text(report.as_json(figures, demanded, about), encoding="utf-8")
     context.publish(outputs)
+    _keep(inputs.mlflow_run, outputs)
     missed = [f"{each.name} is {each.found}, wanted {each.wanted}" for each in demanded if not each.held]
     if missed:
         why = f" ({next(iter(figures.reasons))})" if figures.reasons else ""
@@ -53,6 +55,17 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         raise GateError(message)
     log.info("p95 %.1f ms at %.0f requests/s, %d errors", figures.p95, figures.rate, figures.errors)
     return outputs
+
+
+def _keep(run: str, outputs: Outputs) -> None:
+    """Keep report and figures with the model's run in MLflow."""
+    if not run:
+        return
+    tracking = Tracking()
+    for each in (outputs.report, outputs.figures):
+        tracking.log_artifact(run, f"load-test/{each.name}", each)
+    names = ("p50_ms", "p95_ms", "p99_ms", "rate", "errors")
+    tracking.log_metrics(run, {f"load_test.{name}": float(getattr(outputs, name)) for name in names})
 
 
 def _profile(use_case: UseCase, inputs: Inputs) -> LoadProfile:
