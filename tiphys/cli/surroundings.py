@@ -1,0 +1,24 @@
+"""Addresses and tokens for a command: from the environment where they are set, else those of the stack on this laptop."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+Group = TypeVar("Group")
+
+
+def settings(group: type[Group]) -> Group:
+    """Read one group of settings.
+
+    Raises:
+        SettingsError: nothing is set, and no stack was ever started here.
+    """
+    from tiphys.errors import SettingsError
+    from tiphys.settings import load, stack_settings
+    from tiphys.stack import environment
+    from tiphys.step import contracts
+
+    try:
+        return load(group)
+    except SettingsError:
+        return load(group, environment(stack_settings(), contracts(), "cli"))
