@@ -30,15 +30,15 @@ def decide(spark: SparkSession, files: Sequence[RawFile], contract: DataContract
     (the line, of refused rows).
     """
     strings = reduce(lambda one, other: one.unionAll(other), _read(spark, files, contract))
-    months = _months(spark, files)
-    typed = strings.join(months.hint("broadcast"), "file").selectExpr(*_typed(contract))
-    derived = typed.selectExpr(
-        "*", *(f"CAST({each.sql} AS {_SQL_TYPES[each.type]}) AS `{each.name}`" for each in contract.derived)
-    )
-    reasoned = derived.selectExpr("*", f"{_reason(contract)} AS reason")
+    typed = strings.join(_months(spark, files).hint("broadcast"), "file").selectExpr(*_typed(contract))
+    own_month = f"substr(CAST(`{contract.time}` AS STRING), 1, 7) AS own_month"
+    derived = [f"CAST({each.sql} AS {_SQL_TYPES[each.type]}) AS `{each.name}`" for each in contract.derived]
+    reasoned = typed.selectExpr("*", own_month, _broken(contract), *derived).selectExpr("*", _reason(contract))
     names = [f"`{name}`" for name in _names(contract)]
     home = "CASE WHEN array_contains(months, own_month) THEN own_month ELSE months[0] END AS month"
-    return reasoned.selectExpr(*names, home, "file", "reason", "CASE WHEN reason IS NOT NULL THEN raw END AS raw")
+    return reasoned.selectExpr(
+        *names, home, "file", "reason", "CASE WHEN reason IS NOT NULL THEN make_valid_utf8(raw) END AS raw"
+    )
 
 
 def kept(decided: DataFrame, contract: DataContract) -> DataFrame:
@@ -92,12 +92,7 @@ def _read_parquet(spark: SparkSession, files: list[RawFile], contract: DataContr
 
 
 def _strings(contract: DataContract, place: dict[str, str]) -> list[str]:
-    return [
-        f"nullif(trim({place[each.name]}), '') AS `{each.name}`"
-        if each.name in place
-        else f"CAST(NULL AS STRING) AS `{each.name}`"
-        for each in contract.columns
-    ]
+    return [f"{place.get(each.name, 'CAST(NULL AS STRING)')} AS `{each.name}`" for each in contract.columns]
 
 
 def _months(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
@@ -106,31 +101,42 @@ def _months(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
 
 
 def _typed(contract: DataContract) -> list[str]:
-    checks = "".join(
-        f" WHEN `{each.name}` IS NOT NULL AND {_value(each)} IS NULL THEN {_quoted(f'{each.name} is no {each.type}')}"
-        for each in contract.columns
-        if each.type != "string"
-    )
-    broken = (
-        f"CASE WHEN NOT is_valid_utf8(raw) OR raw RLIKE '{_NOISE}' THEN 'not text'"
-        f" WHEN misfit THEN 'wrong number of fields'{checks} END AS broken"
-    )
-    own_month = f"substr(CAST({_value(_column(contract, contract.time))} AS STRING), 1, 7) AS own_month"
+    """Strings to values; the strings stay, as ``name?``, for the complaints about those that have no value."""
     values = [f"{_value(each)} AS `{each.name}`" for each in contract.columns]
-    return ["file", "months", "make_valid_utf8(raw) AS raw", broken, own_month, *values]
+    strings = [f"`{each.name}` AS `{each.name}?`" for each in contract.columns if each.type != "string"]
+    return ["file", "months", "misfit", "raw", *values, *strings]
 
 
 def _value(column: Column) -> str:
-    """Text to the column's type; null where it is none. Whole numbers may be written 1.0; numbers are finite."""
+    """Text to the column's type; null where it is none. Whole numbers may be written 1.0."""
     name = f"`{column.name}`"
     kind = _SQL_TYPES[column.type]
     if column.type in {"int", "long"}:
-        return f"try_cast(regexp_replace({name}, '[.]0*$', '') AS {kind})"
+        whole = f"CASE WHEN endswith({name}, '.0') THEN try_cast(left({name}, length({name}) - 2) AS {kind}) END"
+        return f"coalesce(try_cast({name} AS {kind}), {whole})"
+    if column.type == "timestamp":  # Spark takes a lone year for a time
+        return f"CASE WHEN substr({name}, 5, 1) = '-' THEN try_cast({name} AS timestamp_ntz) END"
     if column.type == "double":
-        return f"CASE WHEN {name} NOT RLIKE '[a-df-zA-DF-Z]' THEN try_cast({name} AS double) END"
-    if column.type == "timestamp":
-        return f"CASE WHEN {name} RLIKE '^[0-9]{{4}}-[0-9]' THEN try_cast({name} AS timestamp_ntz) END"
-    return name
+        return f"try_cast({name} AS double)"
+    return f"nullif(trim({name}), '')"
+
+
+def _broken(contract: DataContract) -> str:
+    """What is wrong with a row before its meaning is looked at; null if nothing."""
+    checks = "".join(
+        f" WHEN {_is_no(each)} THEN {_quoted(f'{each.name} is no {each.type}')}"
+        for each in contract.columns
+        if each.type != "string"
+    )
+    noise = f"NOT is_valid_utf8(raw) OR raw RLIKE '{_NOISE}'"
+    return f"CASE WHEN {noise} THEN 'not text' WHEN misfit THEN 'wrong number of fields'{checks} END AS broken"
+
+
+def _is_no(column: Column) -> str:
+    name = f"`{column.name}`"
+    finite = f"abs({name}) <= 1.7976931348623157E308D"  # false for NaN too, which Spark sorts above every number
+    odd = f"{name} IS NOT NULL AND NOT {finite} OR " if column.type == "double" else ""
+    return f"{odd}{name} IS NULL AND `{column.name}?` IS NOT NULL AND trim(`{column.name}?`) != ''"
 
 
 def _reason(contract: DataContract) -> str:
@@ -138,7 +144,7 @@ def _reason(contract: DataContract) -> str:
     rules = "".join(f" WHEN coalesce({each.sql}, true) THEN {_quoted(each.reason)}" for each in contract.rules)
     return (
         f"CASE WHEN broken IS NOT NULL THEN broken WHEN `{contract.time}` IS NULL THEN 'no {contract.time}'"
-        f" WHEN NOT array_contains(months, own_month) THEN 'of another month than its file'{rules} END"
+        f" WHEN NOT array_contains(months, own_month) THEN 'of another month than its file'{rules} END AS reason"
     )
 
 

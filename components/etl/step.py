@@ -80,7 +80,7 @@ def _compute(lake: Lake, use_case: UseCase, plan: Plan, table: Table, rejects: T
 
     log.info("computing %d of %d months from %d files", len(plan.changed), len(plan.digests), len(plan.files))
     with session(lake) as spark:
-        decided = rows.decide(spark, plan.files, use_case.data).persist()
+        decided = rows.decide(spark, plan.files, use_case.data).localCheckpoint(eager=False)
         counted = _count(decided)
         _check_all_decided(plan, counted)
         wanted = decided.where(_among(plan.changed))
@@ -93,7 +93,7 @@ def _compute(lake: Lake, use_case: UseCase, plan: Plan, table: Table, rejects: T
 
 
 def _count(decided: DataFrame) -> Counter[tuple[str, str]]:
-    """(month, reason) -> rows; the empty reason is that of kept rows. Also what fills Spark's cache."""
+    """(month, reason) -> rows; the empty reason is that of kept rows. Also the one pass over the files: both writes start from what it left."""
     found = decided.groupBy("month", "reason").count().collect()
     return Counter({(each["month"], each["reason"] or ""): each["count"] for each in found})
 
