@@ -66,7 +66,8 @@ def _nodes(run: RunState, wanted: str) -> list[Node]:
         return []
     if not found:
         names = ", ".join(node.display_name for node in pods) or "none ran"
-        raise EngineError(f"run {run.name!r} has no step {wanted!r} (steps: {names})")
+        msg = f"run {run.name!r} has no step {wanted!r} (steps: {names})"
+        raise EngineError(msg)
     return found
 
 
@@ -80,7 +81,7 @@ def _lines(path: Path, offset: int) -> tuple[list[str], int]:
     return data.decode("utf-8", "replace").splitlines(), offset + len(data)
 
 
-def _print(node: Node, line: str, several: bool) -> None:
+def _print(node: Node, line: str, several: bool) -> None:  # noqa: FBT001
     print(f"{node.display_name}: {line}" if several else line, flush=True)
 
 

@@ -31,7 +31,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("workflow", metavar="NAME|FILE.yaml", help="a workflow of this project, or a manifest")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="set a parameter")
     parser.add_argument(
-        "--upload", action="append", default=[], metavar="K=FOLDER", help="upload a folder, set the parameter to its place"
+        "--upload",
+        action="append",
+        default=[],
+        metavar="K=FOLDER",
+        help="upload a folder, set the parameter to its place",
     )
     parser.add_argument("--parameter-file", type=Path, metavar="FILE", help="YAML or JSON with names and values")
     parser.add_argument("--name", default="", help="the run's name (default: from the manifest)")
@@ -71,9 +75,8 @@ def manifest(workflow: str, project: Path) -> tuple[list[dict[str, Any]], str]:
     rendered = project / RENDERED / f"{workflow}.yaml"
     if not rendered.is_file():
         known = ", ".join(sorted(file.stem for file in rendered.parent.glob("*.yaml"))) or "none rendered yet"
-        raise ManifestError(
-            f"no workflow {workflow!r} (known: {known}): give one of these names, or a file ending in .yaml"
-        )
+        msg = f"no workflow {workflow!r} (known: {known}): give one of these names, or a file ending in .yaml"
+        raise ManifestError(msg)
     documents = load_file(rendered)
     names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
     return documents, workflow if workflow in names else ""
@@ -87,9 +90,11 @@ def parse_parameters(pairs: list[str], file: Path | None) -> dict[str, str]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or not name:
-            raise ManifestError(f"-p {pair}: write NAME=VALUE")
+            msg = f"-p {pair}: write NAME=VALUE"
+            raise ManifestError(msg)
         if "{{" in value:
-            raise ManifestError(f"-p {name}: the value holds '{{{{', which would be filled in once more: leave it out")
+            msg = f"-p {name}: the value holds '{{{{', which would be filled in once more: leave it out"
+            raise ManifestError(msg)
         values[name] = value
     return values
 

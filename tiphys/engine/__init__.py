@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tiphys.engine.artifacts import BucketStore, FolderStore
     from tiphys.engine.engine import Engine
-    from tiphys.engine.errors import EngineError, ManifestError, StateLocked, UnknownRun
+    from tiphys.engine.errors import EngineError, ManifestError, StateLockedError, UnknownRunError
     from tiphys.engine.images import Image, load_images
     from tiphys.engine.load import load_file, load_parameters, load_text
     from tiphys.engine.nodes import Node
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Engine": "engine", "BucketStore": "artifacts", "FolderStore": "artifacts", "EngineError": "errors",
-    "ManifestError": "errors", "StateLocked": "errors", "UnknownRun": "errors", "Image": "images",
+    "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
     "load_images": "images", "load_file": "load", "load_parameters": "load", "load_text": "load", "Node": "nodes",
     "ObjectStore": "objects", "RunState": "run_state",
 }  # fmt: skip
@@ -43,8 +43,8 @@ __all__ = [
     "Node",
     "ObjectStore",
     "RunState",
-    "StateLocked",
-    "UnknownRun",
+    "StateLockedError",
+    "UnknownRunError",
     "load_file",
     "load_images",
     "load_parameters",
@@ -55,7 +55,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `import tiphys.engine.objects` must not load the whole engine."""
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415
 
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

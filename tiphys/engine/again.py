@@ -31,9 +31,7 @@ def _gone(run: RunState, again: list[Node]) -> set[str]:
     front = [node.id for node in again]
     front += [node.id for node in run.nodes.values() if node.name.startswith(f"{run.name}.onExit")]
     front += [
-        node.id
-        for node in run.nodes.values()
-        if node.phase in ("Omitted", "Skipped") and _after_failure(run, node, again)
+        node.id for node in run.nodes.values() if node.phase in ("Omitted", "Skipped") and _after_failure(node, again)
     ]
     while front:
         current = front.pop()
@@ -44,7 +42,7 @@ def _gone(run: RunState, again: list[Node]) -> set[str]:
     return gone
 
 
-def _after_failure(run: RunState, node: Node, again: list[Node]) -> bool:
+def _after_failure(node: Node, again: list[Node]) -> bool:
     return node.phase == "Omitted" and bool(again)
 
 

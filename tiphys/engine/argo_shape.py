@@ -41,18 +41,20 @@ def _node(node: Node) -> Json:
         "displayName": node.display_name,
         "type": node.type,
         "phase": node.phase,
-        **_given({
-            "message": node.message,
-            "templateName": node.template_name,
-            "templateRef": node.template_ref,
-            "boundaryID": node.boundary,
-            "children": node.children,
-            "outboundNodes": node.outbound,
-            "startedAt": _moment(node.started),
-            "finishedAt": _moment(node.finished),
-            "inputs": node.inputs,
-            "outputs": node.outputs,
-        }),
+        **_given(
+            {
+                "message": node.message,
+                "templateName": node.template_name,
+                "templateRef": node.template_ref,
+                "boundaryID": node.boundary,
+                "children": node.children,
+                "outboundNodes": node.outbound,
+                "startedAt": _moment(node.started),
+                "finishedAt": _moment(node.finished),
+                "inputs": node.inputs,
+                "outputs": node.outputs,
+            }
+        ),
         **({} if node.flags is None else {"nodeFlag": node.flags}),
         **({} if node.memoization is None else {"memoizationStatus": node.memoization}),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
 import zipfile
@@ -39,7 +38,7 @@ class FolderStore:
         _copy(source, partial)
         if target.is_dir():
             shutil.rmtree(target)
-        os.replace(partial, target)
+        partial.replace(target)
 
     def get(self, key: str, target: Path) -> bool:
         """Fetch a file or folder."""
@@ -52,7 +51,8 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         parts = [part for part in key.split("/") if part]
         if not parts or ".." in parts or "\0" in key:
-            raise TemplateError(f"artifact key {key!r} leaves the store: use a plain key")
+            msg = f"artifact key {key!r} leaves the store: use a plain key"
+            raise TemplateError(msg)
         return self._folder.joinpath(*parts)
 
 
@@ -78,9 +78,9 @@ class BucketStore:
 
     def _client(self) -> Any:
         if self._connected is None:
-            from urllib.parse import urlparse
+            from urllib.parse import urlparse  # noqa: PLC0415
 
-            from minio import Minio
+            from minio import Minio  # noqa: PLC0415
 
             url = urlparse(self._endpoint)
             self._connected = Minio(
@@ -125,7 +125,7 @@ def default_key(prefix: str, artifact: Json) -> str:
     """The key of an artifact that names none."""
     kind = archive_kind(artifact)
     name = {"tar": f"{artifact['name']}.tgz", "zip": f"{artifact['name']}.zip"}.get(kind)
-    return f"{prefix}/{name or os.path.basename((artifact.get('path') or artifact['name']).rstrip('/'))}"
+    return f"{prefix}/{name or Path((artifact.get('path') or artifact['name']).rstrip('/')).name}"
 
 
 def pack(source: Path, kind: str, work: Path, inner_name: str) -> Path:
@@ -160,7 +160,8 @@ def unpack(stored: Path, artifact: Json, target: Path) -> None:
     elif _is_tar(stored):
         _untar(stored, target)
     elif "tar" in archive:
-        raise TemplateError(f"artifact {artifact.get('name')} is no tar archive, but says so: take `archive` away")
+        msg = f"artifact {artifact.get('name')} is no tar archive, but says so: take `archive` away"
+        raise TemplateError(msg)
     else:
         _move(stored, target)
 
@@ -173,7 +174,7 @@ def _move(source: Path, target: Path) -> None:
 def _is_tar(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(262)
-    return head[:2] == b"\x1f\x8b" and tarfile.is_tarfile(path) or head[257:262] == b"ustar"
+    return (head[:2] == b"\x1f\x8b" and tarfile.is_tarfile(path)) or head[257:262] == b"ustar"
 
 
 def _untar(stored: Path, target: Path) -> None:
@@ -190,8 +191,9 @@ def _unzip(stored: Path, target: Path) -> None:
     with zipfile.ZipFile(stored) as archive:
         for name in archive.namelist():
             if name.startswith("/") or ".." in name.split("/"):
-                raise TemplateError(f"zip entry {name!r} leaves its folder: refused")
-        archive.extractall(opened)
+                msg = f"zip entry {name!r} leaves its folder: refused"
+                raise TemplateError(msg)
+        archive.extractall(opened)  # noqa: S202  # every name has been checked above
     _settle(opened, target)
 
 

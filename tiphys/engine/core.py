@@ -243,7 +243,7 @@ def _failures(run: RunState) -> str:
 
 
 def _workflow_hooks(op: Operation, root: Node) -> bool:
-    from tiphys.engine.expressions import evaluate_bool, expand
+    from tiphys.engine.expressions import evaluate_bool, expand  # noqa: PLC0415
 
     started: list[Node | None] = []
     for hook_name, hook in (op.run.spec.get("hooks") or {}).items():
@@ -255,7 +255,7 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
             if not fires and op.node(name) is None:
                 continue
             holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}
-            call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", False, {"hooked": True})
+            call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", flags={"hooked": True})
             started.append(execute(op, name, call))
             op.add_child(root, name)
         except Wait:
@@ -273,13 +273,14 @@ def _exit_handler(op: Operation) -> Node | bool:
     if hook is None or (op.node(name) is None and op.run.shutdown == "Terminate"):
         return True
     holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}
-    call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", True, {"hooked": True})
+    call = Call(holder, hook.get("arguments") or {}, LOCAL, "", "steps", on_exit=True, flags={"hooked": True})
     try:
         node = execute(op, name, call)
     except Wait:
         return False
     except TemplateError as problem:
-        raise EngineError(f"error in exit template execution : {problem}") from None
+        msg = f"error in exit template execution : {problem}"
+        raise EngineError(msg) from None
     return node if node is not None and node.fulfilled else False
 
 

@@ -10,7 +10,7 @@ from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
-from tiphys.engine.operation import Operation, TooDeep, Wait
+from tiphys.engine.operation import Operation, TooDeepError, Wait
 from tiphys.engine.outputs import template_outputs
 from tiphys.engine.references import resolve_step
 from tiphys.engine.scope import Scope
@@ -145,7 +145,7 @@ def _run_task_hooks(dag: Dag, task: Json, node: Node) -> bool:
     """Run hooks and the exit hook of a task; False while one keeps the task from going on."""
     if not task.get("hooks") and not task.get("onExit"):
         return True
-    from tiphys.engine import hooks
+    from tiphys.engine import hooks  # noqa: PLC0415
 
     op = dag.op
     try:
@@ -156,16 +156,16 @@ def _run_task_hooks(dag: Dag, task: Json, node: Node) -> bool:
         if node.completed:
             exit_hook = hooks.exit_hook(task)
             hooks.run_exit_hook(op, exit_hook, node, scope, dag.node.id, dag.lookup, KIND, task["name"])
-    except TooDeep:
+    except TooDeepError:
         raise
     except TemplateError as problem:
         op.error(node, problem)
     return True
 
 
-def _ready(dag: Dag, task: Json, node: Node | None) -> bool:
+def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
     """Whether the task's dependencies let it run now; otherwise it may become Omitted, or Error."""
-    from tiphys.engine.hooks import children_hooks_ended
+    from tiphys.engine.hooks import children_hooks_ended  # noqa: PLC0415
 
     if node is not None:
         return True
@@ -281,7 +281,7 @@ def _execute_one(dag: Dag, task: Json, one: Json, group: Node | None) -> bool:
 
 
 def _call(dag: Dag, task: Json, one: Json, name: str, group: Node | None) -> bool:
-    from tiphys.engine.execute import Call, execute
+    from tiphys.engine.execute import Call, execute  # noqa: PLC0415
 
     op = dag.op
     call = Call(one, one["arguments"], dag.lookup, dag.node.id, KIND, dag.on_exit)
@@ -289,16 +289,16 @@ def _call(dag: Dag, task: Json, one: Json, name: str, group: Node | None) -> boo
         node = execute(op, name, call)
     except Wait:
         return False
-    except TooDeep:
+    except TooDeepError:
         return True
     except TemplateError as problem:
         made = op.node(name)
         if made is not None:
             op.error(made, f"task '{name}' errored: {problem}")
         return False
-    if node is not None and node.completed and group is None:
-        _run_task_hooks(dag, task, node)
-    elif node is not None and node.completed and (task.get("hooks") or task.get("onExit")):
+    if (node is not None and node.completed and group is None) or (
+        node is not None and node.completed and (task.get("hooks") or task.get("onExit"))
+    ):
         _run_task_hooks(dag, task, node)
     return True
 
@@ -312,7 +312,8 @@ def task_scope(dag: Dag, task: str) -> Scope:
     for ancestor in dag.graph.ancestors(task):
         node = dag.task_node(ancestor)
         if node is None:
-            raise TemplateError(f"Ancestor task node {ancestor} not found")
+            msg = f"Ancestor task node {ancestor} not found"
+            raise TemplateError(msg)
         # Adding all of a thousand ancestors to each of a thousand tasks would take long: only those that are named.
         if node.type == "TaskGroup" or ancestor in text:
             _add_task(dag, scope, ancestor, node)
@@ -323,7 +324,8 @@ def _add_task(dag: Dag, scope: Scope, task: str, node: Node) -> None:
     op = dag.op
     if node.type == "TaskGroup":
         if dag.graph.tasks[task].get("inline") is not None:
-            raise TemplateError("failed to get a template")
+            msg = "failed to get a template"
+            raise TemplateError(msg)
         prefix = f"{node.name}("
         children = [op.run.nodes[child] for child in node.children if op.run.nodes[child].name.startswith(prefix)]
         add_aggregates(scope, KIND, task, children)

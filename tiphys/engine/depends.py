@@ -99,4 +99,5 @@ def holds(logic: str, results: Mapping[str, Mapping[str, bool]]) -> bool:
     try:
         return evaluate_bool(flat, {name.replace("-", "_"): dict(values) for name, values in results.items()})
     except ExpressionError as error:
-        raise ExpressionError(f"unable to evaluate expression '{flat}': {error}") from None
+        msg = f"unable to evaluate expression '{flat}': {error}"
+        raise ExpressionError(msg) from None

@@ -16,6 +16,7 @@ from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
 Listener = Callable[[RunState, Sequence[Node]], None]
+_POLITE = 2  # one Ctrl-C stops, a second terminates, a third kills
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +56,7 @@ class Driver:
         """One Ctrl-C."""
         self._interrupts += 1
         self._on_interrupt(self._interrupts)
-        if self._interrupts <= 2:
+        if self._interrupts <= _POLITE:
             self._results.put_nowait(Shutdown("Stop" if self._interrupts == 1 else "Terminate"))
         else:
             for node in self._run.nodes.values():

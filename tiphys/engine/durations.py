@@ -10,14 +10,15 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 
 
-def seconds(text: str | int | float) -> float:
+def seconds(text: str | float) -> float:
     """The seconds of `10`, `1.5s`, `2m30s` or `1h`. Raises TemplateError."""
     text = str(text).strip()
     if re.fullmatch(r"-?\d+", text):
         return float(text)
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise TemplateError(f"unable to parse {text} as a duration: write a number with a unit, such as 30s or 5m")
+        msg = f"unable to parse {text} as a duration: write a number with a unit, such as 30s or 5m"
+        raise TemplateError(msg)
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 

@@ -39,7 +39,7 @@ def ignore(_run: RunState, _changed: Sequence[Node]) -> None:
 class Engine:
     """A state folder and what its steps need. Reads no environment: every setting is an argument."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         state: Path,
         *,
@@ -91,7 +91,8 @@ class Engine:
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
         if any(summary.name == run_name for summary in self.journal.runs()):
-            raise ManifestError(f"a run called {run_name!r} exists already: give another --name, or use generateName")
+            msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
+            raise ManifestError(msg)
         run = RunState(
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
             namespace=metadata.get("namespace") or self._namespace,
@@ -107,7 +108,7 @@ class Engine:
         self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None
     ) -> tuple[Json, Json, list[str]]:
         """The workflow, its merged spec, and notes on what is advisory. Raises ManifestError."""
-        from tiphys.engine.validate import validate
+        from tiphys.engine.validate import validate  # noqa: PLC0415
 
         workflow = _workflow_of(documents, template)
         local = {(doc["kind"], (doc.get("metadata") or {}).get("name")): doc for doc in documents}
@@ -146,7 +147,7 @@ class Engine:
         on_interrupt: Callable[[int], None] = lambda _count: None,
         handle_signals: bool = True,
     ) -> RunState:
-        """Drive a run, new or interrupted, to its end. Raises StateLocked if another engine holds the state folder."""
+        """Drive a run, new or interrupted, to its end. Raises StateLockedError if another engine holds the state folder."""
         with StateLock(self.state, command):
             run = self.journal.load(name)
             if run.done:
@@ -158,7 +159,9 @@ class Engine:
             try:
                 asyncio.run(driver.to_the_end(handle_signals=handle_signals))
             except sqlite3.Error as error:
-                message = f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
+                message = (
+                    f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
+                )
                 raise EngineError(message) from error
             return run
 
@@ -187,7 +190,7 @@ class Engine:
         return list(self.journal.runs())
 
     def get(self, name: str) -> RunState:
-        """The state of a run. Raises UnknownRun."""
+        """The state of a run. Raises UnknownRunError."""
         return self.journal.load(name)
 
     def notes(self, name: str) -> list[str]:
@@ -219,12 +222,14 @@ class Engine:
         """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again."""
         run = self.get(name)
         if not run.done:
-            raise EngineError(f"run {name!r} has not ended: `tiphys resume {name}` goes on with it")
-        from tiphys.engine.again import reset_failed
+            msg = f"run {name!r} has not ended: `tiphys resume {name}` goes on with it"
+            raise EngineError(msg)
+        from tiphys.engine.again import reset_failed  # noqa: PLC0415
 
         gone, again = reset_failed(run)
         if not again:
-            raise EngineError(f"run {name!r} has no failed step: there is nothing to retry")
+            msg = f"run {name!r} has no failed step: there is nothing to retry"
+            raise EngineError(msg)
         self.journal.forget_nodes(name, gone)
         run.dirty.update(run.nodes)
         self.journal.save(run)
@@ -240,10 +245,11 @@ def _workflow_of(documents: list[Json], template: str) -> Json:
         return workflows[0]
     if not workflows and len(templates) == 1:
         return _reference_to(templates[0]["metadata"]["name"])
-    raise ManifestError(
+    msg = (
         f"the manifest holds {len(workflows)} Workflows and {len(templates)} WorkflowTemplates: "
         "give exactly one Workflow, or name the template to run"
     )
+    raise ManifestError(msg)
 
 
 def _reference_to(template: str) -> Json:

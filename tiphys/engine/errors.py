@@ -4,12 +4,12 @@
 
     EngineError          a problem that a person can act on; printed without a traceback
      ├─ ManifestError    refused before anything runs: the manifest is wrong or asks for what a laptop lacks
-     ├─ UnknownRun       no run of that name in this state folder
-     ├─ StateLocked      another engine holds the state folder
+     ├─ UnknownRunError       no run of that name in this state folder
+     ├─ StateLockedError      another engine holds the state folder
      └─ TemplateError    a step can't be made: the node ends in Error with this text, as on Argo
          ├─ ExpressionError   an expression does not parse, or fails
-         ├─ AbsentOptional    a tag names the output of a skipped step that has no default
-         └─ Unresolved        a tag that must have a value has none yet
+         ├─ AbsentOptionalError    a tag names the output of a skipped step that has no default
+         └─ UnresolvedError        a tag that must have a value has none yet
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class ManifestError(EngineError):
     """The manifest is refused before anything runs."""
 
 
-class UnknownRun(EngineError):
+class UnknownRunError(EngineError):
     """No run of that name."""
 
 
-class StateLocked(EngineError):
+class StateLockedError(EngineError):
     """Another engine holds the state folder."""
 
 
@@ -54,9 +54,9 @@ class ExpressionError(TemplateError):
         return ExpressionError(f"{self} ({line}:{column + 1})\n | {shown}\n | {'.' * column}^", self.at)
 
 
-class AbsentOptional(TemplateError):
+class AbsentOptionalError(TemplateError):
     """A tag names an output that its skipped producer never made, and nothing gives a default."""
 
 
-class Unresolved(TemplateError):
+class UnresolvedError(TemplateError):
     """A tag that must have a value has none."""

@@ -13,7 +13,7 @@ from tiphys.engine.errors import TemplateError
 from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
-from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeep, Wait
+from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeepError, Wait
 from tiphys.engine.substitute import fill, text_of
 
 Json = dict[str, Any]
@@ -55,13 +55,13 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
         locks.release(op, node)
         return node
     if op.depth >= MAX_DEPTH:
-        problem = TooDeep(
+        problem = TooDeepError(
             "Maximum recursion depth exceeded. See https://argo-workflows.readthedocs.io/en/latest/scaling/#maximum-recursion-depth"
         )
         _fail(op, name, node, call, problem)
         raise problem
     try:
-        inner_scope, template, processed = _processed(op, name, call)
+        inner_scope, processed = _processed(op, name, call)
         _display_name(op, node, processed)
     except TemplateError as problem:
         _fail(op, name, node, call, problem)
@@ -74,12 +74,10 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
         if node.fulfilled:
             return node
     op.check_parallelism(processed, node, call.boundary)
-    return _make(op, name, node, call, inner_scope, template, processed)
+    return _make(op, name, node, call, inner_scope, processed)
 
 
-def _make(
-    op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, template: Json, processed: Json
-) -> Node:
+def _make(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
     kind = NODE_TYPES.get(template_type(processed), "Pod")
     if processed.get("synchronization"):
         try:
@@ -108,13 +106,13 @@ def _make(
     return _run(op, name, call, inner_scope, processed)
 
 
-def _processed(op: Operation, name: str, call: Call) -> tuple[str, Json, Json]:
-    """The scope, the template and its filled-in copy; kept for as long as nothing that it depends on changes."""
+def _processed(op: Operation, name: str, call: Call) -> tuple[str, Json]:
+    """The scope and the filled-in copy of the template; kept for as long as nothing that it depends on changes."""
     key = ("processed", name)
     known = op.run.cache.get(key)
     status = op.globals["workflow.status"]
     if known and known[0] == (op.run.version, status) and known[1] is call.arguments:
-        return known[2], known[3], known[4]
+        return known[2], known[4]
     inner_scope, template = op.resolve(call.holder, call.scope)
     local = {"node.name": name}
     if NODE_TYPES.get(template_type(template)) == "Pod" and op.retry_strategy(template) is None:
@@ -124,7 +122,7 @@ def _processed(op: Operation, name: str, call: Call) -> tuple[str, Json, Json]:
     processed = process(template, call.arguments, op.globals, local, op.run.config_maps)
     op.run.cache[key] = ((op.run.version, status), call.arguments, inner_scope, template, processed)
     op.run.cache[("boundary", op.id_of(name))] = processed
-    return inner_scope, template, processed
+    return inner_scope, processed
 
 
 def _display_name(op: Operation, node: Node | None, processed: Json) -> None:
@@ -132,7 +130,8 @@ def _display_name(op: Operation, node: Node | None, processed: Json) -> None:
     if node is None or not shown:
         return
     if not _DISPLAY_NAME.match(shown):
-        raise TemplateError(f"displayName must match the regex {_DISPLAY_NAME.pattern}")
+        msg = f"displayName must match the regex {_DISPLAY_NAME.pattern}"
+        raise TemplateError(msg)
     if node.display_name != shown:
         node.display_name = shown
         op.touch(node)
@@ -154,10 +153,10 @@ def _check_timeout(op: Operation, node: Node, processed: Json) -> None:
             op.mark(node, FAILED, "timeout")
 
 
-def _with_retries(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:
+def _with_retries(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
     strategy = op.retry_strategy(processed) or {}
     parent = node
-    if parent is None or parent.type == "Pod" and parent.memoization is not None and parent.phase == PENDING:
+    if parent is None or (parent.type == "Pod" and parent.memoization is not None and parent.phase == PENDING):
         if parent is None:
             parent = op.executable(name, "Retry", processed, call.holder, call.boundary, RUNNING, call.flags)
         else:
@@ -220,7 +219,8 @@ def _run(op: Operation, name: str, call: Call, inner_scope: str, processed: Json
         elif kind == "suspend":
             node = _suspend(op, name, call, processed)
         else:
-            raise TemplateError(f"Template '{processed.get('name')}' missing specification")
+            msg = f"Template '{processed.get('name')}' missing specification"
+            raise TemplateError(msg)  # noqa: TRY301
     except TemplateError as problem:
         node = _fail(op, name, op.node(name), call, problem)
         policy = retry.policy(op.retry_strategy(processed) or {})
@@ -338,9 +338,8 @@ def supply_defaults(node: Node) -> None:
         if entry.get("value") is None:
             default = (entry.get("valueFrom") or {}).get("default")
             if default is None:
-                raise TemplateError(
-                    "raw output parameter '%s' has not been set and does not have a default value" % entry["name"]
-                )
+                message = f"raw output parameter '{entry['name']}' has not been set and does not have a default value"
+                raise TemplateError(message)
             entry["value"] = default
             entry.pop("valueFrom", None)
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 Json = dict[str, Any]
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _CAP_SYS_ADMIN = 21
+_PIPE_HOLDS = 32768  # bytes that a pipe takes without a reader
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,10 @@ class Executor:
                 report, stdout = await self._process(start, spec, attempt)
             prefix = f"{self._run}/{start.pod_name}"
             slow = _has_artifacts(start, "outputs")
-            return await _maybe_in_thread(slow, ending, start, report, stdout, place, self._around.store, prefix)
+            finished: Ending = await _maybe_in_thread(
+                slow, ending, start, report, stdout, place, self._around.store, prefix
+            )
+            return finished
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -170,7 +175,7 @@ class _AllLocks:
             lock.release()
 
 
-async def _maybe_in_thread(slow: bool, function: Callable[..., Any], *arguments: Any) -> Any:
+async def _maybe_in_thread(slow: bool, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: FBT001
     return await asyncio.to_thread(function, *arguments) if slow else function(*arguments)
 
 
@@ -180,7 +185,7 @@ def _has_artifacts(start: StartPod, section: str) -> bool:
 
 
 def _is_big(spec: Json) -> bool:
-    return sum(len(value) for value in spec["env"].values()) + sum(map(len, spec["argv"])) > 32768
+    return sum(len(value) for value in spec["env"].values()) + sum(map(len, spec["argv"])) > _PIPE_HOLDS
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -214,10 +219,8 @@ def _read_report(descriptor: int, returncode: int | None) -> Json:
 
 
 def _signal(process: asyncio.subprocess.Process, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         process.send_signal(number)
-    except ProcessLookupError:
-        pass
 
 
 def log_path(state: Path, run: str, node_id: str) -> Path:
@@ -236,14 +239,14 @@ def open_log(path: Path, attempt: int) -> int:
 
 def can_make_private_roots() -> bool:
     """Whether this kernel lets us give each step a root of its own."""
-    import subprocess
+    import subprocess  # noqa: PLC0415
 
-    with open("/proc/self/status", encoding="ascii") as file:
+    with Path("/proc/self/status").open(encoding="ascii") as file:
         lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
     return (
-        subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode
+        subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
         == 0
     )
 

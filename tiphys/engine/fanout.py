@@ -47,9 +47,11 @@ def _param_items(text: str) -> list[Any]:
             return []
         if not isinstance(items, list):
             kind = _GO_KINDS.get(type(items), "number")
-            raise ValueError(f"json: cannot unmarshal {kind} into Go value of type []v1alpha1.Item")
+            msg = f"json: cannot unmarshal {kind} into Go value of type []v1alpha1.Item"
+            raise ValueError(msg)  # noqa: TRY004, TRY301
     except ValueError as error:
-        raise TemplateError(f"withParam value could not be parsed as a JSON list: {text.strip()}: {error}") from None
+        msg = f"withParam value could not be parsed as a JSON list: {text.strip()}: {error}"
+        raise TemplateError(msg) from None
     return items
 
 
@@ -71,7 +73,8 @@ def sequence(spec: Json) -> list[str]:
             return []
         end = start + count - 1
     else:
-        raise TemplateError("neither end nor count was specified in withSequence")
+        msg = "neither end nor count was specified in withSequence"
+        raise TemplateError(msg)
     numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
     return [_formatted(spec.get("format") or "%d", number) for number in numbers]
 
@@ -80,14 +83,16 @@ def _whole(text: Any) -> int:
     try:
         return int(str(text))
     except ValueError:
-        raise TemplateError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+        msg = f'strconv.Atoi: parsing "{text}": invalid syntax'
+        raise TemplateError(msg) from None
 
 
 def _formatted(pattern: str, number: int) -> str:
     try:
         return pattern.replace("%v", "%d") % number
     except (TypeError, ValueError) as error:
-        raise TemplateError(f"withSequence.format {pattern!r} can't format a whole number: {error}") from None
+        msg = f"withSequence.format {pattern!r} can't format a whole number: {error}"
+        raise TemplateError(msg) from None
 
 
 def _one(body: Json, index: int, item: Any, variables: Mapping[str, Any]) -> Json:

@@ -15,17 +15,25 @@ _ADVISORY: Any = "advisory"
 class _Refused(str):
     """A field that can't be honoured here, and what to do instead."""
 
+    __slots__ = ()
+
 
 class _Each(tuple[Any]):
     """A list whose elements have this table."""
+
+    __slots__ = ()
 
 
 class _Steps(tuple[Any]):
     """A list of lists whose elements have this table."""
 
+    __slots__ = ()
+
 
 class _Named(tuple[Any]):
     """A map of free names to objects with this table."""
+
+    __slots__ = ()
 
 
 def _honoured(*names: str) -> Json:
@@ -198,7 +206,8 @@ def _walk(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
         _walk_many(value, table, path, advisory)
     elif isinstance(table, dict) and value is not None:
         if not isinstance(value, dict):
-            raise ManifestError(f"{path}: a mapping is needed here, not {value!r}")
+            msg = f"{path}: a mapping is needed here, not {value!r}"
+            raise ManifestError(msg)
         for key, inner in value.items():
             _field(key, inner, table, path, advisory)
 
@@ -211,7 +220,8 @@ def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, None]) -> 
             _walk(inner, table[0], f"{path}.{key}", advisory)
         return
     if not isinstance(value, list):
-        raise ManifestError(f"{path}: a list is needed here, not {value!r}")
+        msg = f"{path}: a list is needed here, not {value!r}"
+        raise ManifestError(msg)
     for index, inner in enumerate(value):
         place = f"{path}[{index}]"
         if isinstance(table, _Steps):
@@ -228,9 +238,11 @@ def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, Non
         raise ManifestError(message)
     if verdict is None:
         known = ", ".join(sorted(table)[:40])
-        raise ManifestError(f'{path}: unknown field "{key}": correct it or take it away (known here: {known})')
+        msg = f'{path}: unknown field "{key}": correct it or take it away (known here: {known})'
+        raise ManifestError(msg)
     if isinstance(verdict, _Refused):
-        raise ManifestError(f"{path}.{key}: {verdict}")
+        msg = f"{path}.{key}: {verdict}"
+        raise ManifestError(msg)
     if verdict is _ADVISORY:
         advisory[f"{key} counts on a cluster only (first at {path})"] = None
     elif verdict is not _HONOURED:

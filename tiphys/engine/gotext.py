@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, Self
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HTML_RE = re.compile("[<>&\u2028\u2029]")
@@ -32,7 +32,7 @@ def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
         return _exponent_form(value)
     text = repr(value)
     if "e" in text:
-        from decimal import Decimal
+        from decimal import Decimal  # noqa: PLC0415
 
         text = format(Decimal(text), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -49,7 +49,7 @@ def _exponent_form(value: float) -> str:
     return _EXPONENT.sub(lambda match: f"e{match[1]}{match[2]}", digits)
 
 
-def go_json(value: Any) -> str:
+def go_json(value: Any) -> str:  # noqa: PLR0911
     """`value` as Go's json.Marshal: compact, keys sorted, `<`, `>` and `&` escaped, floats in Go's shortest form."""
     if isinstance(value, str):
         return go_json_string(value)
@@ -62,13 +62,15 @@ def go_json(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, AnyKeys):
-        raise TypeError("json: unsupported type: map[interface {}][]interface {}")
+        msg = "json: unsupported type: map[interface {}][]interface {}"
+        raise TypeError(msg)
     if isinstance(value, dict):
         pairs = (f"{go_json_string(str(key))}:{go_json(value[key])}" for key in sorted(value, key=str))
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(go_json(item) for item in value) + "]"
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    msg = f"{type(value).__name__} has no JSON form"
+    raise TypeError(msg)
 
 
 _PARAMETER_FIELDS = ("name", "default", "value", "valueFrom", "globalName", "enum", "description")
@@ -112,7 +114,7 @@ def _go_value_float(value: float) -> str:
 class RawNumber(float):
     """A number that remembers how it was written: Argo keeps the items of a withParam as raw JSON."""
 
-    def __new__(cls, text: str) -> RawNumber:
+    def __new__(cls, text: str) -> Self:
         """The number that `text` says."""
         number = super().__new__(cls, text)
         number.text = text
@@ -139,7 +141,8 @@ def _loads(text: str, number: Any) -> Any:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+    msg = f"invalid character '{name[0]}' looking for beginning of value"
+    raise ValueError(msg)
 
 
 def _go_json_error(text: str, error: json.JSONDecodeError) -> str:

@@ -27,7 +27,7 @@ def exit_hook(step: Json, arguments: Json | None = None) -> Json | None:
     return dict(hook) if hook else None
 
 
-def run_hooks(op: Operation, step: Json, node: Node, scope: Scope, boundary: str, lookup: str, kind: str) -> bool:
+def run_hooks(op: Operation, step: Json, node: Node, scope: Scope, boundary: str, lookup: str, kind: str) -> bool:  # noqa: PLR0913, PLR0917
     """Start the hooks whose expression holds; True once all that were started have ended. Raises TemplateError."""
     started: list[Node | None] = []
     for hook_name, hook in (step.get("hooks") or {}).items():
@@ -35,7 +35,8 @@ def run_hooks(op: Operation, step: Json, node: Node, scope: Scope, boundary: str
             continue
         name = f"{node.name}.hooks.{hook_name}"
         if not hook.get("expression"):
-            raise ManifestError(f"Expression required for hook {name}")
+            msg = f"Expression required for hook {name}"
+            raise ManifestError(msg)
         fires = evaluate_bool(hook["expression"], expand(scope.variables(op.globals)))
         if not fires and op.node(name) is None:
             continue
@@ -48,7 +49,7 @@ def run_hooks(op: Operation, step: Json, node: Node, scope: Scope, boundary: str
     return all(hook_node is not None and hook_node.fulfilled for hook_node in started)
 
 
-def run_exit_hook(
+def run_exit_hook(  # noqa: PLR0913, PLR0917
     op: Operation, hook: Json | None, node: Node, scope: Scope, boundary: str, lookup: str, kind: str, step_name: str
 ) -> bool:
     """Start the exit hook of a node that has completed; True once nothing is left to wait for. Raises TemplateError."""
@@ -65,7 +66,7 @@ def run_exit_hook(
     return hook_node is not None and hook_node.fulfilled
 
 
-def _start(
+def _start(  # noqa: PLR0913, PLR0917
     op: Operation, name: str, hook: Json, arguments: Json, boundary: str, lookup: str, *, on_exit: bool
 ) -> Node | None:
     holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}
@@ -76,7 +77,7 @@ def _start(
         return op.node(name)
 
 
-def _arguments(
+def _arguments(  # noqa: PLR0913, PLR0917
     op: Operation, name: str, arguments: Json, kind: str, step: str, outputs: Json | None, scope: Scope
 ) -> Json:
     known = op.run.cache.get(("hook arguments", name))

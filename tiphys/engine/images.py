@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from tiphys.engine.errors import ManifestError
 
@@ -36,19 +37,20 @@ def machine_images() -> list[Image]:
 
 def load_images(path: Path) -> list[Image]:
     """The table of a TOML file: `[[image]]` with pattern, path_prefix, workdir, env, entrypoint. Raises ManifestError."""
-    import tomllib
+    import tomllib  # noqa: PLC0415
 
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("image", [])
         return [_image(entry) for entry in entries]
     except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise ManifestError(f"{path}: no table of images ({error}): write [[image]] with at least a pattern") from None
+        msg = f"{path}: no table of images ({error}): write [[image]] with at least a pattern"
+        raise ManifestError(msg) from None
 
 
-def _image(entry: dict[str, object]) -> Image:
-    lists = {key: tuple(entry[key]) for key in ("path_prefix", "entrypoint") if key in entry}  # type: ignore[arg-type]
-    rest = {key: value for key, value in entry.items() if key not in lists}
-    return Image(**lists, **rest)  # type: ignore[arg-type]
+def _image(entry: dict[str, Any]) -> Image:
+    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("path_prefix", "entrypoint") if key in entry}
+    fields: dict[str, Any] = {**entry, **lists}
+    return Image(**fields)
 
 
 class ImageTable:
@@ -72,8 +74,9 @@ class ImageTable:
         found = self.find(name)
         if found is None:
             patterns = ", ".join(image.pattern for image in self._images)
-            raise ManifestError(
+            msg = (
                 f"template {template!r}: image {name!r} has no stand-in on this machine (known: {patterns}): "
                 "add an [[image]] with its pattern to the table of images"
             )
+            raise ManifestError(msg)
         return found

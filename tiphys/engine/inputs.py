@@ -37,17 +37,19 @@ def _parameter(entry: Json, argument: Json | None, globals_: Mapping[str, str], 
         filled["value"] = filled["default"]
     if argument is not None and argument.get("value") == ABSENT:
         if filled.get("value") is None and filled.get("valueFrom") is None:
-            raise TemplateError(
+            msg = (
                 f"inputs.parameters.{entry['name']}: argument references an absent optional "
                 "(skipped/omitted node output with no default)"
             )
+            raise TemplateError(msg)
     elif argument is not None:
         _take_argument(filled, argument)
     reference = (filled.get("valueFrom") or {}).get("configMapKeyRef")
     if reference:
         filled["value"] = _config_map_value(filled, reference, globals_, config_maps)
     elif filled.get("value") is None:
-        raise TemplateError(f"inputs.parameters.{entry['name']} was not supplied")
+        msg = f"inputs.parameters.{entry['name']} was not supplied"
+        raise TemplateError(msg)
     return filled
 
 
@@ -69,7 +71,8 @@ def _config_map_value(entry: Json, reference: Json, globals_: Mapping[str, str],
             if name in config_maps
             else f"ConfigMap '{name}' not found"
         )
-        raise TemplateError(f"unable to retrieve inputs.parameters.{entry['name']} from ConfigMap: {known}")
+        msg = f"unable to retrieve inputs.parameters.{entry['name']} from ConfigMap: {known}"
+        raise TemplateError(msg)
     return str(default) if value is None else value
 
 
@@ -81,12 +84,14 @@ def has_location(artifact: Json) -> bool:
 def _artifact(entry: Json, argument: Json | None) -> Json:
     if not entry.get("optional") and not has_location(entry):
         if argument is None:
-            raise TemplateError(f"inputs.artifacts.{entry['name']} was not supplied")
+            msg = f"inputs.artifacts.{entry['name']} was not supplied"
+            raise TemplateError(msg)
         if not has_location(argument):
-            raise TemplateError(f"inputs.artifacts.{entry['name']} missing location information")
+            msg = f"inputs.artifacts.{entry['name']} missing location information"
+            raise TemplateError(msg)
     if argument is None:
         return entry
-    kept = {key: entry[key] for key in ("path", "mode", "recurseMode") if key in entry}
+    kept: Json = {key: entry[key] for key in ("path", "mode", "recurseMode") if key in entry}
     taken = {key: value for key, value in argument.items() if key not in ("path", "mode", "recurseMode")}
     return {**taken, **kept}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.errors import UnknownRun
+from tiphys.engine.errors import UnknownRunError
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
@@ -87,11 +87,12 @@ class Journal:
         return changed
 
     def load(self, name: str) -> RunState:
-        """The state of a run. Raises UnknownRun."""
+        """The state of a run. Raises UnknownRunError."""
         row = self._database.execute("SELECT header FROM runs WHERE name = ?", (name,)).fetchone()
         if row is None:
             known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
-            raise UnknownRun(f"run {name!r} is not known here (the latest: {known}): `tiphys list` shows all")
+            msg = f"run {name!r} is not known here (the latest: {known}): `tiphys list` shows all"
+            raise UnknownRunError(msg)
         bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
         return RunState.from_header(json.loads(row[0]), [Node.from_json(json.loads(body)) for (body,) in bodies])
 

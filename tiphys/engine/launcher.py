@@ -1,3 +1,6 @@
+# This starts for every step: what pathlib and contextlib cost at import counts.
+# ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: SIM105, S108, S606, PLC0415, D402, TRY300, FBT003
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
 Started as `python -I -S launcher.py SPEC_FD STATUS_FD`. It reads a JSON spec from SPEC_FD, so that no secret is in
@@ -16,6 +19,7 @@ import os
 import signal
 import stat
 import sys
+from typing import Any
 
 NEWNS, NEWPID, NEWUSER = 0x20000, 0x20000000, 0x10000000
 BIND, REC, PRIVATE, NOSUID, NODEV, NOEXEC = 0x1000, 0x4000, 0x40000, 2, 4, 8
@@ -24,27 +28,28 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 MISSING_PROGRAM = 64
 
+Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def check(result, what):
+def check(result: int, what: str) -> None:
     """Raise OSError if a C call failed."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def mount(source, target, kind="", flags=0, data=""):
-    """mount(2)."""
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """Call mount(2)."""
     check(libc.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()), f"mount {target}")
 
 
-def prctl(option, value):
-    """prctl(2)."""
+def prctl(option: int, value: int) -> None:
+    """Call prctl(2)."""
     check(libc.prctl(option, value, 0, 0, 0), "prctl")
 
 
-def unshare():
+def unshare() -> None:
     """New mount and PID namespaces; with a user namespace that maps us to ourselves where we are not root."""
     if libc.unshare(NEWNS | NEWPID) == 0:
         return
@@ -55,7 +60,7 @@ def unshare():
             file.write(text)
 
 
-def bind(source, target):
+def bind(source: str, target: str) -> None:
     """Show `source` at `target`, with what is mounted below it."""
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
@@ -65,7 +70,7 @@ def bind(source, target):
     mount(source, target, "", BIND | REC)
 
 
-def build_root(spec):
+def build_root(spec: Json) -> None:
     """Make the private root and move into it."""
     mount("", "/", "", REC | PRIVATE)
     root = spec["root"]
@@ -92,7 +97,7 @@ def build_root(spec):
     enter(root)
 
 
-def mount_proc(target):
+def mount_proc(target: str) -> None:
     """A /proc of the new PID namespace; the host's where the kernel does not let us."""
     os.makedirs(target, exist_ok=True)
     try:
@@ -101,17 +106,17 @@ def mount_proc(target):
         mount("/proc", target, "", BIND | REC)
 
 
-def inside(path, folder):
+def inside(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def covered(spec, path):
+def covered(spec: Json, path: str) -> bool:
     """Whether what we put over the host's folders hides `path`."""
     return inside(path, "/tmp") or any(inside(path, folder) for folder in spec["sheltered"])
 
 
-def shelter(spec, root):
+def shelter(spec: Json, root: str) -> None:
     """Lay an overlay over each host folder in which the step declares a file."""
     spec["sheltered"] = []
     for path in sorted(spec["declared"], key=len):
@@ -136,13 +141,13 @@ def shelter(spec, root):
         spec["sheltered"].append(folder)
 
 
-def overlay(lower, place, target):
+def overlay(lower: str, place: str, target: str) -> None:
     """Show `lower` at `target`; what is written there goes to `place`."""
     options = f"lowerdir={lower},upperdir={place}/upper,workdir={place}/work"
     mount("overlay", target, "overlay", 0, options)
 
 
-def enter(root):
+def enter(root: str) -> None:
     """Make `root` the root."""
     os.chdir(root)
     number = SYS_PIVOT_ROOT.get(os.uname().machine)
@@ -154,7 +159,7 @@ def enter(root):
     os.chdir("/")
 
 
-def place(entry):
+def place(entry: Json) -> None:
     """Put an input file or folder at its path."""
     import shutil
 
@@ -166,10 +171,10 @@ def place(entry):
     else:
         shutil.copy2(source, path)
     if entry.get("mode") is not None:
-        set_mode(path, entry["mode"], entry.get("recursive", False))
+        set_mode(path, entry["mode"], recursive=entry.get("recursive", False))
 
 
-def set_mode(path, mode, recursive):
+def set_mode(path: str, mode: int, *, recursive: bool) -> None:
     """chmod, of everything below too when `recursive`."""
     os.chmod(path, mode)
     if recursive:
@@ -178,7 +183,7 @@ def set_mode(path, mode, recursive):
                 os.chmod(os.path.join(folder, name), mode)
 
 
-def remove(path):
+def remove(path: str) -> None:
     """Take away a file or folder that is in the way."""
     import shutil
 
@@ -188,7 +193,7 @@ def remove(path):
         os.unlink(path)
 
 
-def collect(entry):
+def collect(entry: Json) -> None:
     """Copy an output out of the private root; one that is not there is left out."""
     import shutil
 
@@ -199,7 +204,7 @@ def collect(entry):
         shutil.copy2(path, target)
 
 
-def find_program(name, environment):
+def find_program(name: str, environment: dict[str, str]) -> tuple[str, str]:
     """The program's path, or a message in Go's words."""
     if "/" in name:
         if os.path.isfile(name) and os.access(name, os.X_OK):
@@ -213,7 +218,7 @@ def find_program(name, environment):
     return "", f'failed to find name in PATH: exec: "{name}": executable file not found in $PATH'
 
 
-def start_program(spec):
+def start_program(spec: Json) -> tuple[int, Json | None]:
     """Fork and exec the program; its PID, or a report if there is no such program."""
     path, missing = find_program(spec["argv"][0], spec["env"])
     if missing:
@@ -235,7 +240,7 @@ def start_program(spec):
         os._exit(126)
 
 
-def supervise(spec):
+def supervise(spec: Json) -> Json:
     """Start the program, pass SIGTERM on, reap until it ends; the report."""
     child, report = start_program(spec)
     if report is not None:
@@ -250,7 +255,7 @@ def supervise(spec):
             return {"exit": exit_code(status)}
 
 
-def signal_quietly(pid, number):
+def signal_quietly(pid: int, number: int) -> None:
     """kill(2) on a process that may be gone."""
     try:
         os.kill(pid, number)
@@ -258,12 +263,12 @@ def signal_quietly(pid, number):
         pass
 
 
-def exit_code(status):
+def exit_code(status: int) -> int:
     """The exit code of a wait status; 128 + n for signal n."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
-def run_step(spec):
+def run_step(spec: Json) -> Json:
     """Files in, program, files out; the report."""
     try:
         for entry in spec["files"]:
@@ -284,9 +289,9 @@ def run_step(spec):
     return report
 
 
-def descendants():
+def descendants() -> list[int]:
     """The PIDs of all processes below this one."""
-    parents = {}
+    parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -294,14 +299,15 @@ def descendants():
                     parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
             except OSError:
                 pass
-    found, front = [], {os.getpid()}
+    found: list[int] = []
+    front = {os.getpid()}
     while front:
         front = {pid for pid, parent in parents.items() if parent in front}
         found += front
     return found
 
 
-def kill_descendants():
+def kill_descendants() -> None:
     """SIGKILL everything below this process."""
     for _ in range(20):
         below = descendants()
@@ -316,12 +322,12 @@ def kill_descendants():
             return
 
 
-def send(descriptor, report):
+def send(descriptor: int, report: Json) -> None:
     """Write the report."""
     os.write(descriptor, json.dumps(report).encode() + b"\n")
 
 
-def private(spec, status):
+def private(spec: Json, status: int) -> None:
     """Run the step as PID 1 of a namespace of its own."""
     unshare()
     init = os.fork()
@@ -346,11 +352,11 @@ def private(spec, status):
             continue
 
 
-def shared(spec, status):
+def shared(spec: Json, status: int) -> None:
     """Run the step on the host's own folders; what it leaves running is killed when it ends."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
-    def kill_all(*_):
+    def kill_all(*_: object) -> None:
         kill_descendants()
         os._exit(137)
 
@@ -360,7 +366,7 @@ def shared(spec, status):
     send(status, report)
 
 
-def probe():
+def probe() -> int:
     """Exit 0 if this kernel lets us make private roots."""
     unshare()
     init = os.fork()
@@ -374,7 +380,7 @@ def probe():
     return exit_code(os.waitpid(init, 0)[1])
 
 
-def main():
+def main() -> None:
     """See the module's docstring."""
     if sys.argv[1] == "--probe":
         try:

@@ -39,7 +39,8 @@ def _construct_bool(loader: Any, node: Any) -> bool:
 def _construct_float(loader: Any, node: Any) -> Any:
     text = str(loader.construct_scalar(node)).replace("_", "").lower()
     if text.lstrip("+-") in (".inf", ".nan"):
-        raise ManifestError(f"{text}: JSON has no such number: write it as a text, in quotes")
+        msg = f"{text}: JSON has no such number: write it as a text, in quotes"
+        raise ManifestError(msg)
     return float(text)
 
 
@@ -50,7 +51,8 @@ def _construct_mapping(loader: Any, node: Any) -> Json:
     for key_node, value_node in node.value:
         key = _key(loader.construct_object(key_node, deep=True))
         if key in seen:
-            raise ManifestError(f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one")
+            msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
+            raise ManifestError(msg)
         seen.add(key)
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
@@ -70,12 +72,15 @@ def load_text(text: str, source: str = "the manifest") -> list[Json]:
     try:
         documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except yaml.YAMLError as error:
-        raise ManifestError(f"{source} is not YAML: {error}") from None
+        msg = f"{source} is not YAML: {error}"
+        raise ManifestError(msg) from None
     except ManifestError as error:
-        raise ManifestError(f"{source}: {error}") from None
+        msg = f"{source}: {error}"
+        raise ManifestError(msg) from None
     for document in documents:
         if not isinstance(document, dict) or "kind" not in document:
-            raise ManifestError(f"{source}: a document without `kind`: write Kubernetes objects such as kind: Workflow")
+            msg = f"{source}: a document without `kind`: write Kubernetes objects such as kind: Workflow"
+            raise ManifestError(msg)
     return documents
 
 
@@ -84,22 +89,27 @@ def load_file(path: Path) -> list[Json]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ManifestError(f"{path} can't be read: {error.strerror}: check the path") from None
+        msg = f"{path} can't be read: {error.strerror}: check the path"
+        raise ManifestError(msg) from None
     except UnicodeDecodeError:
-        raise ManifestError(f"{path} is not UTF-8: save it as UTF-8") from None
+        msg = f"{path} is not UTF-8: save it as UTF-8"
+        raise ManifestError(msg) from None
     return load_text(text, str(path))
 
 
 def load_parameters(path: Path) -> dict[str, str]:
     """A parameter file: a YAML or JSON mapping of names to values. Raises ManifestError."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a safe loader
     except OSError as error:
-        raise ManifestError(f"{path} can't be read: {error.strerror}: check the path") from None
+        msg = f"{path} can't be read: {error.strerror}: check the path"
+        raise ManifestError(msg) from None
     except yaml.YAMLError as error:
-        raise ManifestError(f"{path} is not YAML: {error}") from None
+        msg = f"{path} is not YAML: {error}"
+        raise ManifestError(msg) from None
     if not isinstance(values, dict):
-        raise ManifestError(f"{path}: a parameter file is a mapping of names to values")
+        msg = f"{path}: a parameter file is a mapping of names to values"
+        raise ManifestError(msg)
     return {name: value_text(value) for name, value in values.items()}
 
 
@@ -110,7 +120,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, float):
         return go_float(value, large=400, small=-400)
     if isinstance(value, (dict, list)):
-        from tiphys.engine.gotext import go_json
+        from tiphys.engine.gotext import go_json  # noqa: PLC0415
 
         return go_json(value)
     return "" if value is None else str(value)

@@ -9,8 +9,9 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-from tiphys.engine.errors import StateLocked
+from tiphys.engine.errors import StateLockedError
 
 
 class StateLock:
@@ -22,15 +23,15 @@ class StateLock:
         self._command = command
         self._descriptor = -1
 
-    def __enter__(self) -> StateLock:
-        """Take the lock. Raises StateLocked that names the holder."""
+    def __enter__(self) -> Self:
+        """Take the lock. Raises StateLockedError that names the holder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
-            raise StateLocked(self._describe()) from None
+            raise StateLockedError(self._describe()) from None
         holder = {"pid": os.getpid(), "command": self._command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
@@ -49,7 +50,7 @@ class StateLock:
 
 
 def wait_for_leftovers(folder: Path, seconds: float = 30.0) -> None:
-    """Block until the last step of an engine that was killed is gone. Raises StateLocked if that takes too long."""
+    """Block until the last step of an engine that was killed is gone. Raises StateLockedError if that takes too long."""
     descriptor = os.open(folder / "steps.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     gone = threading.Event()
 
@@ -64,8 +65,10 @@ def wait_for_leftovers(folder: Path, seconds: float = 30.0) -> None:
     except BlockingIOError:
         threading.Thread(target=wait, daemon=True).start()
         if not gone.wait(seconds):
-            message = f"steps of an engine that was killed still run after {seconds:.0f} s in {folder}: end them, then resume"
-            raise StateLocked(message) from None
+            message = (
+                f"steps of an engine that was killed still run after {seconds:.0f} s in {folder}: end them, then resume"
+            )
+            raise StateLockedError(message) from None
 
 
 def read_holder(folder: Path) -> dict[str, object]:

@@ -22,7 +22,8 @@ def wanted(op: Operation, synchronization: Json) -> dict[str, int]:
         limit = op.run.config_maps.get(name, {}).get(key)
         lock = f"{semaphore.get('namespace') or op.run.namespace}/ConfigMap/{name}/{key}"
         if limit is None or not limit.strip().isdigit():
-            raise TemplateError(f"failed to initialize semaphore {lock} with limit")
+            msg = f"failed to initialize semaphore {lock} with limit"
+            raise TemplateError(msg)
         found[lock] = int(limit)
     return found
 

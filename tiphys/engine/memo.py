@@ -18,18 +18,20 @@ Json = dict[str, Any]
 _KEY = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
 
 
-def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, processed: Json) -> Node:
+def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
     """The node called `name`, Succeeded if its key is known. Raises TemplateError for a bad key or maxAge."""
     spec = processed["memoize"]
     key, cache = spec.get("key") or "", ((spec.get("cache") or {}).get("configMap") or {}).get("name") or ""
     if not _KEY.match(key):
-        raise TemplateError(f"invalid cache key: {key}")
+        msg = f"invalid cache key: {key}"
+        raise TemplateError(msg)
     entry = op.run.memo.get(cache, {}).get(key)
     if entry and spec.get("maxAge"):
         try:
             oldest = op.now - seconds(spec["maxAge"])
         except TemplateError as problem:
-            raise TemplateError(f"invalid maxAge: {problem}") from None
+            msg = f"invalid maxAge: {problem}"
+            raise TemplateError(msg) from None
         entry = entry if entry["created"] >= oldest else None
     if node is None:
         node = op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)

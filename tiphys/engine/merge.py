@@ -70,23 +70,27 @@ def effective_spec(workflow: Json, find: FindTemplate) -> Json:
     spec = copy.deepcopy(workflow.get("spec") or {})
     reference = spec.get("workflowTemplateRef")
     if not reference:
-        return texts(spec)
+        plain: Json = texts(spec)
+        return plain
     if spec.get("templates"):
-        raise ManifestError("Templates is invalid field in spec if workflow referred WorkflowTemplate reference")
+        msg = "Templates is invalid field in spec if workflow referred WorkflowTemplate reference"
+        raise ManifestError(msg)
     kind = "ClusterWorkflowTemplate" if reference.get("clusterScope") else "WorkflowTemplate"
     stored = find(kind, reference.get("name") or "")
     if stored is None:
-        raise ManifestError(
-            f"{kind} {reference.get('name')!r} is not known: put it into the same file or apply it first"
-        )
+        msg = f"{kind} {reference.get('name')!r} is not known: put it into the same file or apply it first"
+        raise ManifestError(msg)
     base = copy.deepcopy(stored.get("spec") or {})
     arguments = _merge_arguments(base.get("arguments") or {}, spec.get("arguments") or {})
     hooks = {**(base.get("hooks") or {}), **(spec.get("hooks") or {})}
-    merged = strategic_merge(base, {key: value for key, value in spec.items() if key not in ("arguments", "hooks")})
+    merged: Json = strategic_merge(
+        base, {key: value for key, value in spec.items() if key not in ("arguments", "hooks")}
+    )
     merged["arguments"] = arguments
     if hooks:
         merged["hooks"] = hooks
-    return texts(merged)
+    effective: Json = texts(merged)
+    return effective
 
 
 def _merge_arguments(base: Json, over: Json) -> Json:

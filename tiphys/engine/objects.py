@@ -28,9 +28,11 @@ class ObjectStore:
         """Create or replace the object. Raises ManifestError for a kind that the store does not keep."""
         kind, name = document.get("kind"), (document.get("metadata") or {}).get("name")
         if kind not in KINDS:
-            raise ManifestError(f"{kind} {name!r} can't be kept here: the store keeps {', '.join(KINDS)}")
+            msg = f"{kind} {name!r} can't be kept here: the store keeps {', '.join(KINDS)}"
+            raise ManifestError(msg)
         if not name:
-            raise ManifestError(f"{kind} without metadata.name: give it a name")
+            msg = f"{kind} without metadata.name: give it a name"
+            raise ManifestError(msg)
         kept = _plain_secret(document) if kind == "Secret" else document
         with self._database() as database:
             database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (kind, name, json.dumps(kept)))

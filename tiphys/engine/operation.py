@@ -21,11 +21,11 @@ STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
 
-class Wait(Exception):
+class Wait(Exception):  # noqa: N818  # a signal, no error
     """The node can't be made now: parallelism is reached; it will be looked at again."""
 
 
-class TooDeep(TemplateError):
+class TooDeepError(TemplateError):
     """Templates call one another more than a hundred levels deep."""
 
 
@@ -100,11 +100,13 @@ class Operation:
         if index is None:
             spec = self.run.spec if scope == LOCAL else self.run.templates.get(scope)
             if spec is None:
-                raise TemplateError(f"template reference {scope.partition('/')[2]}.{name} not found")
+                msg = f"template reference {scope.partition('/')[2]}.{name} not found"
+                raise TemplateError(msg)
             index = {template["name"]: template for template in spec.get("templates") or []}
             self.run.cache[("templates", scope)] = index
         if name not in index:
-            raise TemplateError(f"template {name} not found in {scope or 'the workflow'}")
+            msg = f"template {name} not found in {scope or 'the workflow'}"
+            raise TemplateError(msg)
         found: Json = index[name]
         return found
 
@@ -134,7 +136,7 @@ class Operation:
         """The node called `name`, if it has been made."""
         return self.run.nodes.get(node_id(self.run.name, name))
 
-    def initialize(
+    def initialize(  # noqa: PLR0913, PLR0917
         self,
         name: str,
         kind: str,
@@ -157,13 +159,13 @@ class Operation:
         self.active = None
         return node
 
-    def skipped(
+    def skipped(  # noqa: PLR0913, PLR0917
         self, name: str, holder: Json, boundary: str, phase: str, message: str, flags: Json | None = None
     ) -> Node:
         """A node that stands for something that never ran: Skipped, Omitted, or an Error before its start."""
         return self.initialize(name, "Skipped", holder, boundary, phase, message, {} if flags is None else flags)
 
-    def executable(
+    def executable(  # noqa: PLR0913, PLR0917
         self, name: str, kind: str, template: Json, holder: Json, boundary: str, phase: str, flags: Json | None
     ) -> Node:
         """A node with the inputs of its template."""
@@ -277,7 +279,7 @@ class Operation:
         raise Wait
 
 
-def _is_active(node: Node, boundary: str | None, pods_only: bool) -> bool:
+def _is_active(node: Node, boundary: str | None, pods_only: bool) -> bool:  # noqa: FBT001
     if node.phase not in (PENDING, RUNNING) or node.lock_waiting:
         return False
     if boundary is None:
@@ -329,7 +331,6 @@ def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
     if value is None and parameter.get("default") is not None:
         value = parameter["default"]
     if value is None:
-        raise TemplateError(
-            f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one"
-        )
+        msg = f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one"
+        raise TemplateError(msg)
     return str(value)

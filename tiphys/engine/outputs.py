@@ -30,7 +30,8 @@ def template_outputs(template: Json, scope: Scope) -> Json | None:
 def _parameter(entry: Json, scope: Scope) -> Json:
     source = entry.get("valueFrom")
     if source is None:
-        raise TemplateError("output parameters must have a valueFrom specified")
+        msg = "output parameters must have a valueFrom specified"
+        raise TemplateError(msg)
     default = source.get("default")
     try:
         value, skipped = _value(source, scope)
@@ -41,10 +42,11 @@ def _parameter(entry: Json, scope: Scope) -> Json:
     if skipped and default is not None:
         value = default
     if value is None:
-        raise TemplateError(
+        msg = (
             f'output parameter "{entry["name"]}": "{source.get("parameter")}" is an absent optional '
             "(skipped/omitted node output with no default)"
         )
+        raise TemplateError(msg)
     kept = {key: item for key, item in entry.items() if key != "valueFrom"}
     return {**kept, "value": value if isinstance(value, str) else go_value(value)}
 
@@ -53,7 +55,8 @@ def _value(source: Json, scope: Scope) -> tuple[Any, bool]:
     if source.get("expression"):
         value = scope.expression(source["expression"])
         if value is None:
-            raise TemplateError(f'failed to evaluate expression "{source["expression"]}"')
+            msg = f'failed to evaluate expression "{source["expression"]}"'
+            raise TemplateError(msg)
         return value, False
     if not source.get("parameter"):
         return "", False
@@ -67,7 +70,8 @@ def _artifact(entry: Json, scope: Scope) -> Json | None:
     except TemplateError as problem:
         if "Unable to resolve" in str(problem) and entry.get("optional"):
             return None
-        raise TemplateError(f"unable to resolve outputs from scope: {problem}") from None
+        msg = f"unable to resolve outputs from scope: {problem}"
+        raise TemplateError(msg) from None
     if found is None:
         return None
     # Only leaves export artifacts: a globalName on a steps or dag template does nothing on Argo either.
@@ -83,7 +87,8 @@ def resolve_artifact(entry: Json, scope: Scope) -> Json | None:
     else:
         return None
     if not isinstance(value, dict):
-        raise TemplateError(f"Variable {{{{{entry.get('from') or entry.get('fromExpression')}}}}} is not an artifact")
+        msg = f"Variable {{{{{entry.get('from') or entry.get('fromExpression')}}}}} is not an artifact"
+        raise TemplateError(msg)
     found = {key: item for key, item in value.items() if key != "path"}
     if entry.get("subPath"):
         found = append_to_key(
@@ -99,7 +104,8 @@ def append_to_key(artifact: Json, sub_path: str, *, optional: bool = False) -> J
         return {**artifact, "s3": {**artifact["s3"], "key": key}}
     if optional:
         return artifact
-    raise TemplateError(f"artifact {artifact.get('name')!r} has no key to which subPath {sub_path!r} could be added")
+    msg = f"artifact {artifact.get('name')!r} has no key to which subPath {sub_path!r} could be added"
+    raise TemplateError(msg)
 
 
 def resolve_argument_artifacts(arguments: Json, scope: Scope, *, steps: bool) -> Json:
@@ -117,7 +123,8 @@ def resolve_argument_artifacts(arguments: Json, scope: Scope, *, steps: bool) ->
             if entry.get("optional") and (steps or "Unable to resolve" in str(problem)):
                 continue
             if steps:
-                raise TemplateError(f"unable to resolve references: {problem}") from None
+                msg = f"unable to resolve references: {problem}"
+                raise TemplateError(msg) from None
             raise
         resolved.append(
             {**{key: value for key, value in (found or {}).items() if key != "globalName"}, "name": entry["name"]}

@@ -60,9 +60,8 @@ def _all_keys(source: Json, objects: ObjectStore) -> dict[str, str]:
             continue
         data = objects.data(kind, reference.get("name") or "")
         if data is None and not reference.get("optional"):
-            raise StepError(
-                f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform"
-            )
+            msg = f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform"
+            raise StepError(msg)
         return {f"{source.get('prefix') or ''}{key}": value for key, value in (data or {}).items()}
     return {}
 
@@ -78,7 +77,8 @@ def _env_value(entry: Json, objects: ObjectStore, known: Mapping[str, str]) -> s
         name, key = reference.get("name") or "", reference.get("key") or ""
         value = (objects.data(kind, name) or {}).get(key)
         if value is None and not reference.get("optional"):
-            raise StepError(f"couldn't find key {key} in {kind} default/{name}: needed by env {entry['name']}")
+            msg = f"couldn't find key {key} in {kind} default/{name}: needed by env {entry['name']}"
+            raise StepError(msg)
         return value
     return None
 
@@ -125,7 +125,7 @@ def launcher_spec(
         "tmp": _tmp_folder(volumes, place),
         "overlays": str(place.attempt / "overlays"),
         "keep": list(place.keep),
-        "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],
+        "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],  # noqa: S108
         "declared": [entry["path"] for entry in (*files, *collect, *volumes)],
         "files": files,
         "folders": sorted({str(Path(entry["path"]).parent) for entry in collect if place.private}),
@@ -165,13 +165,15 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
     if "s3" not in artifact:
         if artifact.get("optional"):
             return None
-        raise StepError(f"required artifact '{artifact['name']}' not supplied")
+        msg = f"required artifact '{artifact['name']}' not supplied"
+        raise StepError(msg)
     stored = target.with_name(f"{target.name}.stored")
     key = artifact["s3"].get("key") or ""
     if not store.get(key, stored):
         if artifact.get("optional"):
             return None
-        raise StepError(f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}")
+        msg = f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}"
+        raise StepError(msg)
     artifacts.unpack(stored, artifact, target)
     return target
 
@@ -207,7 +209,8 @@ def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
             continue
         data = objects.data(kind, source.get(name_field) or "")
         if data is None and not source.get("optional"):
-            raise StepError(f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {volume['name']!r}")
+            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {volume['name']!r}"
+            raise StepError(msg)
         wanted = {item["key"]: item["path"] for item in source.get("items") or []}
         for key, value in (data or {}).items():
             if not wanted or key in wanted:
@@ -217,7 +220,7 @@ def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
 
 
 def _tmp_folder(volumes: list[Json], place: Place) -> str:
-    return next((volume["source"] for volume in volumes if volume["path"] == "/tmp"), str(place.attempt / "tmp"))
+    return next((volume["source"] for volume in volumes if volume["path"] == "/tmp"), str(place.attempt / "tmp"))  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ class Ending:
     outputs: Json
 
 
-def ending(
+def ending(  # noqa: PLR0913, PLR0917
     start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str
 ) -> Ending:
     """Take the outputs of a step that has ended with the launcher's `report`."""
@@ -307,5 +310,7 @@ def _store(artifact: Json, path: Path, place: Place, store: ArtifactStore, prefi
     inner = Path(artifact["path"].rstrip("/")).name
     packed = artifacts.pack(path, kind, place.attempt, inner)
     store.put(packed, key)
-    kept = {name: artifact[name] for name in ("name", "path", "globalName", "archive", "optional") if name in artifact}
+    kept: Json = {
+        name: artifact[name] for name in ("name", "path", "globalName", "archive", "optional") if name in artifact
+    }
     return {**kept, "s3": {"key": key}}

@@ -67,7 +67,8 @@ def _backoff(op: Operation, node: Node, strategy: Json, attempts: list[Node], de
         op.mark(node, last.phase, "Max duration limit exceeded")
         return True
     if not backoff.get("duration"):
-        raise TemplateError("no base duration specified for retryStrategy")
+        msg = "no base duration specified for retryStrategy"
+        raise TemplateError(msg)
     pause = seconds(backoff["duration"])
     factor = int(float(backoff.get("factor") or 0))
     if factor > 0:
@@ -90,7 +91,8 @@ def _backoff(op: Operation, node: Node, strategy: Json, attempts: list[Node], de
 def _apply_policy(op: Operation, node: Node, strategy: Json, attempts: list[Node]) -> None:
     last, chosen = attempts[-1], policy(strategy)
     if chosen not in POLICIES:
-        raise TemplateError(f"{chosen} is not a valid RetryPolicy")
+        msg = f"{chosen} is not a valid RetryPolicy"
+        raise TemplateError(msg)
     transient = chosen == "OnTransientError" and any(text in last.message for text in _TRANSIENT)
     on_failed = chosen in ("Always", "OnFailure") or transient
     on_error = chosen in ("Always", "OnError") or transient

@@ -108,12 +108,15 @@ class Scope:
             try:
                 result = evaluate(name[1:], expand(self.values))
             except TemplateError:
-                raise TemplateError(f'Unable to compile: "{name[1:]}"') from None
+                msg = f'Unable to compile: "{name[1:]}"'
+                raise TemplateError(msg) from None
             if result is None:
-                raise TemplateError(f'Unable to resolve: "{name}"')
+                msg = f'Unable to resolve: "{name}"'
+                raise TemplateError(msg)
             return name, result
         if name not in self.values:
-            raise TemplateError(f'Unable to resolve: "{name}"')
+            msg = f'Unable to resolve: "{name}"'
+            raise TemplateError(msg)
         return name, self.values[name]
 
     def is_skipped(self, name: str) -> bool:

@@ -9,7 +9,7 @@ from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
 from tiphys.engine.nodes import ERROR, FAILED, RUNNING, SKIPPED, SUCCEEDED, Node
-from tiphys.engine.operation import Operation, TooDeep, Wait
+from tiphys.engine.operation import Operation, TooDeepError, Wait
 from tiphys.engine.outputs import template_outputs
 from tiphys.engine.references import resolve_step
 from tiphys.engine.scope import Scope
@@ -115,7 +115,8 @@ def _expanded(group: Group, steps: list[Json]) -> list[Json]:
     try:
         resolved = [resolve_step(op, step, group.scope, steps=True) for step in steps]
     except TemplateError as problem:
-        raise TemplateError(f"failed to resolve references: {problem}") from None
+        msg = f"failed to resolve references: {problem}"
+        raise TemplateError(msg) from None
     expanded: list[Json] = []
     for step in resolved:
         if not should_expand(step):
@@ -157,7 +158,7 @@ def _execute_step(group: Group, step: Json, by_node: dict[str, Json]) -> bool:
 
 
 def _call(group: Group, step: Json, name: str, by_node: dict[str, Json]) -> bool:
-    from tiphys.engine.execute import Call, execute
+    from tiphys.engine.execute import Call, execute  # noqa: PLC0415
 
     op = group.op
     call = Call(step, step.get("arguments") or {}, group.lookup, group.boundary, KIND, group.on_exit)
@@ -166,7 +167,7 @@ def _call(group: Group, step: Json, name: str, by_node: dict[str, Json]) -> bool
         node = execute(op, name, call)
     except Wait:
         node = op.node(name)
-    except TooDeep:
+    except TooDeepError:
         node = op.node(name)
     except TemplateError as problem:
         op.add_child(group.node, name)
@@ -182,7 +183,7 @@ def _call(group: Group, step: Json, name: str, by_node: dict[str, Json]) -> bool
 
 def _children_done(group: Group, by_node: dict[str, Json]) -> bool:
     """Whether all children and their hooks have ended; starts hooks and exit hooks."""
-    from tiphys.engine import hooks
+    from tiphys.engine import hooks  # noqa: PLC0415
 
     op = group.op
     done = not op.run.cache.pop(("waiting", group.node.id), False)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tiphys.engine.errors import AbsentOptional, ExpressionError, TemplateError, Unresolved
+from tiphys.engine.errors import AbsentOptionalError, ExpressionError, TemplateError, UnresolvedError
 from tiphys.engine.expressions import evaluate, expand, has_variable, identifiers, is_function, parse
 from tiphys.engine.gotext import go_json
 
@@ -53,9 +53,8 @@ class Substitution:
         while (start := text.find("{{", at)) >= 0:
             end = text.find("}}", start + 2)
             if end < 0:
-                raise TemplateError(
-                    f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2 :]}"'
-                )
+                msg = f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2 :]}"'
+                raise TemplateError(msg)
             parts += [text[at:start], self._tag(text[start + 2 : end])]
             at = end + 2
         parts.append(text[at:])
@@ -66,7 +65,8 @@ class Substitution:
         if filled is None:
             return "{{" + tag + "}}"
         if _NOT_JSON.search(filled):
-            raise TemplateError("cannot finish template replacement because the result was invalid JSON")
+            msg = "cannot finish template replacement because the result was invalid JSON"
+            raise TemplateError(msg)
         return filled
 
     def _is_strict(self, name: str) -> bool:
@@ -80,16 +80,17 @@ class Substitution:
             return nested
         artifact = self._artifacts_may_wait and ".outputs.artifacts." in name
         if self._is_strict(name) and not artifact:
-            raise Unresolved(f"failed to resolve {{{{{tag}}}}}")
+            msg = f"failed to resolve {{{{{tag}}}}}"
+            raise UnresolvedError(msg)
         return None
 
     def _value(self, tag: str, value: Any) -> str:
         if value is None:
-            raise AbsentOptional(
-                f"unable to substitute {{{{{tag}}}}}: output is an absent optional (skipped/omitted node with no default)"
-            )
+            msg = f"unable to substitute {{{{{tag}}}}}: output is an absent optional (skipped/omitted node with no default)"
+            raise AbsentOptionalError(msg)
         if not isinstance(value, str):
-            raise TemplateError(f"failed to resolve {{{{{tag}}}}} to string")
+            msg = f"failed to resolve {{{{{tag}}}}} to string"
+            raise TemplateError(msg)
         return value
 
     def _nested(self, tag: str) -> str | None:
@@ -98,9 +99,8 @@ class Substitution:
             return None
         inner = self._variables[tag[start + 2 :]]
         if inner is None:
-            raise AbsentOptional(
-                f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional'
-            )
+            msg = f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional'
+            raise AbsentOptionalError(msg)
         return "{{" + tag[:start] + str(inner)
 
     def _expression(self, text: str) -> str | None:
@@ -109,10 +109,12 @@ class Substitution:
         try:
             missing = [name for name in identifiers(parse(text)) if not self._known(name)]
         except ExpressionError as error:
-            raise ExpressionError(f"failed to evaluate expression: {error}") from None
+            msg = f"failed to evaluate expression: {error}"
+            raise ExpressionError(msg) from None
         for name in missing:
             if self._strict and self._is_strict(name):
-                raise Unresolved(f"failed to evaluate expression: {name} is missing")
+                msg = f"failed to evaluate expression: {name} is missing"
+                raise UnresolvedError(msg)
         may_wait = bool(missing) or not self._strict
         if may_wait and any(name in _LATE for name in missing):
             return None
@@ -128,17 +130,20 @@ class Substitution:
         except ExpressionError as error:
             if may_wait:
                 return None
-            raise ExpressionError(f"failed to evaluate expression: {error}") from None
+            msg = f"failed to evaluate expression: {error}"
+            raise ExpressionError(msg) from None
         if result is None:
             if may_wait:
                 return None
-            raise ExpressionError(f'failed to evaluate expression "{text}"')
+            msg = f'failed to evaluate expression "{text}"'
+            raise ExpressionError(msg)
         try:
             return result if isinstance(result, str) else go_json(result)
         except TypeError as error:
             if may_wait:
                 return None
-            raise ExpressionError(f"failed to marshal evaluated expression: {error}") from None
+            msg = f"failed to marshal evaluated expression: {error}"
+            raise ExpressionError(msg) from None
 
 
 def fill(tree: Any, variables: Variables, strict: tuple[str, ...] = (), *, artifacts_may_wait: bool = True) -> Any:

@@ -16,14 +16,15 @@ SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPE
 _COLOURS = {SUCCEEDED: "32", RUNNING: "36", FAILED: "31", ERROR: "31", SKIPPED: "2", OMITTED: "2", PENDING: "33"}
 _INVISIBLE = {"StepGroup"}
 _LOG_LINES = 15
+_MINUTE = 60
 
 
 def duration(seconds: float) -> str:
     """A duration for a person: 3.1s, 2m 5s, 1h 4m."""
-    if seconds < 60:
+    if seconds < _MINUTE:
         return f"{seconds:.1f}s"
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes < 60:
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    if minutes < _MINUTE:
         return f"{minutes}m {rest}s"
     return f"{minutes // 60}h {minutes % 60}m"
 
@@ -35,7 +36,7 @@ def took(node: Node, now: float) -> str:
     return duration((node.finished or now) - node.started)
 
 
-def paint(text: str, phase: str, colour: bool) -> str:
+def paint(text: str, phase: str, colour: bool) -> str:  # noqa: FBT001
     """`text` in the colour of `phase`."""
     code = _COLOURS.get(phase)
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
@@ -72,8 +73,13 @@ def _visible_children(run: RunState) -> dict[str, list[Node]]:
     return below
 
 
-def _add_branches(
-    below: dict[str, list[Node]], parent: str, indent: str, now: float, colour: bool, found: list[str]
+def _add_branches(  # noqa: PLR0913, PLR0917
+    below: dict[str, list[Node]],
+    parent: str,
+    indent: str,
+    now: float,
+    colour: bool,  # noqa: FBT001
+    found: list[str],
 ) -> None:
     children = [] if parent == "" else below.get(parent, [])
     for index, node in enumerate(children):
@@ -82,7 +88,7 @@ def _add_branches(
         _add_branches(below, node.id, indent + ("   " if last else "│  "), now, colour, found)
 
 
-def _line(node: Node, name: str, now: float, colour: bool) -> str:
+def _line(node: Node, name: str, now: float, colour: bool) -> str:  # noqa: FBT001
     message = " ".join(node.message.split())
     parts = [paint(SYMBOLS.get(node.phase, "?"), node.phase, colour), " ".join(name.split()), took(node, now), message]
     return " ".join(part for part in parts if part)
@@ -126,7 +132,8 @@ class LiveTree:
 
 def _cut(line: str, width: int) -> str:
     """`line` no wider than the terminal; colour codes take no room."""
-    visible, out, escaping = 0, [], False
+    visible, escaping = 0, False
+    out: list[str] = []
     for char in line:
         escaping = escaping or char == "\x1b"
         if not escaping:

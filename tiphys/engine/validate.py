@@ -20,6 +20,7 @@ Find = Callable[[str, str], Json | None]
 _TEMPLATE_NAME = re.compile(r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$")
 _STEP_NAME = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
 _PARAMETER_NAME = re.compile(r"^[-a-zA-Z0-9_]+$")
+_LONGEST_NAME = 128
 _LOOPS = ("withItems", "withParam", "withSequence")
 
 
@@ -28,7 +29,7 @@ def validate(workflow: Json, spec: Json, documents: list[Json], find: Find, imag
     notes = dict.fromkeys(note for document in [workflow, *documents] for note in check_fields(document))
     _arguments(spec)
     checker = _Checker(spec, find, images)
-    checker.whole(workflow)
+    checker.whole()
     return list(notes)
 
 
@@ -36,9 +37,10 @@ def _arguments(spec: Json) -> None:
     for parameter in (spec.get("arguments") or {}).get("parameters") or []:
         name = f"spec.arguments.{parameter.get('name')}"
         if parameter.get("value") is None and parameter.get("valueFrom") is None:
-            raise ManifestError(
+            msg = (
                 f"{name}.value or {name}.valueFrom is required: give the parameter with -p {parameter.get('name')}=..."
             )
+            raise ManifestError(msg)
         _enum(parameter, name)
 
 
@@ -46,9 +48,11 @@ def _enum(parameter: Json, name: str) -> None:
     if parameter.get("enum") is None:
         return
     if not parameter["enum"]:
-        raise ManifestError(f"{name}.enum should contain at least one value")
+        msg = f"{name}.enum should contain at least one value"
+        raise ManifestError(msg)
     if parameter.get("value") is not None and parameter["value"] not in parameter["enum"]:
-        raise ManifestError(f"{name}.value should be present in {name}.enum list")
+        msg = f"{name}.value should be present in {name}.enum list"
+        raise ManifestError(msg)
 
 
 class _Checker:
@@ -59,11 +63,12 @@ class _Checker:
         self._seen: set[tuple[str, str, bool]] = set()
         self._parameters = {entry["name"] for entry in (spec.get("arguments") or {}).get("parameters") or []}
 
-    def whole(self, workflow: Json) -> None:
+    def whole(self) -> None:
         templates = self._spec.get("templates") or []
         entrypoint = self._spec.get("entrypoint")
         if not entrypoint:
-            raise ManifestError("spec.entrypoint is required: name the template to start with")
+            msg = "spec.entrypoint is required: name the template to start with"
+            raise ManifestError(msg)
         names: set[str] = set()
         for index, template in enumerate(templates):
             _template_name(template, index, names)
@@ -95,18 +100,21 @@ class _Checker:
             scope = f"{kind}/{reference.get('name')}"
         name = (reference or holder).get("template") or ""
         if not name:
-            raise ManifestError(f"{path} names no template: give template, templateRef or inline")
+            msg = f"{path} names no template: give template, templateRef or inline"
+            raise ManifestError(msg)
         kind, _, resource = scope.partition("/")
         spec = self._spec if not scope else (self._find(kind, resource) or {}).get("spec")
         for template in (spec or {}).get("templates") or []:
             if template.get("name") == name:
                 return scope, template
         if scope:
-            raise ManifestError(
+            msg = (
                 f"{path} template reference {resource}.{name} not found: apply the {kind}, or put it into the same file"
             )
+            raise ManifestError(msg)
         known = ", ".join(template.get("name", "?") for template in self._spec.get("templates") or [])
-        raise ManifestError(f"{path} template name '{name}' undefined (templates: {known})")
+        msg = f"{path} template name '{name}' undefined (templates: {known})"
+        raise ManifestError(msg)
 
     def _template(self, template: Json, scope: str, path: str, *, on_exit: bool, only_shape: bool = False) -> None:
         key = (scope, template.get("name") or str(id(template)), on_exit)
@@ -133,13 +141,13 @@ class _Checker:
             template, known.with_names("retries", "lastRetry", "pod.name", "tasks.name", "steps.name"), f"{place}:"
         )
         if not image:
-            raise ManifestError(f"{place}.image is required")
+            msg = f"{place}.image is required"
+            raise ManifestError(msg)
         if "{{" not in image:
             stand_in = self._images.require(image, template.get("name") or place)
             if "container" in defaulted and not body.get("command") and not stand_in.entrypoint:
-                raise ManifestError(
-                    f"template {template.get('name')}: image {image} has no command: give `command` or map the image"
-                )
+                msg = f"template {template.get('name')}: image {image} has no command: give `command` or map the image"
+                raise ManifestError(msg)
 
     def _steps(self, template: Json, scope: str, place: str, known: validate_tags.Known, *, on_exit: bool) -> None:
         names: set[str] = set()
@@ -155,7 +163,7 @@ class _Checker:
                 known = known.with_step("steps", step["name"], called, loop=_is_loop(step))
         validate_tags.check_outputs(template.get("outputs") or {}, known, place)
 
-    def _step(self, step: Json, scope: str, path: str, known: validate_tags.Known, kind: str, *, on_exit: bool) -> Json:
+    def _step(self, step: Json, scope: str, path: str, known: validate_tags.Known, kind: str, *, on_exit: bool) -> Json:  # noqa: PLR0913
         _loop(step, path)
         for name, hook in (step.get("hooks") or {}).items():
             _hook(name, hook, path)
@@ -175,13 +183,15 @@ class _Checker:
     def _dag(self, template: Json, scope: str, place: str, known: validate_tags.Known, *, on_exit: bool) -> None:
         tasks = template["dag"].get("tasks") or []
         if not tasks:
-            raise ManifestError(f"{place} must have at least one task")
+            msg = f"{place} must have at least one task"
+            raise ManifestError(msg)
         _task_shapes(tasks, place)
         graph = Dependencies(tasks)
         _sorted(graph, place)
         for target in (template["dag"].get("target") or "").split():
             if "{{" not in target and target not in graph.tasks:
-                raise ManifestError(f"{place}.targets target '{target}' is not defined")
+                msg = f"{place}.targets target '{target}' is not defined"
+                raise ManifestError(msg)
         everything = known
         for task in tasks:
             inner = known
@@ -195,29 +205,31 @@ class _Checker:
 
 def _template_name(template: Json, index: int, names: set[str]) -> None:
     name = template.get("name") or ""
-    if not _TEMPLATE_NAME.match(name) or len(name) > 128:
-        raise ManifestError(
-            f"spec.templates[{index}].name '{name}' is invalid: write letters, digits and '-', 128 at most"
-        )
+    if not _TEMPLATE_NAME.match(name) or len(name) > _LONGEST_NAME:
+        msg = f"spec.templates[{index}].name '{name}' is invalid: write letters, digits and '-', 128 at most"
+        raise ManifestError(msg)
     if name in names:
-        raise ManifestError(f"spec.templates[{index}].name '{name}' is not unique")
+        msg = f"spec.templates[{index}].name '{name}' is not unique"
+        raise ManifestError(msg)
     names.add(name)
 
 
 def _shape(template: Json, place: str) -> str:
     kinds = [kind for kind in TEMPLATE_TYPES if template.get(kind) is not None]
     if not kinds:
-        raise ManifestError(
-            f"template '{template.get('name')}' type is unknown: give container, script, steps, dag or suspend"
-        )
+        msg = f"template '{template.get('name')}' type is unknown: give container, script, steps, dag or suspend"
+        raise ManifestError(msg)
     if len(kinds) > 1:
-        raise ManifestError(f"{place} has {' and '.join(kinds)}: a template has exactly one type")
+        msg = f"{place} has {' and '.join(kinds)}: a template has exactly one type"
+        raise ManifestError(msg)
     kind = template_type(template)
     if template.get("parallelism") is not None and kind not in ("steps", "dag"):
-        raise ManifestError(f"{place}.parallelism is only valid for steps and dag templates")
+        msg = f"{place}.parallelism is only valid for steps and dag templates"
+        raise ManifestError(msg)
     policy = (template.get("retryStrategy") or {}).get("retryPolicy")
     if policy and policy not in POLICIES:
-        raise ManifestError(f"{place} {policy} is not a valid RetryPolicy (valid: {', '.join(POLICIES)})")
+        msg = f"{place} {policy} is not a valid RetryPolicy (valid: {', '.join(POLICIES)})"
+        raise ManifestError(msg)
     _inputs(template.get("inputs") or {}, place)
     _outputs(template.get("outputs") or {}, kind, place)
     return kind
@@ -232,9 +244,8 @@ def _inputs(inputs: Json, place: str) -> None:
     for index, artifact in enumerate(inputs.get("artifacts") or []):
         path = artifact.get("path")
         if path in paths:
-            raise ManifestError(
-                f"{place}.inputs.artifacts[{index}].path '{path}' already mounted in inputs.artifacts.{paths[path]}"
-            )
+            msg = f"{place}.inputs.artifacts[{index}].path '{path}' already mounted in inputs.artifacts.{paths[path]}"
+            raise ManifestError(msg)
         if path:
             paths[path] = artifact["name"]
 
@@ -244,12 +255,14 @@ def _names(entries: list[Json], place: str) -> None:
     for index, entry in enumerate(entries):
         name = entry.get("name") or ""
         if not _PARAMETER_NAME.match(name):
-            raise ManifestError(
+            msg = (
                 f"{place}[{index}].name: '{name}' is invalid: Parameter/Artifact name must consist of alpha-numeric "
                 "characters, '_' or '-' e.g. my_param_1, MY-PARAM-1"
             )
+            raise ManifestError(msg)
         if name in seen:
-            raise ManifestError(f"{place}[{index}].name '{name}' is not unique")
+            msg = f"{place}[{index}].name '{name}' is not unique"
+            raise ManifestError(msg)
         seen.add(name)
 
 
@@ -261,33 +274,40 @@ def _outputs(outputs: Json, kind: str, place: str) -> None:
     for entry in outputs.get("artifacts") or []:
         where = f"{place}.outputs.artifacts.{entry['name']}"
         if kind in ("container", "script") and not entry.get("path"):
-            raise ManifestError(f"{where}.path not specified")
+            msg = f"{where}.path not specified"
+            raise ManifestError(msg)
         if kind in ("steps", "dag") and not entry.get("from") and not entry.get("fromExpression"):
-            raise ManifestError(f"{where}.from or {where}.fromExpression must be specified for {kind} templates")
+            msg = f"{where}.from or {where}.fromExpression must be specified for {kind} templates"
+            raise ManifestError(msg)
 
 
 def _output_parameter(entry: Json, kind: str, where: str) -> None:
     source = entry.get("valueFrom")
     if source is None:
         if entry.get("value") is None:
-            raise ManifestError(f"{where} does not have valueFrom or value specified")
+            msg = f"{where} does not have valueFrom or value specified"
+            raise ManifestError(msg)
         return
     if kind in ("container", "script") and not source.get("path") and "supplied" not in source:
-        raise ManifestError(f"{where}.path must be specified for {kind.capitalize()} templates")
+        msg = f"{where}.path must be specified for {kind.capitalize()} templates"
+        raise ManifestError(msg)
     if kind in ("steps", "dag") and not source.get("parameter") and not source.get("expression"):
         name = "DAG" if kind == "dag" else "Steps"
-        raise ManifestError(f"{where}.parameter or expression must be specified for {name} templates")
+        msg = f"{where}.parameter or expression must be specified for {name} templates"
+        raise ManifestError(msg)
 
 
 def _step_name(step: Json, where: str, names: set[str]) -> None:
     name = step.get("name") or ""
     if not _STEP_NAME.match(name):
-        raise ManifestError(
+        msg = (
             f"{where}.name '{name}' is invalid: name must consist of alpha-numeric characters or '-', "
             "and must start with an alpha-numeric character (e.g. My-name1-2, 123-NAME)"
         )
+        raise ManifestError(msg)
     if name in names:
-        raise ManifestError(f"{where}.name '{name}' is not unique")
+        msg = f"{where}.name '{name}' is not unique"
+        raise ManifestError(msg)
     names.add(name)
 
 
@@ -297,25 +317,30 @@ def _is_loop(step: Json) -> bool:
 
 def _loop(step: Json, path: str) -> None:
     if sum(1 for kind in _LOOPS if step.get(kind)) > 1:
-        raise ManifestError(f"{path} only one of withItems, withParam, withSequence can be specified")
+        msg = f"{path} only one of withItems, withParam, withSequence can be specified"
+        raise ManifestError(msg)
     sequence = step.get("withSequence")
     if sequence is not None:
         if sequence.get("count") is not None and sequence.get("end") is not None:
-            raise ManifestError(f"{path} only one of count or end can be defined in withSequence")
+            msg = f"{path} only one of count or end can be defined in withSequence"
+            raise ManifestError(msg)
         if sequence.get("count") is None and sequence.get("end") is None:
-            raise ManifestError(f"{path} must have count or end defined in withSequence")
+            msg = f"{path} must have count or end defined in withSequence"
+            raise ManifestError(msg)
 
 
 def _hook(name: str, hook: Json, path: str) -> None:
     if name != "exit" and not hook.get("expression"):
-        raise ManifestError(f"{path}.{name} Expression required")
+        msg = f"{path}.{name} Expression required"
+        raise ManifestError(msg)
 
 
 def _argument_values(step: Json, path: str) -> None:
     for parameter in (step.get("arguments") or {}).get("parameters") or []:
         where = f"{path}.arguments.{parameter.get('name')}"
         if parameter.get("value") is None and parameter.get("valueFrom") is None:
-            raise ManifestError(f"{where}.value or {where}.valueFrom is required")
+            msg = f"{where}.value or {where}.valueFrom is required"
+            raise ManifestError(msg)
 
 
 def _supplied(called: Json, arguments: Json, path: str) -> None:
@@ -324,11 +349,13 @@ def _supplied(called: Json, arguments: Json, path: str) -> None:
     for parameter in inputs.get("parameters") or []:
         has_own = any(parameter.get(field) is not None for field in ("value", "default", "valueFrom"))
         if parameter["name"] not in given and not has_own:
-            raise ManifestError(f"{path} inputs.parameters.{parameter['name']} was not supplied")
+            msg = f"{path} inputs.parameters.{parameter['name']} was not supplied"
+            raise ManifestError(msg)
     artifacts = {entry["name"] for entry in arguments.get("artifacts") or []}
     for artifact in inputs.get("artifacts") or []:
         if artifact["name"] not in artifacts and not artifact.get("optional") and not has_location(artifact):
-            raise ManifestError(f"{path} inputs.artifacts.{artifact['name']} was not supplied")
+            msg = f"{path} inputs.artifacts.{artifact['name']} was not supplied"
+            raise ManifestError(msg)
 
 
 def _task_shapes(tasks: list[Json], place: str) -> None:
@@ -336,21 +363,21 @@ def _task_shapes(tasks: list[Json], place: str) -> None:
     for task in tasks:
         name = task.get("name") or ""
         if name in names:
-            raise ManifestError(f"{place} sorting failed: duplicated nodeName {name}")
+            msg = f"{place} sorting failed: duplicated nodeName {name}"
+            raise ManifestError(msg)
         _step_name(task, f"{place}.tasks", names)
     uses_depends = any(task.get("depends") for task in tasks)
     uses_dependencies = any(task.get("dependencies") for task in tasks)
     if uses_depends and uses_dependencies:
-        raise ManifestError(f"{place} cannot use both 'depends' and 'dependencies' in the same DAG template")
+        msg = f"{place} cannot use both 'depends' and 'dependencies' in the same DAG template"
+        raise ManifestError(msg)
     for task in tasks:
         if uses_depends and task.get("continueOn"):
-            raise ManifestError(
-                f"{place} cannot use 'continueOn' when using 'depends'. Instead use 'dep-task.Failed'/'dep-task.Errored'"
-            )
+            msg = f"{place} cannot use 'continueOn' when using 'depends'. Instead use 'dep-task.Failed'/'dep-task.Errored'"
+            raise ManifestError(msg)
         if (uses_depends or uses_dependencies) and task["name"][0].isdigit():
-            raise ManifestError(
-                f"{place}.tasks.{task['name']} name cannot begin with a digit when using either 'depends' or 'dependencies'"
-            )
+            msg = f"{place}.tasks.{task['name']} name cannot begin with a digit when using either 'depends' or 'dependencies'"
+            raise ManifestError(msg)
 
 
 def _sorted(graph: Dependencies, place: str) -> None:
@@ -360,14 +387,17 @@ def _sorted(graph: Dependencies, place: str) -> None:
             *((other, "") for other in task.get("dependencies") or []),
         ]:
             if dependency not in graph.tasks:
-                raise ManifestError(f"{place} sorting failed: invalid dependency {dependency} of task {name}")
+                msg = f"{place} sorting failed: invalid dependency {dependency} of task {name}"
+                raise ManifestError(msg)
             if result and result not in RESULTS:
-                raise ManifestError(f"{place}.tasks.{name} task result '{result}' for task '{dependency}' is invalid")
+                msg = f"{place}.tasks.{name} task result '{result}' for task '{dependency}' is invalid"
+                raise ManifestError(msg)
             if result in ITEM_RESULTS and not _is_loop(graph.tasks[dependency]):
-                raise ManifestError(
+                msg = (
                     f"{place}.tasks.{dependency} dependency '{dependency}' uses an items-based condition such as "
                     ".AnySucceeded or .AllFailed but does not contain any items"
                 )
+                raise ManifestError(msg)
     _refuse_cycle(graph, place)
 
 
@@ -376,6 +406,7 @@ def _refuse_cycle(graph: Dependencies, place: str) -> None:
     while waiting:
         free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
         if not free:
-            raise ManifestError(f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}")
+            msg = f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}"
+            raise ManifestError(msg)
         for name in free:
             del waiting[name]

@@ -126,9 +126,8 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
     if "{{" in name:
         inner = name.rsplit("{{", 1)[1].strip()
         if not known.has(inner) or inner.startswith("item"):
-            raise ManifestError(
-                f"{path} failed to resolve {{{{{tag}}}}}: write {{{{=inputs.parameters[item]}}}} to choose by item"
-            )
+            msg = f"{path} failed to resolve {{{{{tag}}}}}: write {{{{=inputs.parameters[item]}}}} to choose by item"
+            raise ManifestError(msg)
         return
     if not name.startswith(_PREFIXES) or known.has(name):
         return
@@ -136,10 +135,10 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
         missing = name.split(".")[1]
         if not any(other.startswith(f"tasks.{missing}.") for other in known.names):
             where = f" for parameter '{parameter}'" if parameter else ""
-            raise ManifestError(
-                f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before"
-            )
-    raise ManifestError(f"{path} failed to resolve {{{{{tag}}}}}: nothing gives it a value here")
+            msg = f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before"
+            raise ManifestError(msg)
+    msg = f"{path} failed to resolve {{{{{tag}}}}}: nothing gives it a value here"
+    raise ManifestError(msg)
 
 
 def _texts(tree: Any, parameter: str) -> list[tuple[str, str]]:
@@ -159,7 +158,8 @@ def _tags(text: str, path: str) -> list[str]:
     while (start := text.find("{{", at)) >= 0:
         end = text.find("}}", start + 2)
         if end < 0:
-            raise ManifestError(f'{path} Cannot find end tag="}}}}" in {text!r}: close the tag, or do not write "{{{{"')
+            msg = f'{path} Cannot find end tag="}}}}" in {text!r}: close the tag, or do not write "{{{{"'
+            raise ManifestError(msg)
         found.append(text[start + 2 : end])
         at = end + 2
     return found
@@ -180,7 +180,8 @@ def check_values(arguments: Json, path: str) -> None:
         if isinstance(value, str):
             _tags(value, f"{path}: parameter {parameter.get('name')!r}:")
         if isinstance(value, str) and _NOT_JSON.search(value):
-            raise ManifestError(
+            msg = (
                 f"{path}: parameter {parameter.get('name')!r} holds a control character: Argo cannot finish template "
                 "replacement because the result was invalid JSON: encode the value, with base64 for instance"
             )
+            raise ManifestError(msg)

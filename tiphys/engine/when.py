@@ -32,24 +32,27 @@ def should_execute(when: str) -> bool:
         return True
     try:
         result = _Condition(when).whole()
-    except _BadCondition as problem:
-        raise TemplateError(f"Invalid 'when' expression '{when}': {problem}{problem.hint}") from None
-    except _Failed as problem:
-        raise TemplateError(f"Failed to evaluate 'when' expresion '{when}': {problem}") from None
+    except _BadConditionError as problem:
+        msg = f"Invalid 'when' expression '{when}': {problem}{problem.hint}"
+        raise TemplateError(msg) from None
+    except _FailedError as problem:
+        msg = f"Failed to evaluate 'when' expresion '{when}': {problem}"
+        raise TemplateError(msg) from None
     if not isinstance(result, bool):
-        raise TemplateError(f"Expected boolean evaluation for '{when}'. Got {go_value(result)}")
+        msg = f"Expected boolean evaluation for '{when}'. Got {go_value(result)}"
+        raise TemplateError(msg)
     return result
 
 
-class _BadCondition(Exception):
+class _BadConditionError(Exception):
     hint = ""
 
 
-class _InvalidToken(_BadCondition):
+class _InvalidTokenError(_BadConditionError):
     hint = ' (hint: try wrapping the affected expression in quotes ("))'
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """The condition parses but can't be evaluated."""
 
 
@@ -62,9 +65,8 @@ class _Condition:
         result = self._level(0)()
         if self._index < len(self._tokens):
             kind, value = self._tokens[self._index]
-            raise _BadCondition(
-                f"Cannot transition token types from {_last_kind(self._tokens, self._index)} to {_go_kind(kind, value)} [{value}]"
-            )
+            msg = f"Cannot transition token types from {_last_kind(self._tokens, self._index)} to {_go_kind(kind, value)} [{value}]"
+            raise _BadConditionError(msg)
         return result
 
     def _peek(self) -> tuple[str, Any]:
@@ -97,8 +99,10 @@ class _Condition:
         if (kind, value) == ("operator", "("):
             return self._parenthesised()
         if kind == "end":
-            raise _BadCondition("Unexpected end of expression")
-        raise _BadCondition(f"Cannot transition token types from UNKNOWN to {_go_kind(kind, value)} [{value}]")
+            msg = "Unexpected end of expression"
+            raise _BadConditionError(msg)
+        msg = f"Cannot transition token types from UNKNOWN to {_go_kind(kind, value)} [{value}]"
+        raise _BadConditionError(msg)
 
     def _parenthesised(self) -> Callable[[], Any]:
         parts = [self._level(0)]
@@ -106,7 +110,8 @@ class _Condition:
             self._index += 1
             parts.append(self._level(0))
         if self._peek() != ("operator", ")"):
-            raise _BadCondition("Unbalanced parenthesis")
+            msg = "Unbalanced parenthesis"
+            raise _BadConditionError(msg)
         self._index += 1
         if len(parts) == 1:
             return parts[0]
@@ -119,7 +124,8 @@ def _tokenize(text: str) -> list[tuple[str, Any]]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _InvalidToken(f"Invalid token: '{_symbols(text[at:].strip())}'")
+            msg = f"Invalid token: '{_symbols(text[at:].strip())}'"
+            raise _InvalidTokenError(msg)
         tokens.append(_token(match))
         at = match.end()
     return tokens
@@ -164,15 +170,15 @@ def _last_kind(tokens: list[tuple[str, Any]], index: int) -> str:
 
 def _boolean(value: Any, operator: str) -> bool:
     if not isinstance(value, bool):
-        raise _Failed(
-            f"Value '{go_value(value)}' cannot be used with the logical operator '{operator}', it is not a bool"
-        )
+        msg = f"Value '{go_value(value)}' cannot be used with the logical operator '{operator}', it is not a bool"
+        raise _FailedError(msg)
     return value
 
 
 def _number(value: Any, operator: str = "-") -> float:
     if not isinstance(value, float):
-        raise _Failed(f"Value '{go_value(value)}' cannot be used with the modifier '{operator}', it is not a number")
+        msg = f"Value '{go_value(value)}' cannot be used with the modifier '{operator}', it is not a number"
+        raise _FailedError(msg)
     return value
 
 
@@ -191,7 +197,8 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
         return (re.search(str(right), str(left)) is not None) == (operator == "=~")
     if operator == "in":
         if not isinstance(right, list):
-            raise _Failed(f"Value '{go_value(right)}' cannot be used with the comparator 'in', it is not an array")
+            msg = f"Value '{go_value(right)}' cannot be used with the comparator 'in', it is not an array"
+            raise _FailedError(msg)
         return left in right
     if operator == "+" and (isinstance(left, str) or isinstance(right, str)):
         return go_value(left) + go_value(right)
@@ -200,7 +207,8 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
     if not (isinstance(left, float) and isinstance(right, float)):
         wrong = right if isinstance(left, float) else left
         role = "comparator" if operator in _COMPARE else "modifier"
-        raise _Failed(f"Value '{go_value(wrong)}' cannot be used with the {role} '{operator}', it is not a number")
+        msg = f"Value '{go_value(wrong)}' cannot be used with the {role} '{operator}', it is not a number"
+        raise _FailedError(msg)
     return (_COMPARE | _COMPUTE)[operator](left, right)
 
 

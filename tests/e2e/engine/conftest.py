@@ -30,11 +30,13 @@ print("end:", run.name, run.phase, run.message)
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
+    """State."""
     return tmp_path / "state"
 
 
 @pytest.fixture
 def engine(state: Path) -> Engine:
+    """Engine."""
     return Engine(state)
 
 
@@ -85,6 +87,7 @@ def read_until() -> Callable[[subprocess.Popen[str], str], str]:
             seen += line
             if wanted in line:
                 return seen
-        raise AssertionError(f"{wanted!r} never came; the output was:\n{seen}")
+        msg = f"{wanted!r} never came; the output was:\n{seen}"
+        raise AssertionError(msg)
 
     return read

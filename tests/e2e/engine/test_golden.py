@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def oracle() -> Any:
 @pytest.mark.skipif(not CASES, reason="the recorded cases are not beside this checkout")
 @pytest.mark.parametrize("case", [name for name in CASES if name not in DELIBERATE])
 def test_it_does_what_argo_did(case: str, tmp_path: Path) -> None:
+    """It does what argo did."""
     if case in NOT_YET:
         pytest.xfail(NOT_YET[case])
     expected = json.loads((GOLDEN / f"{case}.json").read_text())
@@ -53,14 +55,18 @@ def test_it_does_what_argo_did(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not CASES, reason="the recorded cases are not beside this checkout")
 def test_the_count_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """The count is known."""
     passing = len(CASES) - len(DELIBERATE) - len(NOT_YET)
     with capsys.disabled():
-        print(f"\ngolden cases: {passing} of {len(CASES)} as Argo, {len(DELIBERATE)} differ on purpose")
+        sys.stdout.write(
+            f"\ngolden cases: {passing} of {len(CASES)} as Argo, {len(DELIBERATE)} differ on purpose" + "\n"
+        )
     assert set(DELIBERATE) | set(NOT_YET) <= set(CASES)
 
 
 @pytest.mark.skipif(not CASES, reason="the recorded cases are not beside this checkout")
 def test_a_task_that_waits_for_ever_on_argo_ends_in_error_and_says_why(tmp_path: Path) -> None:
+    """A task that waits for ever on argo ends in error and says why."""
     engine = Engine(tmp_path / "state")
     documents = load_text((GOLDEN / "failed-steps-outputs.yaml").read_text())
     run = engine.run(engine.submit(documents), handle_signals=False)

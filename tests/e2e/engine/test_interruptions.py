@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tiphys.engine import Engine, EngineError
+from tiphys.engine import Engine, EngineError, load_text
 
 pytestmark = pytest.mark.e2e
 Drive = Callable[..., subprocess.Popen[str]]
@@ -65,6 +65,7 @@ def wait_until_gone(shared: Path) -> None:
 def test_after_a_kill_finished_steps_are_not_run_again_and_nothing_is_orphaned(
     shared: Path, state: Path, drive: Drive, read_until: ReadUntil
 ) -> None:
+    """After a kill finished steps are not run again and nothing is orphaned."""
     engine_process = drive(two_steps(shared))
     read_until(engine_process, "● second Running")
     engine_process.kill()
@@ -84,6 +85,7 @@ def test_after_a_kill_finished_steps_are_not_run_again_and_nothing_is_orphaned(
 
 
 def test_a_second_engine_names_the_holder(shared: Path, drive: Drive, read_until: ReadUntil) -> None:
+    """A second engine names the holder."""
     holder = drive(two_steps(shared))
     read_until(holder, "● second Running")
     intruder = drive(two_steps(shared), "two")
@@ -98,10 +100,14 @@ def test_a_second_engine_names_the_holder(shared: Path, drive: Drive, read_until
 def test_ctrl_c_stops_like_argo_stop_and_the_exit_handler_still_runs(
     shared: Path, drive: Drive, read_until: ReadUntil
 ) -> None:
-    text = two_steps(shared).replace("entrypoint: main", "entrypoint: main\n  onExit: bye") + f"""
+    """Ctrl c stops like argo stop and the exit handler still runs."""
+    text = (
+        two_steps(shared).replace("entrypoint: main", "entrypoint: main\n  onExit: bye")
+        + f"""
   - name: bye
     container: {{image: "debian:12", command: [sh, -c], args: ["echo '{{{{workflow.status}}}}' > {shared}/bye"]}}
 """
+    )
     process = drive(text)
     read_until(process, "● second Running")
     process.send_signal(signal.SIGINT)
@@ -112,10 +118,14 @@ def test_ctrl_c_stops_like_argo_stop_and_the_exit_handler_still_runs(
 
 
 def test_ctrl_c_twice_terminates_without_the_exit_handler(shared: Path, drive: Drive, read_until: ReadUntil) -> None:
-    text = two_steps(shared).replace("entrypoint: main", "entrypoint: main\n  onExit: bye") + f"""
+    """Ctrl c twice terminates without the exit handler."""
+    text = (
+        two_steps(shared).replace("entrypoint: main", "entrypoint: main\n  onExit: bye")
+        + f"""
   - name: bye
     container: {{image: "debian:12", command: [sh, -c], args: ["touch {shared}/never"]}}
 """
+    )
     process = drive(text.replace("setsid sleep", "trap '' TERM; setsid sleep"))
     read_until(process, "● second Running")
     process.send_signal(signal.SIGINT)
@@ -127,9 +137,10 @@ def test_ctrl_c_twice_terminates_without_the_exit_handler(shared: Path, drive: D
 
 
 def test_a_run_that_has_ended_can_be_retried_from_what_failed(shared: Path, engine: Engine, state: Path) -> None:
-    text = two_steps(shared).replace("setsid sleep 987654 & exec 3<>", "test -e").replace("; flock 3; cat", " && test -p")
-    from tiphys.engine import load_text
-
+    """A run that has ended can be retried from what failed."""
+    text = (
+        two_steps(shared).replace("setsid sleep 987654 & exec 3<>", "test -e").replace("; flock 3; cat", " && test -p")
+    )
     name = engine.submit(load_text(text))
     assert engine.run(name, handle_signals=False).phase == "Failed"
     (shared / "alive").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -30,7 +31,10 @@ def outputs(run: RunState, step: str) -> dict[str, str]:
 
 
 def test_two_steps_may_write_the_same_absolute_path_at_the_same_time(run: Run) -> None:
-    result = run(HEAD + """
+    """Two steps may write the same absolute path at the same time."""
+    result = run(
+        HEAD
+        + """
   - name: main
     dag:
       tasks:
@@ -47,7 +51,8 @@ def test_two_steps_may_write_the_same_absolute_path_at_the_same_time(run: Run) -
       - {name: tmp, valueFrom: {path: /tmp/o}}
       - {name: host, valueFrom: {path: /opt/deep/er/o}}
       - {name: new, valueFrom: {path: /brand-new/o}}
-""")
+"""
+    )
     assert result.phase == "Succeeded", result.message
     for step in "ab":
         assert set(outputs(result, step).values()) == {"\n".join([step] * 5)}
@@ -58,10 +63,15 @@ def test_two_steps_may_write_the_same_absolute_path_at_the_same_time(run: Run) -
 def test_a_step_sees_its_secret_and_nothing_of_the_callers_environment(
     run: Run, engine: Engine, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A step sees its secret and nothing of the callers environment."""
     monkeypatch.setenv("CALLERS_SECRET", "canary-of-the-caller")
     engine.objects.apply({"kind": "ConfigMap", "metadata": {"name": "tiphys"}, "data": {"TIPHYS_PLACE": "here"}})
-    engine.objects.apply({"kind": "Secret", "metadata": {"name": "tiphys-x"}, "stringData": {"KEY": "canary-of-the-step"}})
-    result = run(HEAD + """
+    engine.objects.apply(
+        {"kind": "Secret", "metadata": {"name": "tiphys-x"}, "stringData": {"KEY": "canary-of-the-step"}}
+    )
+    result = run(
+        HEAD
+        + """
   - name: main
     container:
       image: debian:12
@@ -70,7 +80,8 @@ def test_a_step_sees_its_secret_and_nothing_of_the_callers_environment(
       envFrom: [{configMapRef: {name: tiphys}}, {secretRef: {name: tiphys-x}}]
     outputs:
       parameters: [{name: place, valueFrom: {path: /tmp/place}}, {name: names, valueFrom: {path: /tmp/names}}]
-""")
+"""
+    )
     assert result.phase == "Succeeded", result.message
     found = outputs(result, result.name)
     assert found["place"] == "here"
@@ -82,8 +93,11 @@ def test_a_step_sees_its_secret_and_nothing_of_the_callers_environment(
 
 
 def test_inputs_arrive_as_one_json_file_and_outputs_leave_as_files(run: Run) -> None:
-    nasty = "it's \"q\" $(HOME) $$ `x`\n; touch /tmp/pwn --flag é"
-    result = run(HEAD + """
+    """Inputs arrive as one json file and outputs leave as files."""
+    nasty = 'it\'s "q" $(HOME) $$ `x`\n; touch /tmp/pwn --flag é'
+    result = run(
+        HEAD
+        + """
   - name: main
     inputs:
       parameters: [{name: a, value: "{{workflow.parameters.a}}"}]
@@ -91,13 +105,18 @@ def test_inputs_arrive_as_one_json_file_and_outputs_leave_as_files(run: Run) -> 
       - {name: inputs, path: /tmp/tiphys/inputs.json, raw: {data: "{{=sprig.replace('$', '$$', toJson(inputs.parameters))}}"}}
     container: {image: "debian:12", command: [cp, /tmp/tiphys/inputs.json, /tmp/tiphys/outputs/seen]}
     outputs: {parameters: [{name: seen, valueFrom: {path: /tmp/tiphys/outputs/seen}}]}
-""", a=nasty)
+""",
+        a=nasty,
+    )
     assert result.phase == "Succeeded", result.message
     assert json.loads(outputs(result, result.name)["seen"]) == {"a": nasty}
 
 
 def test_an_artifact_goes_from_step_to_step(run: Run, state: Path) -> None:
-    result = run(HEAD + """
+    """An artifact goes from step to step."""
+    result = run(
+        HEAD
+        + """
   - name: main
     dag:
       tasks:
@@ -113,20 +132,23 @@ def test_an_artifact_goes_from_step_to_step(run: Run, state: Path) -> None:
     inputs: {artifacts: [{name: report, path: /data/in}]}
     container: {image: "debian:12", command: [cp, /data/in/sub/f, /tmp/o]}
     outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}
-""")
+"""
+    )
     assert result.phase == "Succeeded", result.message
     assert outputs(result, "use") == {"o": "deep"}
 
 
 def test_what_a_step_leaves_running_ends_with_it(run: Run, tmp_path: Path) -> None:
+    """What a step leaves running ends with it."""
     lock = Path("/var/tmp") / f"tiphys-left-{os.getpid()}"
     lock.touch()
-    result = run(HEAD + f"""
+    result = run(
+        HEAD
+        + f"""
   - name: main
     container: {{image: "debian:12", command: [sh, -c], args: ["exec 3<> {lock}; flock 3; setsid sleep 987654 & exit 0"]}}
-""")
-    import fcntl
-
+"""
+    )
     with lock.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     lock.unlink()
@@ -134,9 +156,13 @@ def test_what_a_step_leaves_running_ends_with_it(run: Run, tmp_path: Path) -> No
 
 
 def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -> None:
+    """Without private roots steps that share a path take turns."""
     engine = Engine(state, private=False)
     place = Path("/var/tmp") / f"tiphys-turns-{os.getpid()}"
-    name = engine.submit(load_text(HEAD + f"""
+    name = engine.submit(
+        load_text(
+            HEAD
+            + f"""
   - name: main
     dag:
       tasks:
@@ -146,7 +172,9 @@ def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -
     inputs: {{parameters: [{{name: v}}]}}
     container: {{image: "debian:12", command: [sh, -c], args: ["for i in 1 2 3; do echo {{{{inputs.parameters.v}}}} >> {place}; done"]}}
     outputs: {{parameters: [{{name: o, valueFrom: {{path: {place}}}}}]}}
-"""))
+"""
+        )
+    )
     result = engine.run(name, handle_signals=False)
     assert result.phase == "Succeeded", result.message
     assert {outputs(result, step)["o"] for step in "ab"} == {"a\na\na", "b\nb\nb"}
@@ -154,18 +182,26 @@ def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -
 
 
 def test_a_timeout_ends_the_whole_tree_of_processes(run: Run) -> None:
-    result = run(HEAD + """
+    """A timeout ends the whole tree of processes."""
+    result = run(
+        HEAD
+        + """
   - name: main
     timeout: 1s
     container: {image: "debian:12", command: [sh, -c], args: ["sleep 987654 & wait"]}
-""")
+"""
+    )
     node = result.nodes[result.name]
     assert (node.phase, node.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
 
 
 def test_an_image_that_nothing_stands_in_for_is_refused_with_the_remedy(run: Run) -> None:
+    """An image that nothing stands in for is refused with the remedy."""
     with pytest.raises(ManifestError, match=r"quay.io/x/y:1.*\[\[image\]\]"):
-        run(HEAD + """
+        run(
+            HEAD
+            + """
   - name: main
     container: {image: "quay.io/x/y:1", command: ["true"]}
-""")
+"""
+        )

@@ -19,25 +19,29 @@ Function = Callable[..., Any]
 def to_int(value: Any) -> int:
     """`int(value)`: texts must be whole decimal numbers, floats are cut."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ExpressionError(f"invalid argument for int (type {type_name(value)})")
+        msg = f"invalid argument for int (type {type_name(value)})"
+        raise ExpressionError(msg)
     try:
         return int(value, 10) if isinstance(value, str) else int(value)
     except ValueError:
-        raise ExpressionError(f"invalid operation: int({value})") from None
+        msg = f"invalid operation: int({value})"
+        raise ExpressionError(msg) from None
 
 
 def to_float(value: Any) -> float:
     """`float(value)`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ExpressionError(f"invalid argument for float (type {type_name(value)})")
+        msg = f"invalid argument for float (type {type_name(value)})"
+        raise ExpressionError(msg)
     try:
         return float(value)
     except ValueError:
-        raise ExpressionError(f"invalid operation: float({value})") from None
+        msg = f"invalid operation: float({value})"
+        raise ExpressionError(msg) from None
 
 
 def type_name(value: Any) -> str:
-    """expr's name of a value's type."""
+    """Expr's name of a value's type."""
     if value is None:
         return "nil"
     for kind, name in ((bool, "bool"), (str, "string"), (int, "int"), (float, "float"), (dict, "map"), (list, "array")):
@@ -105,7 +109,7 @@ def _unique(values: list[Any]) -> list[Any]:
 
 
 def _compare(left: Any, right: Any) -> int:
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def _sort(values: list[Any], order: str = "asc") -> list[Any]:
@@ -121,11 +125,12 @@ def _split(text: str, separator: str, limit: int = -1) -> list[str]:
 def _length(value: Any) -> int:
     if isinstance(value, (str, list, dict)):
         return len(value)
-    raise ExpressionError(f"invalid argument for len (type {type_name(value)})")
+    msg = f"invalid argument for len (type {type_name(value)})"
+    raise ExpressionError(msg)
 
 
 def _index_of(text: str, part: str) -> int:
-    return text.find(part)
+    return int(text.find(part))
 
 
 def _get(value: Any, key: Any) -> Any:
@@ -201,7 +206,8 @@ BUILTINS: dict[str, Function] = {
 def _truth(function: Function, item: Any, index: int) -> bool:
     result = function(item, index)
     if not isinstance(result, bool):
-        raise ExpressionError(f"{go_value(result)} is not a boolean")
+        msg = f"{go_value(result)} is not a boolean"
+        raise ExpressionError(msg)
     return result
 
 
@@ -217,19 +223,21 @@ def _group_by(values: list[Any], function: Function) -> AnyKeys:
 
 
 def _sort_by(values: list[Any], function: Function, order: str = "asc") -> list[Any]:
-    keyed = [(function(item, index), item) for index, item in enumerate(values)]
-    keyed.sort(key=cmp_to_key(lambda left, right: _compare(left[0], right[0])), reverse=order == "desc")
+    keyed: list[tuple[Any, Any]] = [(function(item, index), item) for index, item in enumerate(values)]
+    by_key: Any = cmp_to_key(lambda left, right: _compare(left[0], right[0]))
+    keyed.sort(key=by_key, reverse=order == "desc")
     return [item for _, item in keyed]
 
 
-_MISSING = object()
+_MISSING: Any = object()
 
 
 def _reduce(values: list[Any], function: Function, start: Any = _MISSING) -> Any:
     rest = list(enumerate(values))
     if start is _MISSING:
         if not rest:
-            raise ExpressionError("reduce of empty array with no initial value")
+            msg = "reduce of empty array with no initial value"
+            raise ExpressionError(msg)
         start = rest.pop(0)[1]
     for index, item in rest:
         start = function(item, index, start)

@@ -15,7 +15,7 @@ from tiphys.engine.expressions.sprig import SPRIG
 from tiphys.engine.gotext import AnyKeys, go_value
 
 
-class _NilChain(Exception):
+class _NilChainError(Exception):
     """An optional link was nil: the whole chain is nil."""
 
 
@@ -28,14 +28,16 @@ def evaluate(text: str, environment: Environment) -> Any:
     except ExpressionError as error:
         raise error.shown_in(text) from None
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ExpressionError(f"{error} in {text!r}") from error
+        msg = f"{error} in {text!r}"
+        raise ExpressionError(msg) from error
 
 
 def evaluate_bool(text: str, environment: Environment) -> bool:
     """The value of `text`, which must be true or false. Raises ExpressionError."""
     result = evaluate(text, environment)
     if not isinstance(result, bool):
-        raise ExpressionError(f"unable to cast expression result '{go_value(result)}' to bool")
+        msg = f"unable to cast expression result '{go_value(result)}' to bool"
+        raise ExpressionError(msg)
     return result
 
 
@@ -50,8 +52,9 @@ def _check_names(node: syntax.Node, environment: Environment, local: frozenset[s
         _check_names(node.value, environment, local, text)
         _check_names(node.body, environment, local | {node.name}, text)
         return
-    if isinstance(node, syntax.Name) and node.name not in local and node.name not in environment:
-        if not is_function(node.name):
+    if isinstance(node, syntax.Name):
+        known = node.name in local or node.name in environment or is_function(node.name)
+        if not known:
             raise ExpressionError(f"unknown name {node.name}", node.at).shown_in(text)
     for child in syntax.children(node):
         _check_names(child, environment, local, text)
@@ -123,20 +126,21 @@ class _Evaluation:
 
     def pointer(self, node: syntax.Pointer) -> Any:
         if not self._pointers:
-            raise ExpressionError("cannot use # outside of a predicate")
+            msg = "cannot use # outside of a predicate"
+            raise ExpressionError(msg)
         return self._pointers[-1][node.name]
 
     def member(self, node: syntax.Member) -> Any:
         target = self.value(node.target)
         if target is None and node.optional:
-            raise _NilChain
+            raise _NilChainError
         key = self.value(node.key)
         return fetch(target, key)
 
     def chain(self, node: syntax.Chain) -> Any:
         try:
             return self.value(node.body)
-        except _NilChain:
+        except _NilChainError:
             return None
 
     def slice(self, node: syntax.Slice) -> Any:
@@ -152,7 +156,8 @@ class _Evaluation:
         if node.operator in ("!", "not"):
             return not _bool(operand)
         if isinstance(operand, bool) or not isinstance(operand, (int, float)):
-            raise ExpressionError(f"invalid operation: {node.operator} on {go_value(operand)}")
+            msg = f"invalid operation: {node.operator} on {go_value(operand)}"
+            raise ExpressionError(msg)
         return -operand if node.operator == "-" else operand
 
     def binary(self, node: syntax.Binary) -> Any:
@@ -202,7 +207,8 @@ class _Evaluation:
         arguments = [self.value(argument) for argument in node.arguments]
         function = BUILTINS.get(name) or LAZY.get(name) or self.value(node.function)
         if not callable(function):
-            raise ExpressionError(f"unknown function {name or 'there'}")
+            msg = f"unknown function {name or 'there'}"
+            raise ExpressionError(msg)
         return function(*arguments)
 
 
@@ -213,14 +219,17 @@ def fetch(target: Any, key: Any) -> Any:
     if isinstance(target, (list, str)) and isinstance(key, (int, float)) and not isinstance(key, bool):
         index = int(key)
         if not -len(target) <= index < len(target):
-            raise ExpressionError(f"index out of range: {index} (array length is {len(target)})")
+            msg = f"index out of range: {index} (array length is {len(target)})"
+            raise ExpressionError(msg)
         return target[index]
-    raise ExpressionError(f"cannot fetch {go_value(key)} from {go_value(target)}")
+    msg = f"cannot fetch {go_value(key)} from {go_value(target)}"
+    raise ExpressionError(msg)
 
 
 def _bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ExpressionError(f"{go_value(value)} is not a boolean")
+        msg = f"{go_value(value)} is not a boolean"
+        raise ExpressionError(msg)
     return value
 
 
@@ -238,7 +247,8 @@ def _ordered(operator: str, compare: Callable[[Any, Any], bool]) -> Callable[[An
     def apply(left: Any, right: Any) -> bool:
         if (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str)):
             return compare(left, right)
-        raise ExpressionError(f"invalid operation: {_type(left)} {operator} {_type(right)}")
+        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
+        raise ExpressionError(msg)
 
     return apply
 
@@ -247,7 +257,8 @@ def _numeric(operator: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any
     def apply(left: Any, right: Any) -> Any:
         if _is_number(left) and _is_number(right):
             return compute(left, right)
-        raise ExpressionError(f"invalid operation: {_type(left)} {operator} {_type(right)}")
+        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
+        raise ExpressionError(msg)
 
     return apply
 
@@ -266,7 +277,8 @@ def _divide(left: Any, right: Any) -> float:
 
 def _modulo(left: Any, right: Any) -> Any:
     if right == 0:
-        raise ExpressionError("integer divide by zero")
+        msg = "integer divide by zero"
+        raise ExpressionError(msg)
     quotient = abs(int(left)) % abs(int(right))
     return quotient if left >= 0 else -quotient
 
@@ -278,14 +290,16 @@ def _inside(left: Any, right: Any) -> bool:
         return left in right
     if isinstance(right, list):
         return any(_equal(left, item) for item in right)
-    raise ExpressionError(f'operator "in" not defined on {_type(right)}')
+    msg = f'operator "in" not defined on {_type(right)}'
+    raise ExpressionError(msg)
 
 
 def _texts(operator: str, test: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
     def apply(left: Any, right: Any) -> bool:
         if isinstance(left, str) and isinstance(right, str):
             return test(left, right)
-        raise ExpressionError(f"invalid operation: {_type(left)} {operator} {_type(right)}")
+        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
+        raise ExpressionError(msg)
 
     return apply
 

@@ -17,47 +17,51 @@ _TOKEN = re.compile(
 def query(document: Any, path: str) -> Any:
     """The value at `path`; a list of values if the path can match many. Raises ExpressionError if nothing is there."""
     if not path.startswith("$"):
-        raise ExpressionError(f"jsonpath: path must start with '$': {path!r}")
+        msg = f"jsonpath: path must start with '$': {path!r}"
+        raise ExpressionError(msg)
     found, many, at = [document], False, 1
     while at < len(path):
         match = _TOKEN.match(path, at)
         if match is None:
-            raise ExpressionError(f"jsonpath: unexpected token at {at} in {path!r}")
-        found, many = _apply(found, match, many, path)
+            msg = f"jsonpath: unexpected token at {at} in {path!r}"
+            raise ExpressionError(msg)
+        found, many = _apply(found, match, many=many)
         at = match.end()
     return found if many else found[0]
 
 
-def _apply(found: list[Any], match: re.Match[str], many: bool, path: str) -> tuple[list[Any], bool]:
+def _apply(found: list[Any], match: re.Match[str], *, many: bool) -> tuple[list[Any], bool]:  # noqa: PLR0911
     kind, text = match.lastgroup or "", match.group(match.lastgroup or 0)
     if kind in ("name", "quoted") and text != "*":
-        return _named(found, text.strip("'\"") if kind == "quoted" else text, many, path), many
+        return _named(found, text.strip("'\"") if kind == "quoted" else text, many=many), many
     if kind == "index":
-        return _indexed(found, int(text), many, path), many
+        return _indexed(found, int(text), many=many), many
     if kind == "deep":
         return [item for value in found for item in _deep(value, text)], True
     if kind == "slice":
         edges = [int(part) if part else None for part in text.split(":")]
         return [item for value in found for item in value[slice(*edges)]], True
     if kind == "filter":
-        return [item for value in found for item in _elements(value) if _passes(item, text, path)], True
+        return [item for value in found for item in _elements(value) if _passes(item, text)], True
     if kind == "union":
         keys = [part.strip().strip("'\"") for part in text.split(",")]
         return [item for value in found for item in _union(value, keys)], True
     return [item for value in found for item in _elements(value)], True
 
 
-def _named(found: list[Any], name: str, many: bool, path: str) -> list[Any]:
+def _named(found: list[Any], name: str, *, many: bool) -> list[Any]:
     values = [value[name] for value in found if isinstance(value, dict) and name in value]
     if not values and not many:
-        raise ExpressionError(f"key: invalid token key '{name}' not found")
+        msg = f"key: invalid token key '{name}' not found"
+        raise ExpressionError(msg)
     return values
 
 
-def _indexed(found: list[Any], index: int, many: bool, path: str) -> list[Any]:
+def _indexed(found: list[Any], index: int, *, many: bool) -> list[Any]:
     values = [value[index] for value in found if isinstance(value, list) and -len(value) <= index < len(value)]
     if not values and not many:
-        raise ExpressionError(f"index: invalid token out of range")
+        msg = "index: invalid token out of range"
+        raise ExpressionError(msg)
     return values
 
 
@@ -84,8 +88,8 @@ def _union(value: Any, keys: list[str]) -> list[Any]:
     return [value[int(key)] for key in keys if isinstance(value, list) and -len(value) <= int(key) < len(value)]
 
 
-def _passes(item: Any, condition: str, path: str) -> bool:
-    from tiphys.engine.expressions.evaluate import evaluate
+def _passes(item: Any, condition: str) -> bool:
+    from tiphys.engine.expressions.evaluate import evaluate  # noqa: PLC0415
 
     plain = condition.replace("@", "current")
     try:

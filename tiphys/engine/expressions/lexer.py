@@ -57,31 +57,36 @@ def _next(text: str, at: int, before: list[Token]) -> tuple[Token, int]:
         return Token(kind, word, at), name.end()
     if (operator := _OPERATORS.match(text, at)) is not None:
         return Token("operator", operator.group(), at), operator.end()
-    raise ExpressionError(f"unrecognized character: {char!r} at {at} in {text!r}")
+    msg = f"unrecognized character: {char!r} at {at} in {text!r}"
+    raise ExpressionError(msg)
 
 
 def _number(text: str, at: int) -> tuple[Token, int]:
     match = re.compile(r"\d[\d_]*(?=\.\.)").match(text, at) or _NUMBER.match(text, at)
     if match is None:
-        raise ExpressionError(f"bad number at {at} in {text!r}")
+        msg = f"bad number at {at} in {text!r}"
+        raise ExpressionError(msg)
     digits = match.group().replace("_", "")
     try:
         is_int = digits[:2].lower() in ("0x", "0b", "0o") or not any(mark in digits for mark in ".eE")
         value: int | float = int(digits, 0 if digits[1:2].isalpha() else 10) if is_int else float(digits)
     except ValueError as error:
-        raise ExpressionError(f"bad number {digits!r} in {text!r}") from error
+        msg = f"bad number {digits!r} in {text!r}"
+        raise ExpressionError(msg) from error
     return Token("number", value, at), match.end()
 
 
 def _raw(text: str, at: int) -> tuple[Token, int]:
     end = text.find("`", at + 1)
     if end < 0:
-        raise ExpressionError(f"literal not terminated at {at} in {text!r}")
+        msg = f"literal not terminated at {at} in {text!r}"
+        raise ExpressionError(msg)
     return Token("string", text[at + 1 : end], at), end + 1
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
-    quote, parts, index = text[at], [], at + 1
+    quote, index = text[at], at + 1
+    parts: list[str] = []
     while index < len(text):
         char = text[index]
         if char == quote:
@@ -92,7 +97,8 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
             continue
         parts.append(char)
         index += 1
-    raise ExpressionError(f"literal not terminated at {at} in {text!r}")
+    msg = f"literal not terminated at {at} in {text!r}"
+    raise ExpressionError(msg)
 
 
 def _escape(text: str, at: int) -> tuple[str, int]:
@@ -105,4 +111,5 @@ def _escape(text: str, at: int) -> tuple[str, int]:
             return chr(int(digits, 16)), at + 1 + len(digits)
         except ValueError:
             pass
-    raise ExpressionError(f"invalid escape \\{letter} at {at} in {text!r}")
+    msg = f"invalid escape \\{letter} at {at} in {text!r}"
+    raise ExpressionError(msg)

@@ -69,7 +69,8 @@ class _Parser:
 
     def _expect(self, value: str) -> None:
         if not self._accept(value):
-            raise self._fail(f"expected {value!r}, found {self._token.value!r}")
+            msg = f"expected {value!r}, found {self._token.value!r}"
+            raise self._fail(msg)
 
     def whole(self) -> syntax.Node:
         tree = self._sequence()
@@ -88,7 +89,8 @@ class _Parser:
         self._advance()
         name = self._advance()
         if name.kind != "name":
-            raise self._fail("expected a name after let")
+            msg = "expected a name after let"
+            raise self._fail(msg)
         self._expect("=")
         value = self._expression(0)
         self._expect(";")
@@ -99,7 +101,8 @@ class _Parser:
         test = self._expression(0)
         yes = self._block()
         if not (self._token.kind == "name" and self._token.value == "else"):
-            raise self._fail("expected else")
+            msg = "expected else"
+            raise self._fail(msg)
         self._advance()
         follows_if = self._token.kind == "name" and self._token.value == "if"
         return syntax.Conditional(test, yes, self._if() if follows_if else self._block())
@@ -140,7 +143,8 @@ class _Parser:
     def _pipe(self, left: syntax.Node) -> syntax.Node:
         name = self._advance()
         if name.kind != "name":
-            raise self._fail("expected a function after |")
+            msg = "expected a function after |"
+            raise self._fail(msg)
         function: syntax.Node = syntax.Name(name.value, at=name.position)
         while self._accept("."):
             function = syntax.Member(function, syntax.Literal(self._advance().value), optional=False)
@@ -163,7 +167,7 @@ class _Parser:
             return self._postfix(syntax.Unary(token.value, self._expression(_UNARY[token.value])))
         return self._postfix(self._primary())
 
-    def _primary(self) -> syntax.Node:
+    def _primary(self) -> syntax.Node:  # noqa: PLR0911
         token = self._token
         if token.kind in ("number", "string"):
             self._advance()
@@ -244,7 +248,8 @@ class _Parser:
             key = self._expression(0)
             self._expect(")")
             return key
-        raise self._fail("a map key must be a text, a number, a name or an expression in parentheses")
+        msg = "a map key must be a text, a number, a name or an expression in parentheses"
+        raise self._fail(msg)
 
     def _mapping_value(self) -> syntax.Node:
         self._expect(":")
@@ -265,7 +270,8 @@ class _Parser:
             return syntax.Member(node, key, optional=True, at=token.position)
         token = self._advance()
         if token.kind not in ("name", "operator") or not str(token.value)[:1].isidentifier():
-            raise self._fail(f"expected a name after {operator}")
+            msg = f"expected a name after {operator}"
+            raise self._fail(msg)
         member = syntax.Member(node, syntax.Literal(token.value), optional=operator == "?.", at=token.position)
         if self._is("("):
             return syntax.Call(member, self._arguments(""), at=token.position)
@@ -279,5 +285,6 @@ class _Parser:
             return syntax.Slice(node, start, end)
         self._expect("]")
         if start is None:
-            raise self._fail("an index is missing")
+            msg = "an index is missing"
+            raise self._fail(msg)
         return syntax.Member(node, start, optional=False, at=bracket.position)

@@ -12,7 +12,7 @@ from tiphys.engine.gotext import go_json, go_value, parse_json
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value is False or value == 0 or value == "" or value in ([], {})
+    return not value
 
 
 def _default(fallback: Any, value: Any = None) -> Any:
@@ -97,9 +97,9 @@ SPRIG: dict[str, Callable[..., Any]] = {
     "first": lambda values: values[0] if values else None,
     "last": lambda values: values[-1] if values else None,
     "has": lambda value, values: value in values,
-    "keys": lambda mapping: sorted(mapping),
+    "keys": sorted,
     "uniq": lambda values: list(dict.fromkeys(values)),
-    "sortAlpha": lambda values: sorted(values),
+    "sortAlpha": sorted,
 }
 
 

@@ -1,0 +1,77 @@
+"""The core on its own: no process, a clock that the test holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tiphys.engine.actions import KillPod, PodEnded, PodStarted, Result, Shutdown, StartPod
+from tiphys.engine.core import step
+from tiphys.engine.load import load_text
+from tiphys.engine.merge import effective_spec
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
+
+Outcome = tuple[str, str]
+HEAD = "kind: Workflow\nspec:\n  entrypoint: main\n  templates:\n"
+
+
+class Machine:
+    """A run whose pods end as the test says, at the time that it says."""
+
+    def __init__(self, text: str) -> None:
+        """`text` holds the templates, indented by two."""
+        self.run = RunState("wf", "uid", 1.0, effective_spec(load_text(HEAD + text)[0], lambda _kind, _name: None))
+        self.now = 1000.0
+        self.waiting: dict[str, StartPod] = {}
+        self.killed: list[str] = []
+        self.started: list[str] = []
+        self.wake: float | None = None
+
+    def tell(self, *results: Result) -> None:
+        """One pass of the core."""
+        outcome = step(self.run, results, self.now)
+        self.wake = outcome.wake
+        for action in outcome.actions:
+            if isinstance(action, StartPod):
+                self.waiting[action.node_name] = action
+                self.started.append(action.node_name)
+            elif isinstance(action, KillPod):
+                self.killed.append(self.run.nodes[action.node_id].name)
+
+    def begin(self, name: str) -> None:
+        """The pod's process runs."""
+        self.tell(PodStarted(self.waiting[name].node_id, 1))
+
+    def end(self, name: str, phase: str = "Succeeded", exit_code: int = 0, **outputs: str) -> None:
+        """The pod ends."""
+        pod = self.waiting.pop(name)
+        code = exit_code or (0 if phase == "Succeeded" else 1)
+        message = "" if phase == "Succeeded" else f"main: Error (exit code {code})"
+        parameters = [{"name": key, "value": value} for key, value in outputs.items()]
+        self.tell(PodEnded(pod.node_id, phase, message, {"exitCode": str(code), "parameters": parameters}))
+
+    def stop(self, strategy: str = "Stop") -> None:
+        """`argo stop` or `argo terminate`."""
+        self.tell(Shutdown(strategy))
+
+    def node(self, name: str) -> Node:
+        """The node of that name."""
+        return next(node for node in self.run.nodes.values() if node.name == name)
+
+    def phases(self) -> dict[str, str]:
+        """Every node's phase by name."""
+        return {node.name: node.phase for node in self.run.nodes.values()}
+
+
+@pytest.fixture
+def machine() -> Callable[[str], Machine]:
+    """Make a machine that has done its first pass."""
+
+    def make(text: str) -> Machine:
+        made = Machine(text)
+        made.tell()
+        return made
+
+    return make
