@@ -1,0 +1,174 @@
+"""Models made by hand, put where the agent finds them, and the ways to release and to ask them."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from onnx import TensorProto, helper
+
+from tiphys import stack as servers
+from tiphys.release.client import LedgerClient
+from tiphys.release.records import Observed, Recorded, Release
+from tiphys.serving.gateway_client import GatewayClient, Reply
+from tiphys.serving.repository import Repository, build
+from tiphys.settings import PROJECT, LedgerSettings, load
+from tiphys.usecase import UseCase
+
+TINY = "tests.usecases.tiny"
+QUESTION = {"litres": 2.0, "celsius": 20}
+
+
+def linear_onnx(factor: float) -> bytes:
+    """A model that says litres * factor, whatever the temperature."""
+    inputs = [
+        helper.make_tensor_value_info("litres", TensorProto.FLOAT, ["rows", 1]),
+        helper.make_tensor_value_info("celsius", TensorProto.INT64, ["rows", 1]),
+    ]
+    output = helper.make_tensor_value_info("seconds", TensorProto.FLOAT, ["rows", 1])
+    weight = helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])
+    nodes = [
+        helper.make_node("Cast", ["celsius"], ["warm"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["warm", "nothing"], ["ignored"]),
+        helper.make_node("Mul", ["litres", "factor"], ["product"]),
+        helper.make_node("Add", ["product", "ignored"], ["seconds"]),
+    ]
+    nothing = helper.make_tensor("nothing", TensorProto.FLOAT, [1], [0.0])
+    graph = helper.make_graph(nodes, "linear", inputs, [output], [weight, nothing])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@dataclass
+class Shop:
+    """A stack with models made by hand: put, release, ask, and take servers away."""
+
+    stack: Any
+    number: int = 9000
+    answers: dict[str, float] = field(default_factory=dict)
+
+    def make(self, factor: float, onnx: bytes | None = None) -> Repository:
+        """A repository of the next version number."""
+        self.number += 1
+        reference = {"litres": [1.0, 2.0], "celsius": [10, 20], "seconds": [factor, 2 * factor]}
+        return build(UseCase(TINY), str(self.number), onnx or linear_onnx(factor), reference)
+
+    def put(self, repository: Repository, **other: bytes) -> Release:
+        """Upload it, with other bytes for some files if wanted (``model_onnx=...``); name its release."""
+        where = f"tiny/{repository.manifest.version}/"
+        client = self.stack.s3("export")
+        for path, content in repository.files.items():
+            given = other.get(path.rpartition("/")[2].replace(".", "_"), content)
+            client.put_object("models", where + path, io.BytesIO(given), len(given))
+        return Release(
+            use_case=TINY,
+            model_version=f"models:/tiny/{repository.manifest.version}",
+            repository=f"s3://models/{where}",
+            manifest_sha256=repository.manifest_sha256,
+            run=f"test-{repository.manifest.version}",
+        )
+
+    def ledger(self, component: str = "promote") -> LedgerClient:
+        """The ledger, with that component's token."""
+        return LedgerClient(load(LedgerSettings, self.stack.environment(component)))
+
+    def release(self, release: Release, environment: str = "staging") -> Recorded:
+        """Write it into the ledger."""
+        ledger = self.ledger()
+        return ledger.release_over(ledger.current(environment), release)
+
+    def serve(self, factor: float, environment: str = "staging") -> Observed:
+        """Make, put, release, and wait until it serves."""
+        recorded = self.release(self.put(self.make(factor)), environment)
+        return self.ledger().wait_until_served(recorded, 60)
+
+    def gateway(self) -> GatewayClient:
+        """The gateway."""
+        return GatewayClient(self.stack.config["TIPHYS_GATEWAY_URL"])
+
+    def ask(self, environment: str = "staging") -> Reply:
+        """Ask how long two litres take."""
+        path = "/v1/kettle" if environment == "production" else "/staging/v1/kettle"
+        return self.gateway().ask_when_mounted(path, QUESTION)
+
+    def answer(self, environment: str = "staging") -> tuple[float, str]:
+        """Return seconds and the version that said so."""
+        reply = self.ask(environment)
+        assert reply.status == 200, reply
+        return reply.body["seconds"], reply.body["model_version"]
+
+    def pid(self, server: str) -> int:
+        """Process id of a server of the stack."""
+        found = next(each.pid for each in servers.status(self.stack.settings) if each.name == server)
+        assert found is not None
+        return found
+
+    def kill(self, server: str, number: int) -> int:
+        """Send a signal to a server; answers with its process id."""
+        pid = self.pid(server)
+        os.kill(pid, number)
+        return pid
+
+    @contextmanager
+    def without(self, *names: str) -> Iterator[None]:
+        """Servers that answer nothing for a while (SIGSTOP: their connections stay open, the worst case)."""
+        import signal  # noqa: PLC0415
+
+        pids = [self.pid(each) for each in names]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def step(self, component: str, folder: Path, code: int = 0, **inputs: Any) -> tuple[str, Path]:
+        """Run a component as its container would; answers with its output and the folder of its output files."""
+        command = [sys.executable, "-m", f"components.{component}"]
+        command += ["--outputs", str(folder / "outputs"), "--artifacts", str(folder / "artifacts")]
+        for name, value in inputs.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = {**surroundings, **self.stack.environment(component), "TIPHYS_RUN": folder.name}
+        found = subprocess.run(
+            command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert found.returncode == code, found.stdout + found.stderr
+        return found.stdout + found.stderr, folder
+
+
+@pytest.fixture(scope="session")
+def shop(stack: Any) -> Shop:
+    """The session's stack with models made by hand."""
+    return Shop(stack)
+
+
+@pytest.fixture
+def http() -> urllib3.PoolManager:
+    """A plain HTTP client."""
+    return urllib3.PoolManager(retries=False, timeout=10.0)
+
+
+@pytest.fixture
+def eventually_answers(shop: Shop, eventually: Callable[..., None]) -> Callable[[tuple[float, str]], None]:
+    """``eventually_answers((seconds, version))`` waits until staging says so through the gateway."""
+
+    def wait(expected: tuple[float, str]) -> None:
+        def answered() -> bool:
+            reply = shop.ask()
+            return reply.status == 200 and (reply.body["seconds"], reply.body["model_version"]) == expected
+
+        eventually(answered)
+
+    return wait

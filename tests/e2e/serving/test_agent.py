@@ -1,0 +1,139 @@
+"""The agent beside Triton: what it serves, what it refuses, and what may go away without a rider noticing."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.usecases.tiny.features import FEATURES
+from tiphys.errors import PermanentError
+from tiphys.serving.manifest import FileDigest, Manifest
+from tiphys.serving.repository import Repository, config
+
+pytestmark = pytest.mark.e2e
+
+Answers = Callable[[tuple[float, str]], None]
+
+
+def forged(repository: Repository, **other: bytes) -> Repository:
+    """The same repository with other bytes for some files, and a manifest that vouches for them."""
+    files = {
+        path: other.get(path.rpartition("/")[2].replace(".", "_"), content)
+        for path, content in repository.files.items()
+    }
+    digests = {
+        path: FileDigest(sha256=hashlib.sha256(files[path]).hexdigest(), bytes=len(files[path]))
+        for path in repository.manifest.files
+    }
+    manifest = Manifest(**{**repository.manifest.model_dump(), "files": digests})
+    files["manifest.json"] = manifest.model_dump_json().encode()
+    return Repository(files, manifest, hashlib.sha256(files["manifest.json"]).hexdigest())
+
+
+def test_a_release_is_served_and_the_next_takes_its_place(shop: Any) -> None:
+    """The version that answers is exactly the released one."""
+    first = shop.serve(10.0)
+    assert shop.answer() == (20.0, first.version)
+    second = shop.serve(11.0)
+    assert shop.answer() == (22.0, second.version)
+    assert int(second.version) == int(first.version) + 1
+
+
+def test_environments_do_not_touch_each_other(shop: Any) -> None:
+    """What is released into staging does not reach production."""
+    production = shop.serve(12.0, "production")
+    shop.serve(13.0)
+    assert shop.answer("production") == (24.0, production.version)
+
+
+def test_a_corrupt_model_is_refused_and_the_old_one_serves_on(shop: Any) -> None:
+    """One flipped byte: the message names the file and both digests."""
+    old = shop.serve(14.0)
+    repository = shop.make(15.0)
+    path = repository.manifest.onnx_path
+    good = repository.files[path]
+    bad = good[:100] + bytes([good[100] ^ 1]) + good[101:]
+    recorded = shop.release(shop.put(repository, model_onnx=bad))
+    with pytest.raises(PermanentError) as refusal:
+        shop.ledger().wait_until_served(recorded, 60)
+    for named in (path, hashlib.sha256(bad).hexdigest(), hashlib.sha256(good).hexdigest()):
+        assert named in str(refusal.value)
+    assert shop.answer() == (28.0, old.version)
+
+
+def test_a_replaced_manifest_is_refused(shop: Any) -> None:
+    """A manifest that vouches for other files has another digest than the ledger pins."""
+    old = shop.serve(16.0)
+    repository = shop.make(17.0)
+    release = shop.put(repository)
+    shop.put(forged(repository, model_onnx=b"something else"))
+    recorded = shop.release(release)
+    with pytest.raises(PermanentError, match="manifest.json has sha256"):
+        shop.ledger().wait_until_served(recorded, 60)
+    assert shop.answer() == (32.0, old.version)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ('backend: "onnxruntime"', 'backend: "python"'),
+        ('backend: "onnxruntime"', 'platform: "ensemble"'),
+        ('backend: "onnxruntime"', 'backend: "onnxruntime"\nparameters { key: "x" value: { string_value: "y" } }'),
+        ('backend: "onnxruntime"', 'backend: "onnxruntime"\nmodel_operations { op_library_filename: "/tmp/evil.so" }'),
+    ],
+)
+def test_a_model_that_is_code_is_refused(shop: Any, wrong: tuple[str, str]) -> None:
+    """Whoever may write S3 and the ledger still cannot make Triton run a program."""
+    old = shop.serve(18.0)
+    repository = shop.make(19.0)
+    text = config("tiny", repository.manifest.version, FEATURES, "seconds").replace(*wrong)
+    recorded = shop.release(shop.put(forged(repository, config_pbtxt=text.encode())))
+    with pytest.raises(PermanentError, match="config.pbtxt is refused"):
+        shop.ledger().wait_until_served(recorded, 60)
+    assert shop.answer() == (36.0, old.version)
+
+
+def test_a_model_that_triton_cannot_load_leaves_the_old_one_serving(shop: Any, eventually_answers: Answers) -> None:
+    """Digests agree, but it is no ONNX: Triton's reason is reported, and a restart does not bring it back."""
+    old = shop.serve(20.0)
+    recorded = shop.release(shop.put(shop.make(21.0, onnx=b"no model at all")))
+    with pytest.raises(PermanentError, match="cannot load"):
+        shop.ledger().wait_until_served(recorded, 60)
+    assert shop.answer() == (40.0, old.version)
+    shop.kill("triton-staging", signal.SIGKILL)
+    eventually_answers((40.0, old.version))
+
+
+def test_a_killed_triton_gets_its_model_back(shop: Any, eventually_answers: Answers) -> None:
+    """It starts empty; the agent sees that and loads what served before."""
+    served = shop.serve(22.0)
+    shop.kill("triton-staging", signal.SIGKILL)
+    eventually_answers((44.0, served.version))
+
+
+def test_riders_do_not_notice_that_ledger_and_s3_are_away(shop: Any) -> None:
+    """What serves needs neither."""
+    served = shop.serve(23.0)
+    with shop.without("ledger", "s3"):
+        assert shop.answer() == (46.0, served.version)
+
+
+def test_triton_and_agent_come_back_from_the_copy_alone(shop: Any, eventually_answers: Answers) -> None:
+    """Both are killed while ledger and S3 are away: the last good copy on disk is served again."""
+    served = shop.serve(24.0)
+    with shop.without("ledger", "s3"):
+        shop.kill("agent-staging", signal.SIGKILL)
+        shop.kill("triton-staging", signal.SIGKILL)
+        eventually_answers((48.0, served.version))
+
+
+def test_a_release_made_while_s3_is_away_is_served_when_it_is_back(shop: Any) -> None:
+    """Away is not wrong: the agent goes on trying."""
+    release = shop.put(shop.make(25.0))
+    with shop.without("s3"):
+        recorded = shop.release(release)
+    assert shop.ledger().wait_until_served(recorded, 120).version == release.number
