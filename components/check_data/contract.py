@@ -1,0 +1,35 @@
+"""Contract of ``check_data``: what it takes, what it tells. Light to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs, artifact
+
+
+class Inputs(StepInputs):
+    """Which version to check."""
+
+    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
+    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+
+
+class Outputs(StepOutputs):
+    """What was found; a version that fails ends the step."""
+
+    verdict: str = Field(description="one sentence: what was checked, against which version")
+    report: Path = artifact("report.html", "every check with what was found and what is allowed")
+
+
+CONTRACT = Contract(
+    name="check_data",
+    summary="Stop the pipeline when a dataset version breaks its contract or moved too far from the last trained one.",
+    inputs=Inputs,
+    outputs=Outputs,
+    effects="pure",
+    access=Access(read=("lake",), catalog="read"),
+    resources=Resources(cpu="250m", memory="512Mi", memory_limit="2Gi"),
+    timeout="30m",
+)
