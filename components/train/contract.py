@@ -31,7 +31,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("lake",), write=("checkpoints",), catalog="write", ray=True),
+    access=Access(read=("lake",), write=("checkpoints", "lake"), catalog="write", ray=True),
     resources=Resources(cpu="250m", memory="256Mi", memory_limit="1Gi"),
     timeout="1h",
 )
