@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiphys.lake.dataset import Dataset
@@ -76,7 +77,7 @@ def _time(version: Dataset, contract: DataContract) -> Check:
 def _bounds(version: Dataset, contract: DataContract) -> Iterator[Check]:
     for name, (low, high) in contract.bounds.items():
         column: Any = version.read([name])[name]
-        inside: Any = pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
+        inside: Any = pc.and_(pc.greater_equal(column, pa.scalar(low)), pc.less_equal(column, pa.scalar(high)))
         wrong = len(column) - (pc.sum(inside).as_py() or 0)
         span = pc.min_max(column)
         text = f"{wrong:,} of {len(column):,} outside or missing; {_figure(span['min'])}..{_figure(span['max'])}"

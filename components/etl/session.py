@@ -6,12 +6,12 @@ import contextlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tiphys.errors import PermanentError, RetryableError, SettingsError
+from tiphys.errors import RetryableError, SettingsError
 from tiphys.lake.catalog import NAME, Lake
 from tiphys.settings import SparkSettings, StackSettings, load
 
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
 JAVA = 17
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
+_DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",  # times are wall clock: nothing may shift them
+    "spark.sql.ansi.enabled": "false",  # a rule that cannot be computed is null, not the end of the job
+    "spark.sql.optimizer.enableCsvExpressionOptimization": "false",  # fewer columns asked, fewer fields counted
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.adaptive.enabled": "false",  # one pass, small writes: nothing to adapt, and planning twice costs
+    "spark.log.level": "ERROR",
+    "spark.driver.defaultJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+}
+_LOCAL = {
+    "spark.master": "local[*]",
+    "spark.sql.shuffle.partitions": "2",
+    # A job of seconds: the quick compiler only, and on the long method that decides about a row, too.
+    "spark.driver.defaultJavaOptions": f"{_DEFAULTS['spark.driver.defaultJavaOptions']} -XX:+UseSerialGC "
+    "-XX:TieredStopAtLevel=1 -XX:-DontCompileHugeMethods -Xshare:auto",
+}
 
 
 @contextlib.contextmanager
@@ -31,13 +49,13 @@ def session(lake: Lake) -> Iterator[SparkSession]:
         SettingsError: Java is missing or too old, or a line of the settings makes no sense.
         RetryableError: Spark died while it worked.
     """
-    conf = parse(load(SparkSettings).conf)
+    conf = settings(parse(load(SparkSettings).conf))
     check_java(load(StackSettings).java_home)
     from py4j.protocol import Py4JNetworkError  # type: ignore[import-untyped]  # noqa: PLC0415 - after the check, whose message is the better one
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     builder = SparkSession.builder.appName("tiphys etl")
-    for key, value in {**_defaults(), **conf}.items():
+    for key, value in conf.items():
         builder = builder.config(key, value)
     try:
         spark = builder.getOrCreate()
@@ -101,17 +119,19 @@ def _java_version(java: Path) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _defaults() -> dict[str, str]:
-    return {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.session.timeZone": "UTC",  # times are wall clock: nothing may shift them
-        "spark.sql.ansi.enabled": "false",  # a rule that cannot be computed is null, not the end of the job
-        "spark.sql.optimizer.enableCsvExpressionOptimization": "false",  # fewer columns asked, fewer fields counted
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.driver.extraJavaOptions": "",
-        "spark.driver.defaultJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
-    }
+def settings(given: Mapping[str, str]) -> dict[str, str]:
+    """What Spark is started with: what is given wins over what suits this step."""
+    if given.get("spark.master", "local").startswith("local"):
+        return {**_DEFAULTS, **_LOCAL, **_beside(given)}
+    return {**_DEFAULTS, **given}
+
+
+def _beside(given: Mapping[str, str]) -> dict[str, str]:
+    """Libraries go onto the class path: from ``spark.jars`` a local Spark would copy 120 MB at every start."""
+    conf = dict(given)
+    jars = conf.pop("spark.jars", "").replace(",", ":")
+    path = ":".join(each for each in (jars, conf.get("spark.driver.extraClassPath", "")) if each)
+    return {**conf, "spark.driver.extraClassPath": path} if path else conf
 
 
 def _reach(spark: SparkSession, lake: Lake) -> None:
@@ -152,9 +172,3 @@ def _s3a(lake: Lake) -> dict[str, str]:
         "secret.key": lake.s3.secret_key,
         "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
     }
-
-
-def unexpected(error: Exception) -> PermanentError:
-    """What Spark says about a query that it cannot run, in one line."""
-    text = str(error).strip().splitlines()[0]
-    return PermanentError(f"Spark refuses what the use case's data.py says: {text}")

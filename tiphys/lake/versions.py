@@ -86,9 +86,8 @@ def begin(table: Table, base: str) -> None:
 
 def drop_months(table: Table, months: tuple[str, ...], digests: Mapping[str, str]) -> None:
     """Take months away on the branch; whole files only, so nothing is rewritten."""
-    table.delete(
-        In(PARTITION, set(months)),  # type: ignore[call-arg,unused-ignore] snapshot_properties={MONTHS: json.dumps(digests)}, branch=INCOMING
-    )
+    whole_months = In(PARTITION, set(months))  # type: ignore[call-arg,unused-ignore]
+    table.delete(whole_months, snapshot_properties={MONTHS: json.dumps(digests)}, branch=INCOMING)
 
 
 def publish(table: Table, tag: str) -> None:
