@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tiphys.lake.s3 import S3
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,8 @@ class Epoch(BaseModel):
     """Number, from 0."""
     sha256: str
     validation_mae: float
-    train_mae: float
+    train_mae: float | None
+    """None where the learner does not log it."""
     seconds: float
 
 
@@ -39,28 +42,23 @@ class Checkpoints:
         self._store = store
         self._prefix = prefix + "epochs/"
 
-    def save(self, content: bytes, epoch: int, validation_mae: float, train_mae: float, seconds: float) -> Epoch:
+    def save(self, epoch: Epoch, content: bytes) -> None:
         """Write an epoch: its bytes first, what makes it count last."""
-        saved = Epoch(
-            epoch=epoch,
-            sha256=hashlib.sha256(content).hexdigest(),
-            validation_mae=validation_mae,
-            train_mae=train_mae,
-            seconds=seconds,
-        )
-        self._store.put(self._at(epoch, "ckpt"), content)
-        self._store.put(self._at(epoch, "json"), saved.model_dump_json().encode())
-        return saved
+        self._store.put(self._at(epoch.epoch, "ckpt"), content)
+        self._store.put(self._at(epoch.epoch, "json"), epoch.model_dump_json().encode())
 
-    def epochs(self) -> list[Epoch]:
-        """Every epoch that was written to its end, in order."""
-        names = [each.uri for each in self._store.list(self._prefix) if each.uri.endswith(".json")]
+    def epochs(self, known: Collection[int] = ()) -> list[Epoch]:
+        """Every epoch that was written to its end, in order, but for those ``known``; damaged notes are taken away."""
+        passed = {self._at(number, "json") for number in known}
         found = []
-        for name in names:
+        for each in self._store.list(self._prefix):
+            if not each.uri.endswith(".json") or each.uri in passed:
+                continue
             try:
-                found.append(Epoch.model_validate_json(self._store.get(name)))
+                found.append(Epoch.model_validate_json(self._store.get(each.uri)))
             except ValidationError:
-                log.warning("checkpoint note %s is damaged: passed over", name)
+                log.warning("checkpoint note %s is damaged: taken away", each.uri)
+                self._store.delete(each.uri)
         return sorted(found, key=lambda each: each.epoch)
 
     def read(self, epoch: Epoch) -> bytes | None:

@@ -7,6 +7,7 @@ writes.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import logging
 import os
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray.train.torch  # noqa: F401 - RayDDPStrategy asks it for the device
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
@@ -222,9 +224,15 @@ class _Saver(Callback):  # type: ignore[misc]  # Lightning is untyped here
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
         seconds = time.monotonic() - self._began
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        epoch = trainer.current_epoch
-        self._checkpoints.save(content, epoch, found[METRIC], found.get("train_mae", float("nan")), seconds)
-        self._record.metrics({**found, "epoch_seconds": seconds, "learning_rate": rate}, epoch)
+        epoch = Epoch(
+            epoch=trainer.current_epoch,
+            sha256=hashlib.sha256(content).hexdigest(),
+            validation_mae=found[METRIC],
+            train_mae=found.get("train_mae"),
+            seconds=seconds,
+        )
+        self._checkpoints.save(epoch, content)
+        self._record.metrics({**found, "epoch_seconds": seconds, "learning_rate": rate}, epoch.epoch)
 
 
 def _config(config: TrainConfig, spec: Spec) -> TrainConfig:

@@ -14,13 +14,13 @@ import tempfile
 import threading
 from typing import Any
 
-from components.train.checkpoints import Checkpoints
+from components.train.checkpoints import Checkpoints, Epoch
 from components.train.spec import REFUSAL, Refusal, Spec
 from tiphys.errors import EXIT_RETRYABLE
 from tiphys.lake.s3 import S3
 
 _POLL_S = 0.5
-_WORKER_FAILURES = 2
+_WORKER_FAILURES = 1
 
 log = logging.getLogger("components.train.job")
 
@@ -51,10 +51,9 @@ def main() -> int:
 
 def _run(spec: Spec) -> None:
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    os.environ.setdefault("RAY_AIR_NEW_PROVIDER_ENABLED", "0")
     import ray  # noqa: PLC0415 - the variables above come first
     from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415
-    from ray.train.data_parallel_trainer import DataParallelTrainer  # noqa: PLC0415
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: PLC0415
 
     ray.init(address="auto", logging_level=logging.WARNING, log_to_driver=False)
     log.info("starting workers")
@@ -89,11 +88,14 @@ def _tell(checkpoints: Checkpoints, done: threading.Event) -> None:
     last = False
     while not last:
         last = done.wait(_POLL_S)
-        for each in checkpoints.epochs():
-            if each.epoch not in told:
-                told.add(each.epoch)
-                figures = f"train {each.train_mae:.1f}, validation {each.validation_mae:.1f}"
-                log.info("epoch %d: %s (%.1f s)", each.epoch + 1, figures, each.seconds)
+        for each in checkpoints.epochs(told):
+            told.add(each.epoch)
+            log.info("%s", _told(each))
+
+
+def _told(epoch: Epoch) -> str:
+    train = "" if epoch.train_mae is None else f"train {epoch.train_mae:.1f}, "
+    return f"epoch {epoch.epoch + 1}: {train}validation {epoch.validation_mae:.1f} ({epoch.seconds:.1f} s)"
 
 
 def _worker_lost(error: Exception) -> bool:

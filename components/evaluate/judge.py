@@ -1,0 +1,67 @@
+"""The judgement: each gate of the use case held against the figures. A figure that is missing or no number is missed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tiphys.usecase import Gate
+
+LEAST_ROWS = 30
+"""A slice of fewer rows is not judged: chance alone would decide."""
+
+_SLICE = "slice."
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One gate, what was measured, what was asked."""
+
+    gate: Gate
+    value: float
+    limit: float
+    outcome: Literal["passed", "missed", "not judged"]
+
+    @property
+    def asked(self) -> str:
+        """The demand in words: <= 264.73 (0.9 x status_quo.mae)."""
+        gate = self.gate
+        if isinstance(gate.limit, str):
+            factor = "" if gate.factor == 1.0 else f"{gate.factor:g} x "
+            return f"{gate.compare} {self.limit:.4g} ({factor}{gate.limit})"
+        return f"{gate.compare} {self.limit:.4g}"
+
+    def __str__(self) -> str:
+        return f"{self.gate.metric} = {self.value:.4g}, asked {self.asked}: {self.gate.reason}"
+
+
+def judge(gates: Sequence[Gate], figures: Mapping[str, float]) -> list[Judged]:
+    """Hold every gate against the figures."""
+    return [_judged(gate, figures) for gate in gates]
+
+
+def verdict(judged: Sequence[Judged]) -> str:
+    """``passed``, or which gates were missed, with figures."""
+    missed = [str(each) for each in judged if each.outcome == "missed"]
+    return "missed: " + "; ".join(missed) if missed else "passed"
+
+
+def _judged(gate: Gate, figures: Mapping[str, float]) -> Judged:
+    value = figures.get(gate.metric, math.nan)
+    limit = figures.get(gate.limit, math.nan) if isinstance(gate.limit, str) else gate.limit
+    limit *= gate.factor
+    if _too_few(gate, figures):
+        return Judged(gate, value, limit, "not judged")
+    held = value <= limit if gate.compare == "<=" else value >= limit
+    known = math.isfinite(value) and math.isfinite(limit)
+    return Judged(gate, value, limit, "passed" if known and held else "missed")
+
+
+def _too_few(gate: Gate, figures: Mapping[str, float]) -> bool:
+    """Whether the gate asks of a known slice that has too few rows."""
+    name = gate.metric.removeprefix(_SLICE).rpartition(".")[0]
+    return gate.metric.startswith(_SLICE) and figures.get(f"{_SLICE}{name}.rows", math.inf) < LEAST_ROWS
