@@ -147,16 +147,17 @@ def _await_healthy(
             if each != seen.get(name):
                 seen[name] = each
                 on_change(each)
-        if told and told.settled and told.keys == found.digest():
-            _require_ready(layout, told)
-            return
+        if told and told.keys == found.digest():
+            _require_none_failed(layout, told)
+            if told.all_ready:
+                return
         if (process and process.poll() is not None) or (not process and not detach.is_running(layout)):
             message = f"the supervisor ended: {_last_lines(layout.log('supervisor'))}"
             raise RetryableError(message)
         time.sleep(_LOOK_EVERY)
 
 
-def _require_ready(layout: Layout, told: StackState) -> None:
+def _require_none_failed(layout: Layout, told: StackState) -> None:
     failed = [each for each in told.servers.values() if each.state == "failed"]
     if failed:
         first = failed[0]

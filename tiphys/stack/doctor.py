@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -18,7 +19,6 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tiphys.lake import jars
 from tiphys.settings import StackSettings
 from tiphys.stack import detach, ports
 from tiphys.stack.layout import Layout
@@ -170,8 +170,19 @@ def _triton(settings: StackSettings) -> Check:
 
 
 def _jars(settings: StackSettings) -> Check:
-    wanted = jars.locked()
-    wrong = jars.missing(jars.jar_folder(settings), wanted)
+    """Hold Spark's jars against the lock: ``GROUP:ARTIFACT:VERSION SHA256`` a line."""
+    lines = (settings.project / "jars.lock").read_text(encoding="utf-8").splitlines()
+    wanted = [line.partition("#")[0].split() for line in lines if line.partition("#")[0].strip()]
+    files = {f"{coordinates.split(':')[1]}-{coordinates.split(':')[2]}.jar": digest for coordinates, digest in wanted}
+    folder = Layout.of(settings).jars
+    wrong = [name for name, digest in files.items() if _sha256(folder / name) != digest]
     if not wrong:
-        return Check("Spark's jars", "good", f"{len(wanted)} with the right digests")
-    return Check("Spark's jars", "missing", f"{len(wrong)} of {len(wanted)} missing or wrong: {wrong[0].file}", _SETUP)
+        return Check("Spark's jars", "good", f"{len(files)} with the right digests")
+    return Check("Spark's jars", "missing", f"{len(wrong)} of {len(files)} missing or wrong: {wrong[0]}", _SETUP)
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,9 +33,9 @@ class StackState(BaseModel):
     servers: dict[str, ServerState]
 
     @property
-    def settled(self) -> bool:
-        """Whether every server is ready or given up."""
-        return all(each.state in ("ready", "failed") for each in self.servers.values())
+    def all_ready(self) -> bool:
+        """Whether every server is healthy."""
+        return all(each.state == "ready" for each in self.servers.values())
 
 
 def read(path: Path) -> StackState | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiphys.stack.layout import Layout
+from tiphys.stack.ports import holder, is_taken
 from tiphys.stack.processes import Process, Processes, sweep
 from tiphys.stack.spec import Command, Server
 from tiphys.stack.state import Name, ServerState
@@ -130,6 +131,10 @@ class Watch:
         self._change("preparing")
         if self._server.prepare is not None:
             await self._server.prepare(self._run)
+        port = int(self._server.address.rpartition(":")[2])
+        if is_taken(port):  # or a stranger's answers would be taken for this server's
+            message = f"port {port} is taken by {await asyncio.to_thread(holder, port)}"
+            raise Failed(message)
         self._process = self._processes.start(self._server.command, self._layout.log(self._server.name))
         self._change("starting")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tiphys.stack import probes
@@ -22,6 +23,7 @@ def server(plan: Plan, environment: str) -> Server:
 
     where = environment_folder(plan.settings.project)
     surroundings = plan.environment(name, VIRTUAL_ENV=str(where), OMP_NUM_THREADS="1")
+    surroundings["LD_LIBRARY_PATH"] = str(program_folder(plan.settings.project).parents[1] / "nvidia_pytriton.libs")
     surroundings["PATH"] = f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     return Server(
         name=name,
@@ -59,20 +61,14 @@ def _argv(plan: Plan, environment: str, home: Path) -> tuple[str, ...]:
 
 
 def _install_backend(plan: Plan, backends: Path) -> None:
-    """A Python-based backend is a folder with a ``model.py``, next to the Python backend that runs it."""
-    folder = backends / BACKEND
-    folder.mkdir(parents=True, exist_ok=True)
+    """A Python-based backend is a folder with a ``model.py``, next to the Python backend that runs it.
+
+    Files, no links: Triton looks for the stub of the Python backend where that backend's library really lies.
+    """
     program = program_folder(plan.settings.project)
     version = program.parents[2].name.removeprefix("python")
-    _link(program / "backends" / "python", backends / "python")
-    _link(
-        program / "python_backend_stubs" / version / "triton_python_backend_stub", folder / "triton_python_backend_stub"
-    )
-    _link(plan.settings.project / "tiphys" / "serving" / "onnxruntime_backend" / "model.py", folder / "model.py")
-
-
-def _link(target: Path, link: Path) -> None:
-    if link.is_symlink() and link.readlink() == target:
-        return
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    shutil.rmtree(backends, ignore_errors=True)
+    shutil.copytree(program / "backends" / "python", backends / "python")
+    shutil.copy(program / "python_backend_stubs" / version / "triton_python_backend_stub", backends / "python")
+    (backends / BACKEND).mkdir()
+    shutil.copy(plan.settings.project / "tiphys" / "serving" / "onnxruntime_backend" / "model.py", backends / BACKEND)

@@ -1,0 +1,85 @@
+"""One real stack for a whole test session: every test that needs servers asks for the fixture ``stack``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from minio import Minio
+
+from tiphys import stack as servers
+from tiphys.settings import S3Settings, StackSettings, load, stack_settings
+from tiphys.stack.ports import Ports, is_taken
+from tiphys.step import contracts
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: its settings, the data of ConfigMap ``tiphys`` and of every Secret ``tiphys-<name>``."""
+
+    settings: StackSettings
+    config: dict[str, str]
+    secrets: dict[str, dict[str, str]]
+
+    def environment(self, component: str) -> dict[str, str]:
+        """What a step of that component finds in its environment."""
+        return {**self.config, **self.secrets[component]}
+
+    def s3(self, principal: str) -> Minio:
+        """An S3 client with that principal's own key."""
+        settings = load(S3Settings, self.environment(principal))
+        return Minio(settings.endpoint.removeprefix("http://"), settings.access_key, settings.secret_key, secure=False)
+
+
+def _free_base() -> int:
+    """The first of enough free ports in a row, below those that the kernel hands out."""
+    first = 20000 + 200 * (os.getpid() % 60)  # sessions that run at once start their search apart
+    for base in (*range(first, 32000, 200), *range(20000, first, 200)):
+        if not any(is_taken(port) for port in Ports(base).every()):
+            return base
+    pytest.fail("no 100 free ports in a row below 32000")
+
+
+@pytest.fixture(scope="session")
+def new_stack() -> Callable[[Path], StackSettings]:
+    """``new_stack(home)`` makes settings for a stack of a test's own, which the test starts and stops."""
+    return _settings_in
+
+
+def _settings_in(home: Path) -> StackSettings:
+    """Settings of a stack of its own; Spark's jars come from where the set-up put them."""
+    jars = stack_settings().home / "jars"
+    if jars.is_dir():
+        (home / "jars").symlink_to(jars)
+    return StackSettings(home=home, port_base=_free_base(), java_home=stack_settings().java_home)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """``eventually(what)`` waits until ``what()`` holds."""
+    return _eventually
+
+
+def _eventually(what: Callable[[], bool], within: float = 90.0) -> None:
+    until = time.monotonic() + within
+    while not what():
+        if time.monotonic() > until:
+            pytest.fail(f"not so after {within:.0f} s: {what.__doc__ or what.__name__}")
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The session's stack: started at the first test that asks, stopped at the end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a session that is told to end stops its servers
+    settings = _settings_in(tmp_path_factory.mktemp("stack"))
+    info = servers.up(settings, contracts(), lambda _: None)
+    try:
+        yield Stack(settings, info.config_map, info.secrets)
+    finally:
+        servers.down(settings)
