@@ -8,7 +8,9 @@ model that is code (a python backend) cannot get in. It knows no S3 and no Trito
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -24,39 +26,18 @@ REFERENCE = "reference.json"
 MANIFEST_CAP = 64 * 1024
 """Most bytes that a manifest may have."""
 
-_FIELDS = frozenset(
-    [
-        "name",
-        "backend",
-        "max_batch_size",
-        "input",
-        "output",
-        "data_type",
-        "dims",
-        "version_policy",
-        "specific",
-        "versions",
-        "instance_group",
-        "count",
-        "kind",
-        "dynamic_batching",
-        "preferred_batch_size",
-        "max_queue_delay_microseconds",
-        "default_queue_policy",
-        "max_queue_size",
-        "timeout_action",
-        "default_timeout_microseconds",
-        "allow_timeout_override",
-        "model_warmup",
-        "batch_size",
-        "inputs",
-        "key",
-        "value",
-        "zero_data",
-        "random_data",
-    ]
-)
-"""Fields of a config.pbtxt that a served model may use; parameters, custom libraries and ensembles are not."""
+_WORDS = frozenset({
+    "name", "backend", "max_batch_size", "input", "output", "data_type", "dims", "version_policy", "specific",
+    "versions", "instance_group", "count", "kind", "dynamic_batching", "preferred_batch_size",
+    "max_queue_delay_microseconds", "default_queue_policy", "max_queue_size", "timeout_action",
+    "default_timeout_microseconds", "allow_timeout_override", "model_warmup", "batch_size", "inputs", "key",
+    "value", "zero_data", "random_data", "TYPE_INT64", "TYPE_FP32", "KIND_CPU", "KIND_GPU", "KIND_AUTO",
+    "REJECT", "DELAY", "true", "false",
+})  # fmt: skip
+"""Every word that a served model's config.pbtxt may have; parameters, file names, libraries and ensembles are not."""
+
+_TOKEN = re.compile(r'\s+|"[^"\\\n]*"|[A-Za-z_]\w*|\d+|[:{}\[\],]')
+"""A narrow part of protobuf's text format: no comments, no escapes, no <>, no ''."""
 
 
 class FileDigest(BaseModel):
@@ -143,13 +124,34 @@ def check_config(text: str, manifest: Manifest, where: str) -> None:
     Raises:
         DataError: it does; the message says what is not allowed.
     """
-    plain = re.sub(r'"(?:\\.|[^"\\\n])*"', '""', re.sub(r"(?m)^\s*#.*$", "", text))
-    unknown = sorted(set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*(?=\s*[:{\[])", plain)) - _FIELDS)
-    backends = re.findall(r'\bbackend\s*:\s*"([^"]*)"', text)
-    if unknown or backends != ["onnxruntime"] or re.findall(r'(?m)^name\s*:\s*"([^"]*)"', text) != [manifest.model]:
-        wrong = f"fields {', '.join(unknown)}" if unknown else f"backend {', '.join(backends) or 'not given'}"
+    tokens = list(_tokens(text, where))
+    unknown = sorted({each for each in tokens if (each[0].isalpha() or each[0] == "_") and each not in _WORDS})
+    wrong = ""
+    if unknown:
+        wrong = f"{', '.join(unknown)} is not allowed"
+    elif _values(tokens, "backend") != ['"onnxruntime"'] or tokens[:3] != ["name", ":", f'"{manifest.model}"']:
+        wrong = "another name or backend"
+    elif any(one[0] == other[0] == '"' for one, other in itertools.pairwise(tokens)):
+        wrong = "a text in pieces"
+    if wrong:
         message = f'{where} is refused ({wrong}): only name: "{manifest.model}" in backend: "onnxruntime" is served'
         raise DataError(message)
+
+
+def _tokens(text: str, where: str) -> Iterator[str]:
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            message = f"{where} is refused: {text[at : at + 20]!r} has no place in a served model's configuration"
+            raise DataError(message)
+        at = found.end()
+        if not found.group().isspace():
+            yield found.group()
+
+
+def _values(tokens: list[str], word: str) -> list[str]:
+    return [tokens[at + 2] if at + 2 < len(tokens) else "" for at, each in enumerate(tokens) if each == word]
 
 
 def _differs(where: str, found: str, expected: str) -> DataError:

@@ -57,11 +57,11 @@ class Shop:
     number: int = 9000
     answers: dict[str, float] = field(default_factory=dict)
 
-    def make(self, factor: float, onnx: bytes | None = None) -> Repository:
-        """A repository of the next version number."""
+    def make(self, factor: float, onnx: bytes | None = None, number: int | None = None) -> Repository:
+        """A repository of the next version number, or of the given one."""
         self.number += 1
-        reference = {"litres": [1.0, 2.0], "celsius": [10, 20], "seconds": [factor, 2 * factor]}
-        return build(UseCase(TINY), str(self.number), onnx or linear_onnx(factor), reference)
+        reference: dict[str, list[float]] = {"litres": [1.0, 2.0], "celsius": [10, 20], "seconds": [factor, 2 * factor]}
+        return build(UseCase(TINY), str(number or self.number), onnx or linear_onnx(factor), reference)
 
     def put(self, repository: Repository, **other: bytes) -> Release:
         """Upload it, with other bytes for some files if wanted (``model_onnx=...``); name its release."""

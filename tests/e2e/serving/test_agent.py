@@ -72,7 +72,7 @@ def test_a_replaced_manifest_is_refused(shop: Any) -> None:
     release = shop.put(repository)
     shop.put(forged(repository, model_onnx=b"something else"))
     recorded = shop.release(release)
-    with pytest.raises(PermanentError, match="manifest.json has sha256"):
+    with pytest.raises(PermanentError, match=r"manifest\.json has sha256"):
         shop.ledger().wait_until_served(recorded, 60)
     assert shop.answer() == (32.0, old.version)
 
@@ -92,7 +92,7 @@ def test_a_model_that_is_code_is_refused(shop: Any, wrong: tuple[str, str]) -> N
     repository = shop.make(19.0)
     text = config("tiny", repository.manifest.version, FEATURES, "seconds").replace(*wrong)
     recorded = shop.release(shop.put(forged(repository, config_pbtxt=text.encode())))
-    with pytest.raises(PermanentError, match="config.pbtxt is refused"):
+    with pytest.raises(PermanentError, match=r"config\.pbtxt is refused"):
         shop.ledger().wait_until_served(recorded, 60)
     assert shop.answer() == (36.0, old.version)
 
