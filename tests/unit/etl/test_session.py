@@ -1,0 +1,56 @@
+"""Spark's settings and its need for Java."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.etl.session import check_java, parse, settings
+from tiphys.errors import SettingsError
+
+pytestmark = pytest.mark.unit
+
+
+def java(folder: Path, version: str) -> str:
+    """A Java home of that version."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "java").write_text("")
+    (folder / "release").write_text(f'JAVA_VERSION="{version}"\n')
+    return str(folder)
+
+
+def test_settings_have_the_form_of_spark_defaults() -> None:
+    """Comments and blank lines are skipped; blanks and equals signs part key and value."""
+    text = "# laptop\n\nspark.master  local[2]\nspark.driver.extraJavaOptions=-Da=b -Dc=d\n"
+    assert parse(text) == {"spark.master": "local[2]", "spark.driver.extraJavaOptions": "-Da=b -Dc=d"}
+
+
+def test_a_line_that_is_no_setting_is_named() -> None:
+    """Not silently skipped."""
+    with pytest.raises(SettingsError, match="'nonsense'"):
+        parse("spark.master local\nnonsense\n")
+
+
+def test_a_local_spark_finds_its_jars_on_the_class_path() -> None:
+    """Copying them at each start would cost more than the job; a cluster's Spark ships them itself."""
+    assert settings({"spark.master": "local[2]", "spark.jars": "a,b"})["spark.driver.extraClassPath"] == "a:b"
+    assert settings({"spark.master": "k8s://x", "spark.jars": "a,b"})["spark.jars"] == "a,b"
+
+
+def test_a_java_that_is_new_enough_is_taken(tmp_path: Path) -> None:
+    """17 is."""
+    check_java(java(tmp_path, "17.0.15"))
+
+
+@pytest.mark.parametrize("version", ["1.8.0_292", "11.0.2"])
+def test_an_old_java_is_refused_with_the_command_that_helps(tmp_path: Path, version: str) -> None:
+    """The message can be typed."""
+    with pytest.raises(SettingsError, match=r"is version (8|11): install one with 'sudo apt-get install"):
+        check_java(java(tmp_path, version))
+
+
+def test_a_missing_java_is_named_with_the_command_that_helps(tmp_path: Path) -> None:
+    """JAVA_HOME points nowhere."""
+    with pytest.raises(SettingsError, match=r"JAVA_HOME is .*no bin/java: install one with 'sudo apt-get install"):
+        check_java(str(tmp_path))
