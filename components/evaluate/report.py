@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _QUO = "status_quo"
 _OURS = "this model"
-_MARKS = {"passed": "✓", "missed": "✗", "not judged": "–"}
+_MARKS = {"passed": "✓", "missed": "✗", "not judged": "○"}
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1b2430, #e8ecf1); --dim: light-dark(#66717f, #97a3b2);

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tiphys.usecase import Array
 
@@ -116,10 +116,10 @@ def histogram(ours: Array, theirs: Array, unit: str, bins: int = 60) -> str:
     return _svg(height + 26, filled + line + zero + labels, "spread of errors")
 
 
-def _grid(most: float, x: object, height: float, unit: str) -> str:
+def _grid(most: float, x: Callable[[float], float], height: float, unit: str) -> str:
     parts = []
     for value in _ticks(most):
-        at = x(value)  # type: ignore[operator]
+        at = x(value)
         parts += [
             f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>',
             _text(at, height + 18, f"{value:g} {unit}", "middle", "small"),
