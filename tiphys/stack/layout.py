@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tiphys.settings import StackSettings
 
-_RAY_LIMIT = 40  # characters: Ray puts unix sockets 67 below its folder, and the kernel takes 107
+_RAY_LIMIT = 36  # characters: Ray puts unix sockets up to 70 below its folder, and the kernel takes 107
 
 
 @dataclass(frozen=True)

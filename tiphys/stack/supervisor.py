@@ -102,6 +102,7 @@ def main() -> int:
     """Run as a program; 3 when another supervisor holds this home."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.Formatter.converter = time.gmtime
+    os.umask(0o077)
     settings = stack_settings()
     layout = Layout.of(settings)
     lock = (layout.run / "supervisor.lock").open("a")

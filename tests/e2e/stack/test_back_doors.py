@@ -17,6 +17,7 @@ pytestmark = pytest.mark.e2e
 
 
 def ask(address: str, method: str, path: str, headers: dict[str, str] | None = None) -> int:
+    """Status of one request."""
     connection = http.client.HTTPConnection(address, timeout=10)
     connection.request(method, path, headers=headers or {})
     return connection.getresponse().status

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 def connect(
     stack: Stack, role: str, database: str, password: str | None = None
 ) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as that role."""
     known = keys.read(Layout.of(stack.settings).secrets / "keys.json").passwords[role]
     port = Ports(stack.settings.port_base)["postgres"]
     return psycopg.connect(

@@ -18,10 +18,12 @@ pytestmark = pytest.mark.e2e
 
 
 def put(client: Minio, bucket: str, key: str, body: bytes) -> None:
+    """Put one object."""
     client.put_object(bucket, key, io.BytesIO(body), len(body))
 
 
 def code_of(error: pytest.ExceptionInfo[S3Error]) -> str:
+    """S3's own word for the refusal."""
     return str(error.value.code)
 
 

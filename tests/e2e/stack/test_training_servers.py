@@ -41,6 +41,7 @@ def test_mlflow_keeps_runs_and_proxies_artifacts(stack: Stack, tmp_path: Path) -
 
 @pytest.fixture
 def jobs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ray's job client with the train step's token."""
     from ray.job_submission import JobSubmissionClient  # noqa: PLC0415 - seconds
 
     return JobSubmissionClient(

@@ -67,6 +67,7 @@ def repository(stack: Stack) -> Iterator[Path]:
 
 
 def ask(kind: Any, client: Any, rows: np.ndarray[Any, Any], word: str = "ahoj ⚓") -> Any:
+    """One request with a word for every row."""
     words = np.array([[word.encode()]] * len(rows), dtype=object)
     inputs = [kind.InferInput("x", list(rows.shape), "FP32"), kind.InferInput("word", list(words.shape), "BYTES")]
     inputs[0].set_data_from_numpy(rows)

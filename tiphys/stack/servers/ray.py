@@ -16,6 +16,7 @@ def server(plan: Plan) -> Server:
     secrets = config.secrets(plan.settings, plan.keys)
     environment = plan.environment("ray", **config.config_map(plan.settings), **secrets.get("train", {})) | {
         "HOME": str(home / "home"),
+        "TMPDIR": str(home / "tmp"),  # for sockets too, so it must be as short as Ray's folder
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": plan.keys.ray_token,
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -27,14 +28,15 @@ def server(plan: Plan) -> Server:
         "RAY_ROTATION_BACKUP_COUNT": "1",
     }
     head = {name.removeprefix("ray_"): ports[name] for name in PORTS} | {
-        "temp_dir": str(home),
+        "temp_dir": str(home / "s"),  # Ray opens it to everybody; the folder around it stays closed
         "dashboard_port": ports["ray"],
     }
 
     async def prepare(_run: Run) -> None:
         shutil.rmtree(home, ignore_errors=True)  # sessions of earlier heads: nothing in them outlives a head
-        (home / "home").mkdir(mode=0o700, parents=True)
-        home.chmod(0o700)
+        home.mkdir(mode=0o700)
+        for name in ("home", "tmp"):
+            (home / name).mkdir(mode=0o700)
 
     def alive() -> None:
         probes.http_ok(ports.address("ray"), "/api/version", token)

@@ -1,0 +1,103 @@
+"""What steps are told: addresses for all, and to each only its own credentials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tiphys import settings
+from tiphys.settings import StackSettings
+from tiphys.stack import config, keys
+from tiphys.stack.servers import seaweedfs
+from tiphys.step import Access, Contract, StepInputs, StepOutputs
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> StackSettings:
+    """Settings of a stack that is never started."""
+    return StackSettings(home=tmp_path, port_base=7400, java_home="")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> keys.Keys:
+    """Keys for two components with different needs."""
+    needs = {
+        "etl": Access(read=("raw",), write=("lake",), catalog="write"),
+        "deploy": Access(ledger="staging"),
+        "train": Access(read=("lake",), catalog="read", ray=True),
+    }
+    contracts = {name: Contract(name, "", StepInputs, StepOutputs, "pure", access) for name, access in needs.items()}
+    return keys.ensure(tmp_path / "keys.json", contracts)
+
+
+def test_the_config_map_has_what_steps_read(laptop: StackSettings) -> None:
+    """Every key is a variable of the settings, none is a secret, and every group loads from map and Secret."""
+    told = config.config_map(laptop)
+    known = {each.name: each for each in settings.variables()}
+    assert set(told) <= set(known)
+    assert not [name for name in told if known[name].secret]
+    settings.load(settings.ServingSettings, told)
+    settings.load(settings.TrackingSettings, told)
+
+
+@pytest.mark.parametrize(
+    ("component", "variables"),
+    [
+        ("etl", {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_CATALOG_USER", "TIPHYS_CATALOG_PASSWORD"}),
+        ("deploy", {"TIPHYS_LEDGER_TOKEN"}),
+        ("gateway", {"TIPHYS_LEDGER_TOKEN"}),
+        ("agent", {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_LEDGER_TOKEN"}),
+    ],
+)
+def test_a_secret_has_the_least(laptop: StackSettings, made: keys.Keys, component: str, variables: set[str]) -> None:
+    """Nobody gets a credential that it did not ask for."""
+    assert set(config.secrets(laptop, made)[component]) == variables
+
+
+def test_reader_and_writer_are_different_roles(laptop: StackSettings, made: keys.Keys) -> None:
+    """A component that only reads the catalog cannot log in as one that writes."""
+    told = config.secrets(laptop, made)
+    assert told["etl"]["TIPHYS_CATALOG_USER"] == "lake_write"
+    assert told["train"]["TIPHYS_CATALOG_USER"] == "lake_read"
+    assert told["etl"]["TIPHYS_CATALOG_PASSWORD"] != told["train"]["TIPHYS_CATALOG_PASSWORD"]
+
+
+def test_the_ledger_knows_every_token_with_its_role(laptop: StackSettings, made: keys.Keys) -> None:
+    """Who has no level has no token there."""
+    told = config.secrets(laptop, made)
+    tokens = json.loads(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
+    assert tokens[told["deploy"]["TIPHYS_LEDGER_TOKEN"]] == "staging"
+    assert tokens[told["agent"]["TIPHYS_LEDGER_TOKEN"]] == "agent"
+    assert sorted(tokens.values()) == ["agent", "production", "read", "staging"]
+
+
+def test_documents_are_what_kubectl_takes(laptop: StackSettings, made: keys.Keys) -> None:
+    """One ConfigMap, a Secret for each name in kebab-case, every value a text."""
+    listed = config.documents(config.config_map(laptop), config.secrets(laptop, made))
+    assert [each["metadata"]["name"] for each in listed if each["kind"] == "ConfigMap"] == ["tiphys"]
+    assert "tiphys-etl" in {each["metadata"]["name"] for each in listed if each["kind"] == "Secret"}
+    for each in listed:
+        assert all(isinstance(value, str) for value in {**each.get("data", {}), **each.get("stringData", {})}.values())
+
+
+def test_spark_gets_the_jars_that_are_there(laptop: StackSettings) -> None:
+    """Only when they were installed; in one line that Spark splits at commas."""
+    assert "spark.jars " not in config.spark_conf(laptop)
+    (laptop.home / "jars").mkdir()
+    for name in ("b.jar", "a.jar", "notes.txt"):
+        (laptop.home / "jars" / name).touch()
+    assert f"spark.jars {laptop.home}/jars/a.jar,{laptop.home}/jars/b.jar\n" in config.spark_conf(laptop)
+
+
+def test_s3_identities_have_buckets_in_every_action(made: keys.Keys) -> None:
+    """Only the administrator has actions without a bucket; who needs no bucket has no identity."""
+    listed = seaweedfs.identities(made)["identities"]
+    actions = {each["name"]: each["actions"] for each in listed}
+    assert all(":" in action for name, each in actions.items() if name != "tiphys-admin" for action in each)  # type: ignore[attr-defined]
+    assert actions["etl"] == ["Read:lake", "List:lake", "Read:raw", "List:raw", "Write:lake", "Tagging:lake"]
+    assert "gateway" not in actions
+    assert "deploy" not in actions

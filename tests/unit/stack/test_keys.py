@@ -1,0 +1,64 @@
+"""Who gets which keys, and that nobody loses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tiphys.errors import PermanentError
+from tiphys.stack import keys
+from tiphys.step import Access, Contract, StepInputs, StepOutputs
+
+pytestmark = pytest.mark.unit
+
+
+def contract(name: str, access: Access) -> dict[str, Contract]:
+    """A contract that needs that access, by its name."""
+    return {name: Contract(name, "does", StepInputs, StepOutputs, effects="pure", access=access)}
+
+
+def test_keys_are_made_once(tmp_path: Path) -> None:
+    """The second start finds the first one's."""
+    contracts = contract("etl", Access(read=("raw",), catalog="write"))
+    assert keys.ensure(tmp_path / "keys.json", contracts) == keys.ensure(tmp_path / "keys.json", contracts)
+
+
+def test_two_stacks_share_no_key(tmp_path: Path) -> None:
+    """Nothing is fixed in the code."""
+    one, other = (keys.ensure(tmp_path / name, {}) for name in ("one.json", "other.json"))
+    assert not set(one.passwords.values()) & set(other.passwords.values())
+    assert one.principals["cli"].secret_key != other.principals["cli"].secret_key
+    assert one.ray_token != other.ray_token
+
+
+def test_only_the_owner_reads_them(tmp_path: Path) -> None:
+    """The file is 0600 from its first byte on."""
+    keys.ensure(tmp_path / "keys.json", {})
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_contract_leaves_the_others_alone(tmp_path: Path) -> None:
+    """It gets keys; everybody else keeps theirs, and the digest tells that something changed."""
+    old = keys.ensure(tmp_path / "keys.json", contract("etl", Access(read=("raw",))))
+    both = contract("etl", Access(read=("raw",))) | contract("train", Access(ray=True))
+    new = keys.ensure(tmp_path / "keys.json", both)
+    assert {name: new.principals[name] for name in old.principals} == old.principals
+    assert new.principals["train"].ray
+    assert new.digest() != old.digest()
+
+
+def test_a_contract_that_needs_more_keeps_its_key(tmp_path: Path) -> None:
+    """Its rights change, its name and secret do not."""
+    old = keys.ensure(tmp_path / "keys.json", contract("etl", Access(read=("raw",)))).principals["etl"]
+    new = keys.ensure(tmp_path / "keys.json", contract("etl", Access(read=("raw",), write=("lake",)))).principals["etl"]
+    assert (new.access_key, new.secret_key) == (old.access_key, old.secret_key)
+    assert new.write == ("lake",)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    """It is neither overwritten nor a traceback."""
+    (tmp_path / "keys.json").write_text("{")
+    with pytest.raises(PermanentError, match=r"keys\.json cannot be read"):
+        keys.ensure(tmp_path / "keys.json", {})
+    assert (tmp_path / "keys.json").read_text() == "{"
