@@ -6,6 +6,7 @@ README.md beside this file says what is modelled, and what is not.
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _PASSENGERS = ([0, 1, 2, 3, 4, 5, 6], [0.01, 0.71, 0.145, 0.04, 0.02, 0.045, 0.0
 _NOISE = 0.21
 """Spread of the logarithm of a trip's time that nothing explains."""
 _SURCHARGE_FROM = "2019-01"
+_QUICK = 1
+"""Level of gzip: the default one takes three times as long as all the rest, for files a fifth smaller."""
 _KINDS = ("backwards", "second", "day", "still", "refund", "unknown_from", "unknown_to")
 _KIND_SHARES = (0.05, 0.27, 0.07, 0.06, 0.05, 0.4, 0.1)
 
@@ -152,12 +155,11 @@ def _columns(chance: np.random.Generator, month: str, pickup: Array, trip: dict[
 
 def _write(folder: Path, month: str, table: pa.Table) -> Path:
     """Write a file, which appears whole or not at all."""
-    import pyarrow as pa  # noqa: PLC0415
     from pyarrow import csv  # noqa: PLC0415
 
     path = folder / f"yellow_tripdata_{month}.csv.gz"
     part = path.with_name(f".{path.name}.part")
-    with pa.CompressedOutputStream(str(part), "gzip") as stream:
+    with part.open("wb") as file, gzip.GzipFile("", "wb", _QUICK, file, mtime=0) as stream:
         stream.write((",".join(table.column_names) + "\n").encode())
         csv.write_csv(table, stream, csv.WriteOptions(include_header=False, quoting_style="none"))
     part.replace(path)
