@@ -29,10 +29,10 @@ MANIFEST_CAP = 64 * 1024
 _WORDS = frozenset({
     "name", "backend", "max_batch_size", "input", "output", "data_type", "dims", "version_policy", "specific",
     "versions", "instance_group", "count", "kind", "dynamic_batching", "preferred_batch_size",
-    "max_queue_delay_microseconds", "default_queue_policy", "max_queue_size", "timeout_action",
-    "default_timeout_microseconds", "allow_timeout_override", "model_warmup", "batch_size", "inputs", "key",
+    "max_queue_delay_microseconds",
+    "model_warmup", "batch_size", "inputs", "key",
     "value", "zero_data", "random_data", "TYPE_INT64", "TYPE_FP32", "KIND_CPU", "KIND_GPU", "KIND_AUTO",
-    "REJECT", "DELAY", "true", "false",
+    "true", "false",
 })  # fmt: skip
 """Every word that a served model's config.pbtxt may have; parameters, file names, libraries and ensembles are not."""
 

@@ -23,12 +23,15 @@ TRITON_TYPES: Mapping[str, str] = {"int64": "INT64", "float32": "FP32"}
 
 @dataclass(frozen=True)
 class Batching:
-    """How Triton gathers requests. A bounded queue refuses what could not be answered in time anyway."""
+    """How Triton gathers requests.
+
+    There is no queue policy on purpose: any limit on Triton's queue turns off its prefetching, and then about one request
+    in a hundred is left lying for 500 ms, until the batcher looks again (measured with tritonserver 2.51: p99 505 ms
+    with ``max_queue_size``, 15 ms without). What waits is bounded by the gateway instead.
+    """
 
     max_batch_size: int = 64
     max_queue_delay_us: int = 0
-    max_queue_size: int = 512
-    timeout_us: int = 1_000_000
     instances: int = 1
 
 
@@ -56,12 +59,6 @@ version_policy: {{ specific: {{ versions: [ {version} ] }} }}
 instance_group [ {{ count: {batching.instances} kind: KIND_CPU }} ]
 dynamic_batching {{
   max_queue_delay_microseconds: {batching.max_queue_delay_us}
-  default_queue_policy {{
-    timeout_action: REJECT
-    default_timeout_microseconds: {batching.timeout_us}
-    allow_timeout_override: false
-    max_queue_size: {batching.max_queue_size}
-  }}
 }}
 model_warmup [
   {{

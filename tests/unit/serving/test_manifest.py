@@ -85,6 +85,13 @@ def test_the_configuration_that_we_write_is_served(repository: Repository) -> No
         assert part in text
 
 
+def test_triton_is_given_no_limit_of_its_queue() -> None:
+    """Any such limit makes its batcher leave some requests lying for half a second; the gateway bounds what waits."""
+    text = config("tiny", "7", FEATURES, "seconds")
+    assert "dynamic_batching" in text
+    assert "queue_policy" not in text
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
