@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -40,6 +41,11 @@ class Driver:
     async def to_the_end(self, *, handle_signals: bool = True) -> None:
         """Drive the run until it has ended and nothing of it runs any more."""
         loop = asyncio.get_running_loop()
+        if sys.version_info < (3, 12):
+            # Python 3.11 would start a thread for each step; from 3.12 on this is the default.
+            watcher = asyncio.PidfdChildWatcher()
+            watcher.attach_loop(loop)
+            asyncio.get_event_loop_policy().set_child_watcher(watcher)
         if handle_signals:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self.interrupt)

@@ -253,7 +253,9 @@ def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
     """The template filled once more, as Argo does when it makes the pod: a path may name an input."""
     parameters = (processed.get("inputs") or {}).get("parameters") or []
     inputs = {f"inputs.parameters.{entry['name']}": entry.get("value") or "" for entry in parameters}
-    filled: Json = fill(processed, {**op.globals, **inputs, "pod.name": pod})
+    volumes = [*(processed.get("volumes") or []), *(op.run.spec.get("volumes") or [])]
+    with_volumes = {**processed, "volumes": volumes} if volumes else processed
+    filled: Json = fill(with_volumes, {**op.globals, **inputs, "pod.name": pod})
     return filled
 
 

@@ -93,6 +93,8 @@ class Executor:
                 result = await self._one(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
+        except Exception as defect:  # noqa: BLE001  # an unreported end would leave the run waiting for ever
+            result = Ending(ERROR, f"defect of the engine: {type(defect).__name__}: {defect}", {})
         finally:
             self._running.pop(start.node_id, None)
             self._tasks.pop(start.node_id, None)

@@ -191,17 +191,17 @@ _DOCUMENT: Json = {**_honoured("apiVersion", "kind", "metadata"), **_advisory("s
 _CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
 
 
-def check_fields(document: Json) -> list[str]:
-    """Notes on the advisory fields of a document. Raises ManifestError that names an unknown or refused field."""
+def check_fields(document: Json) -> dict[str, str]:
+    """The advisory fields of a document, each with the first place that has it. Raises ManifestError that names an unknown or refused field."""
     if document.get("kind") not in _CHECKED:
-        return []
-    advisory: dict[str, None] = {}
+        return {}
+    advisory: dict[str, str] = {}
     name = (document.get("metadata") or {}).get("name") or (document.get("metadata") or {}).get("generateName") or ""
     _walk(document, _DOCUMENT, f"{document['kind']} {name}".strip(), advisory)
-    return list(advisory)
+    return advisory
 
 
-def _walk(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
+def _walk(value: Any, table: Any, path: str, advisory: dict[str, str]) -> None:
     if isinstance(table, (_Each, _Steps, _Named)):
         _walk_many(value, table, path, advisory)
     elif isinstance(table, dict) and value is not None:
@@ -212,7 +212,7 @@ def _walk(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
             _field(key, inner, table, path, advisory)
 
 
-def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, None]) -> None:
+def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, str]) -> None:
     if value is None:
         return
     if isinstance(table, _Named):
@@ -231,7 +231,7 @@ def _walk_many(value: Any, table: Any, path: str, advisory: dict[str, None]) -> 
         _walk(inner, table[0], f"{path}.{label}" if label else place, advisory)
 
 
-def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, None]) -> None:
+def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, str]) -> None:
     verdict = table.get(key)
     if key in _NAMES and isinstance(value, bool):
         message = f"{path}.{key}: YAML reads a bare y, n, on, off, yes or no as true or false: put the name in quotes"
@@ -244,7 +244,7 @@ def _field(key: str, value: Any, table: Json, path: str, advisory: dict[str, Non
         msg = f"{path}.{key}: {verdict}"
         raise ManifestError(msg)
     if verdict is _ADVISORY:
-        advisory[f"{key} counts on a cluster only (first at {path})"] = None
+        advisory.setdefault(key, path)
     elif verdict is not _HONOURED:
         _walk(value, verdict, f"{path}.{key}", advisory)
 

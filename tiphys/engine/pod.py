@@ -191,7 +191,7 @@ def _output_paths(template: Json, place: Place) -> list[Json]:
 
 
 def _volumes(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
-    declared = {volume["name"]: volume for volume in template.get("volumes") or []}
+    declared = {volume["name"]: volume for volume in reversed(template.get("volumes") or [])}
     found = []
     for mount in body.get("volumeMounts") or []:
         folder = place.attempt / "volumes" / mount["name"]

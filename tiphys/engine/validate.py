@@ -26,11 +26,13 @@ _LOOPS = ("withItems", "withParam", "withSequence")
 
 def validate(workflow: Json, spec: Json, documents: list[Json], find: Find, images: ImageTable) -> list[str]:
     """Notes on what is advisory. Raises ManifestError."""
-    notes = dict.fromkeys(note for document in [workflow, *documents] for note in check_fields(document))
+    advisory: dict[str, str] = {}
+    for document in [workflow, *documents]:
+        advisory = {**check_fields(document), **advisory}
     _arguments(spec)
     checker = _Checker(spec, find, images)
     checker.whole()
-    return list(notes)
+    return [f"{field} counts on a cluster only (first at {place})" for field, place in advisory.items()]
 
 
 def _arguments(spec: Json) -> None:

@@ -149,3 +149,43 @@ def test_a_run_that_has_ended_can_be_retried_from_what_failed(shared: Path, engi
     assert (shared / "first").read_text() == "ran\n"
     with pytest.raises(EngineError, match="nothing to retry"):
         engine.retry(name)
+
+
+SUSPENDED = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: asks}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    dag:
+      tasks:
+      - {name: ask, template: ask}
+      - {name: tell, depends: ask, template: tell, arguments: {parameters: [{name: v, value: "{{tasks.ask.outputs.parameters.verdict}}"}]}}
+  - name: ask
+    suspend: {}
+    outputs: {parameters: [{name: verdict, valueFrom: {supplied: {}}}]}
+  - name: tell
+    inputs: {parameters: [{name: v}]}
+    container: {image: "debian:12", command: [sh, -c], args: ["test '{{inputs.parameters.v}}' = yes"]}
+"""
+
+
+def test_a_suspended_step_waits_for_another_process_to_resume_it(
+    engine: Engine, drive: Drive, read_until: ReadUntil
+) -> None:
+    """A suspended step waits for another process to resume it."""
+    process = drive(SUSPENDED)
+    read_until(process, "● ask Running")
+    assert engine.resume_suspended("asks", parameters={"verdict": "yes"})
+    assert "end: asks Succeeded" in read_until(process, "end:")
+
+
+def test_another_process_can_stop_a_run(engine: Engine, drive: Drive, read_until: ReadUntil) -> None:
+    """Another process can stop a run."""
+    process = drive(SUSPENDED)
+    read_until(process, "● ask Running")
+    assert engine.stop("asks")
+    assert "end: asks Failed Stopped with strategy 'Stop'" in read_until(process, "end:")
+    assert not engine.stop("asks")
