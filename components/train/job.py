@@ -69,6 +69,7 @@ def _run(spec: Spec) -> None:
 
 
 def _worker(told: dict[str, Any]) -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on shared cores
     from components.train.fit import loop  # noqa: PLC0415 - loads torch and Lightning, in the worker only
 
     loop(told)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 BUCKET = "checkpoints"
 _LIBRARIES = ("torch", "lightning", "numpy")
+_NOT_TRAINED_WITH = {"api.py", "baselines.py", "gates.py", "simulator.py", "slices.py", "slo.py"}
+"""Parts of a use case that only judge or serve what was trained."""
 
 
 class Spec(BaseModel):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from model_steps import outputs_in, start
 
 from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import MONTHS
 from tiphys.lake.versions import INCOMING, begin, prepare, publish
-from tiphys.settings import PROJECT, CatalogSettings, S3Settings, load
+from tiphys.settings import CatalogSettings, S3Settings, load
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -34,13 +32,15 @@ def boilings(rows: int, seed: int) -> pa.Table:
     month = chance.integers(1, 5, rows)
     start = np.datetime64("2024-01", "M") + (month - 1).astype("timedelta64[M]")
     moment = start.astype("datetime64[D]") + chance.integers(0, 28, rows).astype("timedelta64[D]")
-    return pa.table({
-        "switched_on": moment.astype("datetime64[us]"),
-        "litres": litres,
-        "celsius": celsius,
-        "seconds": seconds,
-        "minutes": seconds / 60,
-    })
+    return pa.table(
+        {
+            "switched_on": moment.astype("datetime64[us]"),
+            "litres": litres,
+            "celsius": celsius,
+            "seconds": seconds,
+            "minutes": seconds / 60,
+        }
+    )
 
 
 def publish_version(environment: Mapping[str, str], use_case: UseCase, table: pa.Table, tag: str) -> str:
@@ -81,33 +81,6 @@ def step(stack: Stack, tmp_path: Path) -> Step:
         return process.returncode, outputs_in(folder), log
 
     return run
-
-
-def start(  # noqa: PLR0913, PLR0917 - all that a step is told
-    stack: Stack, component: str, folder: Path, run: str, attempt: int, inputs: Mapping[str, Any]
-) -> subprocess.Popen[str]:
-    """Start a component with its own Secret and nothing else of this environment."""
-    folder.mkdir(parents=True)
-    (folder / "inputs.json").write_text(json.dumps(inputs), encoding="utf-8")
-    told = {"TIPHYS_RUN": run, "TIPHYS_NODE": f"{run}-{component}", "TIPHYS_ATTEMPT": str(attempt)}
-    command = [sys.executable, "-m", f"components.{component}", "--inputs", str(folder / "inputs.json")]
-    command += ["--outputs", str(folder / "outputs"), "--artifacts", str(folder / "artifacts")]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **stack.environment(component), **told}
-    return subprocess.Popen(
-        command, cwd=PROJECT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-def outputs_in(folder: Path) -> dict[str, Any]:
-    """Output parameters that a step wrote; what is JSON is parsed."""
-    found = {}
-    for each in sorted((folder / "outputs").glob("*")) if (folder / "outputs").is_dir() else []:
-        text = each.read_text(encoding="utf-8")
-        try:
-            found[each.name] = json.loads(text)
-        except ValueError:
-            found[each.name] = text
-    return cast("dict[str, Any]", found)
 
 
 @pytest.fixture(scope="session")
