@@ -7,7 +7,7 @@ from tiphys.usecase import LoadProfile
 LOAD = LoadProfile(
     rate=200.0,
     seconds=15.0,
-    users=8,
+    users=16,
     p95_ms=50.0,
     max_error_share=0.0,
     reasons={
