@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from model_steps import outputs_in, start
 
+from tests.e2e.model.model_steps import outputs_in, start
 from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import MONTHS
 from tiphys.lake.versions import INCOMING, begin, prepare, publish

@@ -99,7 +99,7 @@ def test_a_stopped_step_stops_its_job(
     stack: Stack, kettles: str, tmp_path: Path, eventually: Callable[..., None]
 ) -> None:
     """SIGTERM while the job runs: the job is stopped, the run is closed as killed."""
-    from model_steps import start  # noqa: PLC0415 - beside this file
+    from tests.e2e.model.model_steps import start  # noqa: PLC0415 - beside this file
 
     inputs = {"use_case": TINY, "dataset": kettles, "epochs": 1000, "seed": 99}
     process = start(stack, "train", tmp_path / "stopped", "stopped", 0, inputs)
