@@ -18,6 +18,7 @@ from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.settings import StackSettings
 from tiphys.stack import config, detach, keys, logs, ports, state
 from tiphys.stack.layout import Layout
+from tiphys.stack.processes import sweep
 from tiphys.stack.state import ServerState, StackState
 from tiphys.step import Contract
 
@@ -97,7 +98,7 @@ def down(settings: StackSettings) -> bool:
         else:
             _signal(supervisor, signal.SIGTERM)
         _sleep_unless(lambda: not detach.is_running(layout), 1.0)
-    return was_running
+    return sweep(settings.home) > 0 or was_running
 
 
 def _ensure_running(settings: StackSettings, found: keys.Keys, on_change: OnChange) -> bool:
@@ -107,6 +108,7 @@ def _ensure_running(settings: StackSettings, found: keys.Keys, on_change: OnChan
         _await_healthy(layout, found, on_change, None)
         return False
     _require_disk(layout.home)
+    sweep(settings.home)  # without a PID namespace, a killed supervisor leaves processes that hold ports
     ports.require_free(ports.Ports(settings.port_base))
     (layout.run / "state.json").unlink(missing_ok=True)
     process = detach.start(settings)

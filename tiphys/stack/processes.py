@@ -120,11 +120,24 @@ def belonging(home: Path, server: str | None = None) -> Iterator[psutil.Process]
 
 
 def _belongs(process: psutil.Process, home: Path, server: str | None) -> bool:
-    environment = process.environ()
+    environment = told(process.pid)
     if environment.get("TIPHYS_HOME") == str(home) and "TIPHYS_SERVER" in environment:
         return server in (None, environment["TIPHYS_SERVER"])
-    folder = home / "postgres"  # PostgreSQL writes its title over its environment, but stands in its data
-    return server in (None, "postgres") and process.name() == "postgres" and Path(process.cwd()) == folder
+    # Some write a title over their environment, but they stay in the folder where they were started.
+    name, folder = process.name(), Path(process.cwd())
+    if name.startswith("ray::"):
+        return server in (None, "ray") and folder == home
+    return server in (None, "postgres") and name == "postgres" and folder == home / "postgres"
+
+
+def told(pid: int) -> dict[str, str]:
+    """The environment that a process was given; psutil reads none past a title that was written over its beginning.
+
+    Raises:
+        OSError: it is gone, or another user's.
+    """
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
 def sweep(home: Path, server: str | None = None) -> int:

@@ -11,6 +11,7 @@ import psutil
 from tiphys.settings import StackSettings
 from tiphys.stack import detach, state
 from tiphys.stack.layout import Layout
+from tiphys.stack.processes import told
 from tiphys.stack.state import Name
 
 
@@ -32,15 +33,15 @@ class Row:
 def status(settings: StackSettings) -> list[Row]:
     """Every server of a running stack and the supervisor itself; empty when nothing runs."""
     layout = Layout.of(settings)
-    told = state.read(layout.run / "state.json")
+    known = state.read(layout.run / "state.json")
     supervisor = detach.find(layout)
-    if told is None or supervisor is None or not detach.is_running(layout):
+    if known is None or supervisor is None or not detach.is_running(layout):
         return []
     family = supervisor.children(recursive=True)
-    outer = {_inner_pid(each.pid): each.pid for each in family} if told.own_namespace else {}
+    outer = {_inner_pid(each.pid): each.pid for each in family} if known.own_namespace else {}
     rows = []
-    for each in told.servers.values():
-        pid = outer.get(each.pid) if told.own_namespace else each.pid
+    for each in known.servers.values():
+        pid = outer.get(each.pid) if known.own_namespace else each.pid
         memory = _memory_of(pid, each.name, family)
         rows.append(
             Row(each.name, each.state, each.address, pid, each.restarts, each.since, memory, each.reason, each.log)
@@ -58,9 +59,9 @@ def _memory_of(pid: int | None, server: str, family: list[psutil.Process]) -> in
     pids = {pid}
     for each in family:
         try:
-            if each.ppid() in pids or each.environ().get("TIPHYS_SERVER") == server:
+            if each.ppid() in pids or told(each.pid).get("TIPHYS_SERVER") == server:
                 pids.add(each.pid)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             continue
     known = [found for found in map(_pss, pids) if found is not None]
     return sum(known) if known else None

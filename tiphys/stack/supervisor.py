@@ -112,8 +112,6 @@ def main() -> int:
         log.error("another supervisor holds %s", layout.home)  # noqa: TRY400
         return 3
     own_namespace = os.getpid() == 1
-    if left := sweep(settings.home):
-        log.info("killed %d processes of an earlier supervisor", left)
     asyncio.run(_run(settings, own_namespace=own_namespace))
     if layout.ray.parent != layout.home:
         shutil.rmtree(layout.ray, ignore_errors=True)

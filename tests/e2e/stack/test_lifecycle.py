@@ -266,3 +266,21 @@ def test_a_full_disk_is_named_before_anything_starts(alone: StackSettings, tmp_p
             servers.up(dataclasses.replace(alone, home=small / "home"), contracts(), lambda _: None)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.long
+def test_without_namespaces_the_next_up_clears_what_a_killed_supervisor_left(
+    alone: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel allows no PID namespace, leftovers hold ports; up ends them and starts, down leaves nothing."""
+    servers.down(alone)
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert servers.up(alone, contracts(), lambda _: None).started
+    supervisor = detach.find(Layout.of(alone))
+    assert supervisor is not None
+    supervisor.kill()
+    assert servers.up(alone, contracts(), lambda _: None).started
+    servers.down(alone)
+    assert list(belonging(alone.home)) == []
