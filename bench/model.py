@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,11 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
 from components.train.split import Batches, Whole, tensors, whole
-from tiphys.usecase import Array, Examples, UseCase
+from tiphys.usecase import UseCase
 from usecases.taxi_eta.data import FARTHEST_MILES, FASTEST_MPH, LONGEST_S, SHORTEST_S, ZONES
+
+if TYPE_CHECKING:
+    from tiphys.usecase import Array, Examples
 
 USE_CASE = UseCase("taxi_eta")
 
