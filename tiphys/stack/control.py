@@ -151,7 +151,7 @@ def _await_healthy(
                 on_change(each)
         if told and told.keys == found.digest():
             _require_none_failed(layout, told)
-            if told.all_ready:
+            if told.all_ready and detach.is_running(layout):
                 return
         if (process and process.poll() is not None) or (not process and not detach.is_running(layout)):
             message = f"the supervisor ended: {_last_lines(layout.log('supervisor'))}"

@@ -281,6 +281,7 @@ def test_without_namespaces_the_next_up_clears_what_a_killed_supervisor_left(
     supervisor = detach.find(Layout.of(alone))
     assert supervisor is not None
     supervisor.kill()
+    supervisor.wait(timeout=10)
     assert servers.up(alone, contracts(), lambda _: None).started
     servers.down(alone)
     assert list(belonging(alone.home)) == []
