@@ -20,7 +20,7 @@ from tiphys.release.client import LedgerClient
 from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded
 from tiphys.serving.copies import Copies
 from tiphys.serving.health import serve_health
-from tiphys.serving.triton import TritonControl
+from tiphys.serving.triton import TritonAwayError, TritonControl
 from tiphys.settings import AgentSettings, LedgerSettings, ListenSettings, S3Settings, ServingSettings, load
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class _Pending:
 
     release: Recorded
     attempts: int = 0
+    deaths: int = 0
     not_before: float = 0.0
 
 
@@ -167,13 +168,13 @@ class Agent:
         self._triton.load(model)
         if not self._triton.ready(model, version):
             message = f"Triton loaded {model!r} but version {version} does not answer"
-            raise RetryableError(message)
+            raise TritonAwayError(message)
         log.info("%s version %s loaded in %.1f s", model, version, time.monotonic() - started)
 
     def _again(self, pending: _Pending, error: RetryableError) -> None:
-        dies = pending.attempts >= _LOAD_ATTEMPTS and self.state.triton_up and "Triton" in str(error)
-        if dies:
-            self._refuse(pending.release, f"given up after {pending.attempts} attempts: {error}")
+        pending.deaths += isinstance(error, TritonAwayError) and self.state.triton_up  # it lived before this load
+        if pending.deaths >= _LOAD_ATTEMPTS:
+            self._refuse(pending.release, f"given up after {pending.deaths} loads that Triton did not survive: {error}")
             return
         pending.not_before = time.monotonic() + min(2.0 ** min(pending.attempts, 4) / 2, 8.0)
         self._say(pending.release, "loading", str(error))

@@ -23,6 +23,10 @@ _ASK_SECONDS = 2.0
 _OK = 200
 
 
+class TritonAwayError(RetryableError):
+    """Triton does not answer, or broke off while it was asked."""
+
+
 class TritonControl:
     """Load and watch models of a Triton in explicit model control mode."""
 
@@ -44,14 +48,14 @@ class TritonControl:
 
         Raises:
             PermanentError: Triton refuses it, and says why.
-            RetryableError: Triton does not answer.
+            TritonAwayError: Triton does not answer.
         """
         url = f"http://{self.address}/v2/repository/models/{model}/load"
         try:
             reply = self._pool.request("POST", url, body=b"{}", timeout=_LOAD_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             message = f"Triton at {self.address} does not answer: {error}"
-            raise RetryableError(message) from error
+            raise TritonAwayError(message) from error
         if reply.status != _OK:
             message = f"Triton at {self.address} cannot load {model!r}: {_said(reply.data)}"
             raise PermanentError(message)
@@ -71,7 +75,7 @@ class TritonControl:
             reply = self._pool.request("POST", url, body=json.dumps({"inputs": tensors}), timeout=_ASK_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             message = f"Triton at {self.address} does not answer: {error}"
-            raise RetryableError(message) from error
+            raise TritonAwayError(message) from error
         if reply.status != _OK:
             message = f"Triton at {self.address} does not answer for {model!r}: {_said(reply.data)}"
             raise PermanentError(message)
@@ -133,8 +137,8 @@ class TritonUser:
         version = found["model_version"] if isinstance(found, dict) else found.model_version
         return answer.as_numpy(output), str(version)
 
-    def _away(self, error: Exception) -> RetryableError:
-        return RetryableError(f"Triton at {self._address} does not answer over {self.protocol}: {error}")
+    def _away(self, error: Exception) -> TritonAwayError:
+        return TritonAwayError(f"Triton at {self._address} does not answer over {self.protocol}: {error}")
 
     def close(self) -> None:
         """Close the connection."""
