@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -88,7 +89,9 @@ def test_only_changed_months_are_computed_and_versions_stay_readable(steps: Step
     assert Dataset.open(second["dataset"], lake).read(["month"], ["2016-03"]).num_rows == 30
 
 
-def test_spark_killed_while_it_works_leaves_the_old_version_and_the_next_run_works(steps: Steps, folder: Path) -> None:
+def test_spark_killed_while_it_works_leaves_the_old_version_and_the_next_run_works(
+    steps: Steps, folder: Path, eventually: Callable[..., None]
+) -> None:
     """Killed at the first sign of written files; the error can be retried; no process stays."""
     (folder / "a.csv").write_bytes(month_file("2015-01", 40))
     before = steps.etl(steps.ingest(folder))
@@ -101,8 +104,8 @@ def test_spark_killed_while_it_works_leaves_the_old_version_and_the_next_run_wor
     step = subprocess.Popen(
         command, env=steps.surroundings("etl"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    while len(lake.store.list(prefix)) < held + 3 and step.poll() is None:  # branch, then Spark's own commit
-        pass
+    # The branch makes one file of metadata; Spark's own commit, under way, the next two.
+    eventually(lambda: len(lake.store.list(prefix)) >= held + 3 or step.poll() is not None)
     java = [each for each in psutil.Process(step.pid).children(recursive=True) if "java" in each.name()]
     for each in java:
         os.kill(each.pid, signal.SIGKILL)
