@@ -101,6 +101,7 @@ def _fit(use_case: UseCase, config: TrainConfig, rows: _Rows, checkpoints: Check
     part = use_case.part("model")
     model = part.build(config, rows.train)
     learner: LightningModule = use_case.part("training").learner(model, config)
+    learner.strict_loading = False  # checkpoints lack the buffers
     saver = _Saver(checkpoints, record)
     trainer = prepare_trainer(
         Trainer(
@@ -195,11 +196,7 @@ class _Saver(Callback):  # type: ignore[misc]  # Lightning is untyped here
         self._record = record
         self._began = time.monotonic()
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
-        """Let checkpoints lack the buffers."""
-        pl_module.strict_loading = False
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's
         """Start the epoch's clock."""
         self._began = time.monotonic()
 

@@ -46,7 +46,10 @@ class RayJobs:
         )
 
     def submit(self, name: str, command: str, notes: Mapping[str, str]) -> None:
-        """Submit a job under that submission id; one that is there already, even just now, is joined."""
+        """Submit a job under that submission id; one that goes on under it is joined, one that ended makes room."""
+        earlier = self.status(name)
+        if earlier is not None and earlier.status not in _GOING:
+            self._send("DELETE", f"/api/jobs/{name}")
         body = {"entrypoint": command, "submission_id": name, "metadata": dict(notes)}
         answer = self._send("POST", "/api/jobs/", json=body)
         if answer.status < 300 or self.status(name) is not None:  # noqa: PLR2004 - HTTP's own number
@@ -110,9 +113,12 @@ class RayJobs:
                 return answer
 
 
-def submission_id(run: str, node: str, attempt: int) -> str:
-    """Name a job after run, node and attempt; only letters, digits, ``_``, ``.`` and ``-`` stay."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{run}.{node}.{attempt}").strip("-.")
+def submission_id(run: str, node: str, attempt: int, inputs: str) -> str:
+    """Name a job after run, node, attempt and the digest of its inputs; odd characters become ``-``.
+
+    The digest keeps apart what a person starts by hand, where run, node and attempt are always the same.
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{run}.{node}.{attempt}.{inputs[:8]}").strip("-.")
 
 
 def _text(answer: urllib3.BaseHTTPResponse) -> str:

@@ -59,8 +59,8 @@ def _train(use_case: UseCase, spec: Spec, store: S3, tracking: Tracking, context
     store.put(spec.at(SPEC), spec.model_dump_json(indent=1).encode())
     jobs = RayJobs()
     for earlier in range(context.attempt):
-        jobs.stop(submission_id(context.run, context.node, earlier))
-    job = submission_id(context.run, context.node, context.attempt)
+        jobs.stop(submission_id(context.run, context.node, earlier, spec.digest))
+    job = submission_id(context.run, context.node, context.attempt, spec.digest)
     ended = None
     try:
         jobs.submit(job, _JOB.format(spec=spec.at(SPEC)), {"run": context.run, "node": context.node})

@@ -12,6 +12,7 @@ import pytest
 import urllib3
 from safetensors.torch import load, save
 
+from components.train.ray_job import submission_id
 from components.train.spec import digest_of
 from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import last_trained
@@ -106,7 +107,8 @@ def test_a_stopped_step_stops_its_job(
     ray = settings(RaySettings, stack.environment("train"))
 
     def status() -> str:
-        url = f"{ray.url}/api/jobs/stopped.stopped-train.0"
+        name = submission_id("stopped", "stopped-train", 0, digest_of(TINY, TINY, kettles, 1000, 99))
+        url = f"{ray.url}/api/jobs/{name}"
         answer = urllib3.request("GET", url, headers={"Authorization": f"Bearer {ray.token}"})
         return str(answer.json()["status"]) if answer.status == 200 else ""
 

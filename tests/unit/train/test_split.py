@@ -52,8 +52,8 @@ def test_fewer_rows_than_a_batch_make_one_batch() -> None:
 
 def test_a_job_is_named_after_run_node_and_attempt_and_nothing_odd_stays() -> None:
     """The id becomes part of a URL and of paths."""
-    assert submission_id("run/1", "run/1.train(0)", 2) == "run-1.run-1.train-0-.2"
-    assert submission_id("r", "n", 0) != submission_id("r", "n", 1)
+    assert submission_id("run/1", "run/1.train(0)", 2, "abcdef0123") == "run-1.run-1.train-0-.2.abcdef01"
+    assert submission_id("r", "n", 0, "a") != submission_id("r", "n", 1, "a")
 
 
 def test_a_training_is_named_after_all_that_decides_its_outcome() -> None:
