@@ -1,5 +1,7 @@
 """From raw files to a gated, load-tested model in production: the continuous-training pipeline."""
 
+from itertools import pairwise
+
 from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
@@ -97,7 +99,9 @@ def pipeline() -> WorkflowTemplate:
                 when=f"{given('promote')} == true",
                 arguments={**use_case, "staging-generation": deploy.get_parameter("generation")},
             )
-            ingest >> etl >> check >> train >> evaluate >> export >> deploy >> integrate >> load >> promote
+            steps = (ingest, etl, check, train, evaluate, export, deploy, integrate, load, promote)
+            for before, after in pairwise(steps):
+                before.next(after)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})
     workflow.workflow_metadata = m.WorkflowMetadata(labels={"tiphys/workflow": "continuous-training"})
