@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -161,6 +161,6 @@ def _write(folder: Path, month: str, table: pa.Table) -> Path:
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file, gzip.GzipFile("", "wb", _QUICK, file, mtime=0) as stream:
         stream.write((",".join(table.column_names) + "\n").encode())
-        csv.write_csv(table, stream, csv.WriteOptions(include_header=False, quoting_style="none"))
+        csv.write_csv(table, cast("IO[bytes]", stream), csv.WriteOptions(include_header=False, quoting_style="none"))
     part.replace(path)
     return path
