@@ -17,9 +17,7 @@ spark.driver.memory 1g
 spark.ui.enabled false
 spark.driver.bindAddress 127.0.0.1
 spark.driver.host 127.0.0.1
-spark.sql.shuffle.partitions 4
 spark.sql.session.timeZone UTC
-spark.sql.adaptive.enabled true
 spark.log.level WARN
 """
 
