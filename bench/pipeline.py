@@ -83,7 +83,7 @@ def measure(home: Path, data: Path) -> Repeat:
             for each in summary["nodes"]
             if each["type"] == "Retry" and each["seconds"]
         }
-        found.told = {each["name"]: each["value"] for each in summary["outputs"]["parameters"]}
+        found.told = summary["outputs"]["parameters"]
     finally:
         timed(environment, "down")
     return found

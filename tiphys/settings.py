@@ -174,7 +174,7 @@ def variables() -> Iterator[Variable]:
 
 
 def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
-    """Read one group.
+    """Read one group; a variable that is empty counts as not set.
 
     Raises:
         SettingsError: variables are missing (all of them are named at once) or have a wrong form.
@@ -185,7 +185,7 @@ def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
     for each in dataclasses.fields(group):  # type: ignore[arg-type]
         if "name" not in each.metadata:
             continue
-        text = environ.get(each.metadata["name"], each.metadata["default"])
+        text = environ.get(each.metadata["name"]) or each.metadata["default"]
         if text == _REQUIRED:
             missing.append(f"{each.metadata['name']} ({each.metadata['meaning']})")
         else:
