@@ -32,6 +32,7 @@ def rows(inputs: Inputs) -> Iterator[Row]:
         yield "data version", inputs.dataset
     if inputs.rows_kept is not None and inputs.rows_rejected is not None:
         yield "rows", f"{inputs.rows_kept:,} kept, {inputs.rows_rejected:,} quarantined"
+    yield from _found(inputs)
     yield from _quality(inputs.metrics or {})
     if inputs.verdict:
         yield "gate", inputs.verdict
@@ -52,6 +53,17 @@ def _failures(text: str) -> Iterator[Row]:
     leaves = [each for each in found or [] if each.get("podName") or len(found) == 1]
     for each in leaves[:1]:
         yield "failed step", f"{each.get('displayName')}: {each.get('message') or each.get('phase')}"
+
+
+def _found(inputs: Inputs) -> Iterator[Row]:
+    """What was there already, which explains a quick run."""
+    found = []
+    if inputs.months and inputs.months_computed is not None and inputs.months_computed < inputs.months:
+        found.append(f"{inputs.months - inputs.months_computed} of {inputs.months} months of data")
+    if inputs.train_reused:
+        found.append("the training: same data, settings and code")
+    if found:
+        yield "found done", "; ".join(found)
 
 
 def _quality(metrics: dict[str, object]) -> Iterator[Row]:

@@ -22,6 +22,7 @@ class Outputs(StepOutputs):
     mlflow_run: str = Field(description="id of the MLflow run that holds parameters, metrics and reports")
     model_uri: str = Field(description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST")
     validation_mae: float = Field(description="mean absolute error on the validation month, in the target's unit")
+    reused: bool = Field(description="whether the same inputs had been trained before, so that nothing was trained now")
     epochs_run: int = Field(description="epochs trained in all, those before a resume included; count")
 
 

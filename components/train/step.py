@@ -30,17 +30,17 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     store, tracking = S3(), Tracking()
     digest = digest_of(inputs.use_case, use_case.package, inputs.dataset, inputs.epochs, inputs.seed)
     spec = Spec(**inputs.model_dump(), digest=digest, revision=context.revision)
-    result = _finished(store, tracking, spec)
-    if result is None:
-        result = _train(use_case, spec, store, tracking, context)
-    else:
-        log.info("these inputs were trained already: MLflow run %s", result.mlflow_run)
+    finished = _finished(store, tracking, spec)
+    if finished is not None:
+        log.info("these inputs were trained already: MLflow run %s", finished.mlflow_run)
+    result = finished or _train(use_case, spec, store, tracking, context)
     _mark_trained(inputs.dataset)
     log.info("best validation MAE %.1f after %d epochs", result.validation_mae, result.epochs_run)
     return Outputs(
         mlflow_run=result.mlflow_run,
         model_uri=model_files.address(spec.at(model_files.FILE), result.sha256),
         validation_mae=result.validation_mae,
+        reused=finished is not None,
         epochs_run=result.epochs_run,
     )
 

@@ -57,6 +57,14 @@ def test_figures_that_argo_left_as_tags_are_left_out() -> None:
     assert found["production"] == "not touched by this run"
 
 
+def test_a_quick_run_says_what_it_found_done() -> None:
+    """Months and training that were there explain the time."""
+    given = {**DONE, "months": "18", "months-computed": "1", "train-reused": "true"}
+    found = dict(rows(Inputs.model_validate(given)))
+    assert found["found done"] == "17 of 18 months of data; the training: same data, settings and code"
+    assert "found done" not in dict(rows(Inputs.model_validate(DONE)))
+
+
 def test_columns_line_up() -> None:
     """The second column starts at one place."""
     lines = table([("a", "1"), ("longer", "2")]).splitlines()
