@@ -25,6 +25,12 @@ PARAMETERS = [
     Parameter(
         name="last-month", value="", description="last month, which is the test month; empty: the latest there is"
     ),
+    Parameter(
+        name="accept-shift",
+        value="false",
+        enum=["true", "false"],
+        description="true: train although the data moved far from what was trained on last",
+    ),
     Parameter(name="promote", value="true", enum=["true", "false"], description="promote to production when all holds"),
 ]
 
@@ -70,7 +76,11 @@ def pipeline() -> WorkflowTemplate:
                 },
             )
             dataset = {"dataset": etl.get_parameter("dataset")}
-            check = Task(name="check-data", template=template(CHECK_DATA), arguments={**use_case, **dataset})
+            check = Task(
+                name="check-data",
+                template=template(CHECK_DATA),
+                arguments={**use_case, **dataset, "accept-shift": given("accept-shift")},
+            )
             train = Task(name="train", template=template(TRAIN), arguments={**use_case, **dataset})
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
             evaluate = Task(

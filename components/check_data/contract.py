@@ -14,6 +14,10 @@ class Inputs(StepInputs):
 
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
     dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    accept_shift: bool = Field(
+        default=False,
+        description="true: a person says that the world changed; no comparison with the last trained version",
+    )
 
 
 class Outputs(StepOutputs):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiphys.engine.journal import Summary
 
 _EXAMPLES = """examples:
   tiphys list
   tiphys list --limit 5
+  tiphys list -o json
 """
 
 
@@ -21,6 +26,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="what to print")
     parser.set_defaults(func=main)
 
 
@@ -30,6 +36,9 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.engine.tree import SYMBOLS, duration
 
     runs = open_engine().runs()
+    if args.output == "json":
+        print(json.dumps([_row(run) for run in runs[: args.limit]], indent=2))
+        return 0
     if not runs:
         print("no runs yet: `tiphys run NAME` makes one")
     for run in runs[: args.limit]:
@@ -37,3 +46,8 @@ def main(args: argparse.Namespace) -> int:
         took = duration((run.finished or time.time()) - run.created)
         print(f"{SYMBOLS.get(run.phase, '◷')} {run.name:<44} {run.phase or 'Pending':<10} {when}  {took}")
     return 0
+
+
+def _row(run: Summary) -> dict[str, Any]:
+    """One run for a program; times in seconds since the epoch, 0 for what is not yet."""
+    return {"name": run.name, "phase": run.phase or "Pending", "created": run.created, "finished": run.finished}
