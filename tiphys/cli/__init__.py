@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import sqlite3
 import sys
 from collections.abc import Sequence
 
 from tiphys import __version__
-from tiphys.errors import TiphysError
+from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
     "up", "down", "status", "doctor", "env",
@@ -39,10 +41,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except (OSError, sqlite3.OperationalError) as error:
+        if not _is_full(error):
+            raise
+        print(f"error: no room left on the disk of {_home()}; free some, then type the same again", file=sys.stderr)
+        return EXIT_RETRYABLE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return code
+
+
+def _is_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "disk is full" in str(error)
+
+
+def _home() -> str:
+    from tiphys.settings import stack_settings
+
+    return str(stack_settings().home)
 
 
 def _parser() -> argparse.ArgumentParser:
