@@ -14,7 +14,7 @@ help: ## this list
 
 setup: ## both environments, Java, Spark's jars; says first what it downloads
 	@$(or $(PYTHON),$(error Python 3.11 or 3.12 is needed and is not on PATH; on Debian 12 or Ubuntu 24.04: apt-get install python3)) \
-	  tiphys/bootstrap.py $(if $(TORCH),--torch $(TORCH))
+	  -m tiphys.bootstrap $(if $(TORCH),--torch $(TORCH))
 
 run: setup ## the whole pipeline on simulated trips, or on real ones with DATA=FOLDER; leaves the model serving
 	@$(TIPHYS) up

@@ -1,6 +1,6 @@
 """Set up a fresh checkout: both Python environments, Java, Spark's jars; run by ``make setup`` before anything is there.
 
-Needs nothing but the standard library of Python 3.11 or 3.12, and must stay so. Says first what it will download.
+Needs nothing but the standard library of Python 3.11 or 3.12, as do the settings that it reads, and must stay so. Says first what it will download.
 Every part keeps a stamp of what it was made from, so a second run does nothing.
 """
 
@@ -19,7 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tiphys.settings import PROJECT, stack_settings
+
+ROOT = PROJECT
 LEFT_OUT_FOR_CPU = ("torch", "triton", "nvidia-", "cuda-")
 JAVA_PACKAGES = ("openjdk-21-jre-headless", "openjdk-17-jre-headless")
 
@@ -53,8 +55,8 @@ class Environment:
         return self.python.exists() and stamp.exists() and stamp.read_text() == self.stamp(torch)
 
 
-MAIN = Environment(ROOT / ".venv", ROOT / "requirements.lock", "2.9 GB (0.6 GB with TORCH=cpu)", "7.1 GB")
-TRITON = Environment(ROOT / ".venv-triton", ROOT / "requirements-triton.lock", "0.2 GB", "0.6 GB")
+MAIN = Environment(ROOT / ".venv", ROOT / "requirements.lock", "3.5 GB (much less with TORCH=cpu)", "7.1 GB")
+TRITON = Environment(ROOT / ".venv-triton", ROOT / "requirements-triton.lock", "0.1 GB", "0.2 GB")
 
 
 def main() -> int:
@@ -101,6 +103,8 @@ def announce(todo: Sequence[Environment]) -> None:
     """Say what will be downloaded before it is."""
     for each in todo:
         say(f"{each.folder.name}: will download about {each.download} of Python packages ({each.disk} on disk)")
+    if not (stack_settings().home / "jars").is_dir():
+        say("Spark's jars: will download about 0.1 GB")
     free = shutil.disk_usage(ROOT).free / 1e9
     if todo and free < 12:
         say(f"warning: {free:.0f} GB are free here; the environments and state take about 10 GB")
@@ -165,7 +169,7 @@ def has_venv() -> bool:
 
 def java_version() -> int:
     """Major version of the Java that Spark would find; 0 if none."""
-    home = os.environ.get("JAVA_HOME")
+    home = stack_settings().java_home
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if java is None:
         return 0

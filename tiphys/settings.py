@@ -142,7 +142,7 @@ class StackSettings:
     """The laptop's own settings: where state lives and which ports the embedded servers take."""
 
     home: Path = _setting("TIPHYS_HOME", "folder of all state; may be thrown away", str(PROJECT / ".tiphys"))
-    port_base: int = _setting("TIPHYS_PORT_BASE", "first of the 200 ports that the embedded servers take", "7400")
+    port_base: int = _setting("TIPHYS_PORT_BASE", "first of the 100 ports that the embedded servers take", "7400")
     java_home: str = _setting("JAVA_HOME", "Java 17 or newer for Spark; found on PATH when empty", "")
     project: Path = PROJECT
 
