@@ -22,7 +22,7 @@ from pathlib import Path
 from tiphys.settings import PROJECT, stack_settings
 
 ROOT = PROJECT
-LEFT_OUT_FOR_CPU = ("torch", "triton", "nvidia-", "cuda-")
+LEFT_OUT_FOR_CPU = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 JAVA_PACKAGES = ("openjdk-21-jre-headless", "openjdk-17-jre-headless")
 
 
@@ -158,7 +158,7 @@ def sections(lock: Path) -> dict[str, str]:
 
 def without_torch(lock: Path) -> str:
     """Drop torch and the CUDA libraries that only it needs."""
-    return "".join(text for name, text in sections(lock).items() if not name.startswith(LEFT_OUT_FOR_CPU))
+    return "".join(text for name, text in sections(lock).items() if not LEFT_OUT_FOR_CPU.fullmatch(name))
 
 
 def has_venv() -> bool:
