@@ -25,7 +25,7 @@ class Driver:
     """One run, driven by this process."""
 
     def __init__(self, run: RunState, journal: Journal, surroundings: Surroundings, listener: Listener) -> None:
-        """`listener` is called after every change, with the nodes that changed."""
+        """`listener` is called after every change, with the nodes that changed; each `period` seconds if it has one."""
         self._run = run
         self._journal = journal
         self._listener = listener
@@ -50,9 +50,11 @@ class Driver:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self.interrupt)
             loop.add_signal_handler(signal.SIGUSR2, self._results.put_nowait, None)
+        ticking = asyncio.create_task(self._tick(getattr(self._listener, "period", 0.0)))
         try:
             await self._loop()
         finally:
+            ticking.cancel()
             await self._executor.end_all()
             if handle_signals:
                 for number in (*_SIGNALS, signal.SIGUSR2):
@@ -67,6 +69,12 @@ class Driver:
         else:
             for node in self._run.nodes.values():
                 self._executor.kill(node.id, 0.0)
+
+    async def _tick(self, period: float) -> None:
+        """Let a person see that time passes."""
+        while period:
+            await asyncio.sleep(period)
+            self._listener(self._run, ())
 
     async def _loop(self) -> None:
         results: list[Result] = self._requests()

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
+from tiphys.engine.nodes import (
+    ERROR,
+    FAILED,
+    OMITTED,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    UNSUCCESSFUL,
+    Node,
+    node_id,
+)
 from tiphys.engine.run_state import RunState
 
 SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPED: "○", OMITTED: "○", PENDING: "◷", "": "◷"}
@@ -42,10 +53,11 @@ def paint(text: str, phase: str, colour: bool) -> str:  # noqa: FBT001
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
 
 
-def lines(run: RunState, *, now: float | None = None, colour: bool = False) -> list[str]:
-    """The tree, one line a node."""
+def lines(run: RunState, *, now: float | None = None, colour: bool = False, brief: bool = False) -> list[str]:
+    """The tree, one line a node; `brief` leaves out first attempts that went well, which say nothing new."""
     now = time.time() if now is None else now
-    below = _visible_children(run)
+    hidden = {node.id for node in run.nodes.values() if brief and is_plain_attempt(run, node)}
+    below = _visible_children(run, hidden)
     root = run.nodes.get(run.name)
     if root is None:
         return [f"{SYMBOLS.get(run.phase, '◷')} {run.name}"]
@@ -58,7 +70,15 @@ def lines(run: RunState, *, now: float | None = None, colour: bool = False) -> l
     return found
 
 
-def _visible_children(run: RunState) -> dict[str, list[Node]]:
+def is_plain_attempt(run: RunState, node: Node) -> bool:
+    """Whether it is the first attempt of a step and did not fail: its Retry node says all of it."""
+    if not node.name.endswith("(0)") or node.unsuccessful:
+        return False
+    parent = run.nodes.get(node_id(run.name, node.name.removesuffix("(0)")))
+    return parent is not None and parent.type == "Retry" and len(parent.children) <= 1
+
+
+def _visible_children(run: RunState, hidden: set[str]) -> dict[str, list[Node]]:
     """Below each node those that it contains: attempts and items below their own node, the rest below the boundary."""
     owner: dict[str, str] = {}
     for node in run.nodes.values():
@@ -68,7 +88,7 @@ def _visible_children(run: RunState) -> dict[str, list[Node]]:
             )
     below: dict[str, list[Node]] = {}
     for node in run.nodes.values():
-        if node.type not in _INVISIBLE:
+        if node.type not in _INVISIBLE and node.id not in hidden:
             below.setdefault(owner.get(node.id, node.boundary), []).append(node)
     return below
 
@@ -101,6 +121,7 @@ class LiveTree:
         """On a terminal the tree is redrawn in place; elsewhere each change of phase is one line."""
         self._stream = stream or sys.stdout
         self._terminal = self._stream.isatty()
+        self.period = 1.0 if self._terminal else 0.0
         self._drawn = 0
         self._phases: dict[str, str] = {}
 
@@ -113,7 +134,7 @@ class LiveTree:
 
     def _redraw(self, run: RunState) -> None:
         size = shutil.get_terminal_size()
-        shown = lines(run, colour=True)
+        shown = lines(run, colour=True, brief=True)
         if len(shown) > size.lines - 2:
             shown = [shown[0], "…", *shown[-(size.lines - 4) :]]
         up = f"\x1b[{self._drawn}F" if self._drawn else ""
@@ -122,8 +143,10 @@ class LiveTree:
         self._drawn = len(shown)
 
     def _print_changes(self, run: RunState, changed: Sequence[Node]) -> None:
-        for node in changed:
+        for node in sorted(changed, key=lambda each: each.name == run.name):  # the run's own line last
             if node.type in _INVISIBLE or node.phase == PENDING or self._phases.get(node.id) == node.phase:
+                continue
+            if is_plain_attempt(run, node):
                 continue
             self._phases[node.id] = node.phase
             self._stream.write(change_line(run, node) + "\n")

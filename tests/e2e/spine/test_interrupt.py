@@ -40,7 +40,7 @@ def test_ctrl_c_leaves_nothing_behind(step: str, command: list[str]) -> None:
     )
     assert run.stdout is not None
     for line in run.stdout:
-        if f"● {step}(0) Running" in line:
+        if f"● {step} Running" in line:
             break
     else:
         pytest.fail(f"{step} never ran")
