@@ -141,7 +141,7 @@ class Gateway:
         elif path == "/metrics":
             await _reply(send, 200, self._metrics.text(), (b"content-type", b"text/plain; version=0.0.4"))
         else:
-            await self._document(path, send)
+            await self._document(scope, send)
 
     async def _readyz(self, send: Send) -> None:
         routes = [each for each in self._routes.by_path.values() if each.environment == "production"]
@@ -150,11 +150,13 @@ class Gateway:
         status = 200 if models and all(ready) else 503
         await _reply(send, status, json.dumps({"ready": status == 200, "models": models}).encode(), _JSON)  # noqa: PLR2004
 
-    async def _document(self, path: str, send: Send) -> None:
+    async def _document(self, scope: Scope, send: Send) -> None:
+        path = scope["path"]
         count = len(self._routes.by_path)
         if self._documents[0] != count:
             found = openapi.document(self._routes.described())
-            self._documents = (count, json.dumps(found).encode(), openapi.page(found).encode())
+            address = "{}:{}".format(*scope["server"])
+            self._documents = (count, json.dumps(found).encode(), openapi.page(found, address).encode())
         if path == "/docs":
             policy = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
             await _reply(send, 200, self._documents[2], (b"content-type", b"text/html; charset=utf-8"), policy)

@@ -90,8 +90,8 @@ h2 { margin-top: 2.5rem } .method { color: #fff; background: #0b6e4f; border-rad
 """
 
 
-def page(found: Mapping[str, Any]) -> str:
-    """Return the document as one HTML page, complete in itself."""
+def page(found: Mapping[str, Any], address: str) -> str:
+    """Return the document as one HTML page, complete in itself; ``address`` is this server's HOST:PORT."""
     schemas = found["components"]["schemas"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
@@ -99,15 +99,15 @@ def page(found: Mapping[str, Any]) -> str:
         f"<h1>{escape(found['info']['title'])}</h1><p>{escape(found['info']['description'])} ",
         'The same as a document: <a href="/openapi.json">/openapi.json</a>. Also here: <a href="/healthz">/healthz</a>, ',
         '<a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a>.</p>',
-        *(_route(path, each["post"], schemas) for path, each in found["paths"].items()),
+        *(_route(address + path, path, each["post"], schemas) for path, each in found["paths"].items()),
     ]
     return "".join(parts)
 
 
-def _route(path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+def _route(url: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     body = operation["requestBody"]["content"]["application/json"]
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    call = f"curl -s localhost:PORT{path} -H 'Content-Type: application/json' -d '{json.dumps(body['example'])}'"
+    call = f"curl -s {url} -H 'Content-Type: application/json' -d '{json.dumps(body['example'])}'"
     errors = "".join(f"<tr><td>{status}<td>{escape(text)}" for status, text in ERRORS.items())
     return (
         f"<h2><span class=method>POST</span> <code>{escape(path)}</code></h2>"

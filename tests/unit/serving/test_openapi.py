@@ -36,7 +36,7 @@ def test_every_reference_leads_somewhere(found: dict[str, object]) -> None:
 
 def test_the_page_is_complete_in_itself(found: dict[str, object]) -> None:
     """Nothing is fetched from outside, and names are escaped."""
-    page = openapi.page(found)
+    page = openapi.page(found, "127.0.0.1:7400")
     assert "pickup_zone" in page
     assert "https:" not in page
     assert "<script" not in page
