@@ -13,7 +13,7 @@ class Inputs(StepInputs):
     """What to release, and where."""
 
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N/")
+    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N-DIGEST/")
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
     model_version: str = Field(description="registered version: models:/USE_CASE/N")
     environment: Literal["staging"] = Field("staging", description="environment; production is written by promote only")

@@ -24,7 +24,7 @@ class Inputs(StepInputs):
 class Outputs(StepOutputs):
     """Where the Triton repository is, and how far the two models are apart."""
 
-    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N/")
+    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N-DIGEST/")
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json, which has every file's sha256")
     max_difference: float = Field(description="largest difference of ONNX and PyTorch on real rows, target's unit")
     rows_compared: int = Field(description="real rows that both were asked; count")

@@ -50,7 +50,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     model = model_files.load_model(use_case, model_files.fetch_version(tracking, version))
     rows = real_rows(use_case, inputs.dataset)
     answers = onnx_export.ask_torch(model, use_case, rows)
-    where = f"s3://models/{use_case.name}/{version.number}/"
+    where = repository_of(version)
     found = _kept(store, where) or _made(use_case, version, model, rows, answers)
     onnx = found.files[found.manifest.onnx_path]
     proven = onnx_export.parity(answers, onnx_export.ask_onnx(onnx, use_case, rows))
@@ -67,6 +67,15 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         max_difference=proven.largest,
         rows_compared=proven.rows,
     )
+
+
+def repository_of(version: Version) -> str:
+    """Return where a version's Triton repository lies.
+
+    The digest of its weights is part of the name: a registry that was thrown away counts from 1 again, and what an
+    earlier one left under the same number is another model.
+    """
+    return f"s3://models/{version.name}/{version.number}-{version.sha256[:12]}/"
 
 
 def real_rows(use_case: UseCase, dataset: str) -> dict[str, Array]:

@@ -119,6 +119,8 @@ def export(shop: Any, model: Registered, folder: Path) -> Exported:
     told = outputs(folder)
     assert float(told["max_difference"]) < 0.1
     assert int(told["rows_compared"]) == 300
+    where = f"s3://models/{model.version.name}/{model.version.number}-{model.version.sha256[:12]}/"
+    assert told["repository"] == where, "the same number of another registry would lie in the same place"
     return Exported(model, told["repository"], told["manifest_sha256"])
 
 

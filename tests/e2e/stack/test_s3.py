@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import urllib3
 from minio import Minio
 from minio.error import S3Error
 
 from tiphys.stack.keys import BUCKETS
+from tiphys.stack.ports import Ports
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stack
@@ -32,6 +35,17 @@ def test_a_writer_reads_back_what_it_wrote(stack: Stack) -> None:
     body = bytes(range(256)) * 40_000
     put(stack.s3("engine"), "artifacts", "run/node/report.bin", body)
     assert stack.s3("engine").get_object("artifacts", "run/node/report.bin").data == body
+
+
+def test_no_bucket_takes_the_room_of_another(stack: Stack) -> None:
+    """Volumes do not run out before the disk does: SeaweedFS may make far more than would fit if each were full."""
+    body = b"x" * 1000
+    for writer, bucket in {"ingest": "raw", "etl": "lake", "export": "models", "engine": "artifacts"}.items():
+        put(stack.s3(writer), bucket, "room/x", body)
+    master = Ports(stack.settings.port_base).address("s3_master")
+    topology = urllib3.request("GET", f"http://{master}/dir/status").json()["Topology"]
+    fitting = shutil.disk_usage(stack.settings.home).free / 2**30
+    assert topology["Free"] > max(1000, 2 * fitting)
 
 
 def test_a_read_key_cannot_write_or_delete(stack: Stack) -> None:

@@ -12,6 +12,16 @@ from tiphys.stack.keys import BUCKETS, Keys, Principal, write_private
 from tiphys.stack.spec import Command, Plan, Run, Server
 
 
+MAX_VOLUMES = 10_000
+"""Most volumes of 1 GiB. By itself SeaweedFS would allow as many as fit on the disk if each were full, and give a bucket
+seven at its first object: on a disk with 30 GB free the sixth bucket could store nothing."""
+
+VOLUME_GROWTH = """[master.volume_growth]
+copy_1 = 2
+"""
+"""A bucket starts with two volumes (one is written while another is compacted) and gets more when these are full."""
+
+
 def server(plan: Plan) -> Server:
     """SeaweedFS: master, volumes, filer and S3 gateway, all on loopback; telemetry off."""
     address = plan.ports.address("s3")
@@ -21,6 +31,7 @@ def server(plan: Plan) -> Server:
         (home / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / ".seaweedfs").mkdir(mode=0o700, exist_ok=True)
         write_private(home / ".seaweedfs" / "security.toml", security(plan.keys.signing_key))
+        write_private(home / ".seaweedfs" / "master.toml", VOLUME_GROWTH)
         write_private(plan.layout.secrets / "s3.json", json.dumps(identities(plan.keys), indent=1))
 
     def settle() -> None:
@@ -49,7 +60,7 @@ def _argv(plan: Plan) -> tuple[str, ...]:
         "-master.volumeSizeLimitMB=1024",
         "-master.electionTimeout=1s",
         f"-volume.port={ports['s3_volume']}", f"-volume.port.grpc={ports['s3_volume_grpc']}",
-        "-volume.max=0", "-volume.preStopSeconds=0",
+        f"-volume.max={MAX_VOLUMES}", "-volume.preStopSeconds=0",
         "-filer", f"-filer.port={ports['s3_filer']}", f"-filer.port.grpc={ports['s3_filer_grpc']}",
         f"-filer.localSocket={home / 'filer.sock'}",
         "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}",
