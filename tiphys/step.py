@@ -9,9 +9,12 @@ person typed ever meets a shell. This module knows neither Hera nor Argo nor any
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -26,7 +29,7 @@ from typing import Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from tiphys.errors import PermanentError, TiphysError
+from tiphys.errors import EXIT_RETRYABLE, PermanentError, TiphysError
 from tiphys.settings import PROJECT, RunSettings, load
 
 INPUTS_FILE = Path("/tmp/tiphys/inputs.json")  # noqa: S108 - a path inside the step's own root
@@ -167,7 +170,9 @@ def main(contract: Contract) -> NoReturn:
     logging.getLogger("components").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    sys.exit(_attempt(contract, arguments))
+    code = _attempt(contract, arguments)
+    _let_go_of_a_full_log()
+    sys.exit(code)
 
 
 def contracts(package: str = "components") -> dict[str, Contract]:
@@ -186,19 +191,44 @@ def _attempt(contract: Contract, arguments: argparse.Namespace) -> int:
         outputs = run(inputs, context)
         context.publish(outputs)
     except TiphysError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the step's last word
+        _say(f"error: {error}")
         return error.exit_code
     except Stopped as stopped:
-        print("stopped", file=sys.stderr, flush=True)  # noqa: T201
+        _say("stopped")
         return 128 + stopped.signum
-    except Exception as error:  # noqa: BLE001 - a defect: shown whole, never retried
-        traceback.print_exc()
-        first = (str(error).splitlines() or [""])[0]
-        print(f"defect in step {contract.template!r}: {type(error).__name__}: {first}", file=sys.stderr)  # noqa: T201
-        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _defect(contract, error)
+        _say(f"error: the disk is full ({error.filename or 'no path is given'}): free some, then try again")
+        return EXIT_RETRYABLE
+    except Exception as error:  # noqa: BLE001
+        return _defect(contract, error)
     for name, value in outputs.model_dump(mode="json").items():
         log.info("%s: %s", name, value)
     return 0
+
+
+def _defect(contract: Contract, error: Exception) -> int:
+    """A defect is shown whole and never retried."""
+    first = (str(error).splitlines() or [""])[0]
+    _say("".join(traceback.format_exception(error)))
+    _say(f"defect in step {contract.template!r}: {type(error).__name__}: {first}")
+    return 1
+
+
+def _say(text: str) -> None:
+    """Write the step's last words; a log on a full disk does not change its exit code."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _let_go_of_a_full_log() -> None:
+    """Python exits with 120 whatever the code was when it cannot write out what it still holds."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(contract: Contract, argv: Sequence[str]) -> argparse.Namespace:

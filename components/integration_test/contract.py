@@ -13,7 +13,9 @@ class Inputs(StepInputs):
     """What staging should answer with."""
 
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    repository: str = Field(description="Triton model repository with the model's own answers: s3://models/USE_CASE/N-DIGEST/")
+    repository: str = Field(
+        description="Triton model repository with the model's own answers: s3://models/USE_CASE/N-DIGEST/"
+    )
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
     model_version: str = Field(description="registered version that must answer: models:/USE_CASE/N")
     tolerance: float = Field(

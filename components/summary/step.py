@@ -10,6 +10,8 @@ from tiphys.step import Context
 
 Row = tuple[str, str]
 
+_FAILURES_SHOWN = 3
+
 
 def run(inputs: Inputs, context: Context) -> Outputs:
     """Write the table and the record."""
@@ -27,7 +29,7 @@ def table(rows: list[Row]) -> str:
 def rows(inputs: Inputs) -> Iterator[Row]:
     """Every row that the run got far enough to fill."""
     yield "run", f"{inputs.status} after {inputs.duration:.0f} s"
-    yield from _failures(inputs.failures)
+    yield from _failures(inputs)
     if inputs.dataset:
         yield "data version", inputs.dataset
     if inputs.rows_kept is not None and inputs.rows_rejected is not None:
@@ -41,18 +43,23 @@ def rows(inputs: Inputs) -> Iterator[Row]:
     if inputs.p95_ms is not None:
         yield "under load", _latency(inputs)
     for environment in ("staging", "production"):
-        yield environment, getattr(inputs, environment) or "not touched by this run"
+        yield environment, getattr(inputs, environment) or "nothing new by this run"
 
 
-def _failures(text: str) -> Iterator[Row]:
+def _failures(inputs: Inputs) -> Iterator[Row]:
+    """The last word of each step that failed; in a run that succeeded these are the attempts that were tried again."""
     try:
-        found = json.loads(text or "[]")
+        found = json.loads(inputs.failures or "[]")
         found = json.loads(found) if isinstance(found, str) else found
     except json.JSONDecodeError:
         return
-    leaves = [each for each in found or [] if each.get("podName") or len(found) == 1]
-    for each in leaves[:1]:
-        yield "failed step", f"{each.get('displayName')}: {each.get('message') or each.get('phase')}"
+    said: dict[str, str] = {}
+    for each in sorted(found or [], key=lambda each: str(each.get("finishedAt"))):
+        name, attempt, _ = str(each.get("displayName")).partition("(")
+        if each.get("message") and (attempt or name not in said):  # what a node says of its attempts is no news
+            said[name] = each["message"]
+    for name, message in list(said.items())[:_FAILURES_SHOWN]:
+        yield ("tried again" if inputs.status == "Succeeded" else "failed step"), f"{name}: {message}"
 
 
 def _found(inputs: Inputs) -> Iterator[Row]:

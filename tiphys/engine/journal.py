@@ -80,7 +80,8 @@ class Journal:
                 )
             self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk has ended it already
+                self._database.execute("ROLLBACK")
             raise
         self._headers[run.name] = header
         run.dirty.clear()

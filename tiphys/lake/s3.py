@@ -317,7 +317,9 @@ def _of_answer(error: S3Error, uri: str, endpoint: str) -> Exception:
         return DataError(f"{uri} was changed while it was read: upload it again and start over")
     status = getattr(error.response, "status", 500)
     if status >= 500 or status in {408, 429}:  # noqa: PLR2004 - HTTP's own numbers
-        return _away(endpoint, error)
+        return RetryableError(
+            f"the S3 server {endpoint} failed on {uri} ({error.code}); if its disk is full, free some: 'tiphys doctor' tells"
+        )
     return PermanentError(f"the S3 server {endpoint} refuses {uri}: {error.code}: {error.message}")
 
 

@@ -128,10 +128,10 @@ class Copies:
 def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifest:
     manifest = parse(text, release.manifest_sha256, where + MANIFEST)
     model = release.model
-    if manifest.model != model or not release.repository.endswith(f"/{manifest.version}/"):
+    if (manifest.model, manifest.version) != (model, release.number):
         message = (
             f"{where}{MANIFEST} is refused: it is of {manifest.model!r} version {manifest.version}, "
-            f"the release is of {model!r} at {release.repository}"
+            f"the release is of {model!r} version {release.number}"
         )
         raise DataError(message)
     for path, digest in manifest.files.items():

@@ -187,4 +187,4 @@ def test_a_file_that_is_no_csv_ends_the_run_with_its_name(cli: Cli, tmp_path: Pa
     assert summary["phase"] == "Failed"
     assert "trips_2024-01.csv" in output
     assert "Traceback" not in output
-    assert "not touched by this run" in output
+    assert "nothing new by this run" in output

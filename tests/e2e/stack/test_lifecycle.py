@@ -239,6 +239,7 @@ def test_a_server_that_cannot_start_is_given_up_with_the_end_of_its_log(alone: S
 def test_interrupting_up_leaves_nothing(alone: StackSettings, eventually: Callable[..., None]) -> None:
     """Ctrl-C while servers start ends those that have."""
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a session in the background ignores it
         "from tiphys.settings import stack_settings; from tiphys import stack; from tiphys.step import contracts; "
         "stack.up(stack_settings(), contracts(), lambda each: print(each.name, each.state, flush=True))"
     )

@@ -31,6 +31,14 @@ DONE = {
 }
 
 
+def failed(*nodes: tuple[str, str]) -> str:
+    """``workflow.failures`` as Argo gives it: every failed node, in no order."""
+    return json.dumps([
+        {"displayName": name, "podName": f"r-{name}", "message": message, "finishedAt": f"2026-01-01T00:00:0{second}Z"}
+        for second, (name, message) in enumerate(nodes)
+    ][::-1])  # fmt: skip
+
+
 def test_a_finished_run_shows_every_figure() -> None:
     """Data, quality against each baseline, load and what serves."""
     found = dict(rows(Inputs.model_validate(DONE)))
@@ -43,7 +51,9 @@ def test_a_finished_run_shows_every_figure() -> None:
 
 def test_figures_that_argo_left_as_tags_are_left_out() -> None:
     """A run that failed early has no figures, and says which step failed."""
-    failures = json.dumps([{"displayName": "etl", "podName": "r-etl-1", "message": "main: Error (exit code 65)"}])
+    failures = failed(
+        ("r", ""), ("etl(0)", "main: Error (exit code 75)"), ("etl(1)", "main: Error (exit code 65)"), ("etl", "no")
+    )
     given = {
         **{name: f"{{{{workflow.outputs.parameters.x-{name}}}}}" for name in DONE},
         "status": "Failed",
@@ -54,7 +64,15 @@ def test_figures_that_argo_left_as_tags_are_left_out() -> None:
     found = dict(rows(Inputs.model_validate(given)))
     assert found["failed step"] == "etl: main: Error (exit code 65)"
     assert "MAE" not in found
-    assert found["production"] == "not touched by this run"
+    assert found["production"] == "nothing new by this run"
+
+
+def test_a_run_that_succeeded_shows_what_was_tried_again() -> None:
+    """An attempt that failed is no failed step."""
+    given = {**DONE, "failures": failed(("etl(0)", "main: Error (exit code 75)"))}
+    found = dict(rows(Inputs.model_validate(given)))
+    assert found["tried again"] == "etl: main: Error (exit code 75)"
+    assert "failed step" not in found
 
 
 def test_a_quick_run_says_what_it_found_done() -> None:

@@ -11,7 +11,6 @@ from tiphys.stack import probes
 from tiphys.stack.keys import BUCKETS, Keys, Principal, write_private
 from tiphys.stack.spec import Command, Plan, Run, Server
 
-
 MAX_VOLUMES = 10_000
 """Most volumes of 1 GiB. By itself SeaweedFS would allow as many as fit on the disk if each were full, and give a bucket
 seven at its first object: on a disk with 30 GB free the sixth bucket could store nothing."""
