@@ -63,9 +63,9 @@ class Shop:
         reference: dict[str, list[float]] = {"litres": [1.0, 2.0], "celsius": [10, 20], "seconds": [factor, 2 * factor]}
         return build(UseCase(TINY), str(number or self.number), onnx or linear_onnx(factor), reference)
 
-    def put(self, repository: Repository, **other: bytes) -> Release:
+    def put(self, repository: Repository, where: str = "", **other: bytes) -> Release:
         """Upload it, with other bytes for some files if wanted (``model_onnx=...``); name its release."""
-        where = f"tiny/{repository.manifest.version}/"
+        where = where or f"tiny/{repository.manifest.version}/"
         client = self.stack.s3("export")
         for path, content in repository.files.items():
             given = other.get(path.rpartition("/")[2].replace(".", "_"), content)

@@ -167,7 +167,8 @@ def test_export_twice_leaves_the_same_state(shop: Any, registered: Registered, t
 
 def test_export_refuses_a_model_that_answers_otherwise(shop: Any, registered: Registered, tmp_path: Path) -> None:
     """A repository whose digests agree but whose model says something else fails the parity check."""
-    shop.put(shop.make(1.0, number=registered.version.number))
+    number = registered.version.number
+    shop.put(shop.make(1.0, number=number), f"tiny-served/{number}-{registered.version.sha256[:12]}/")
     inputs = {"use_case": TINY, "dataset": registered.dataset, "model_version": registered.uri}
     said, _ = shop.step("export", tmp_path, code=65, **inputs)
     assert "differs from PyTorch" in said
