@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiphys.cli.surroundings import program
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -37,8 +39,8 @@ def _places(told: dict[str, str], addresses: dict[str, str], reports: list[Path]
 
 def _next(run: RunState, addresses: dict[str, str]) -> list[str]:
     if run.phase == "Succeeded" and addresses:
-        return ["try       tiphys predict"]
-    return [f"try       tiphys get {run.name}"]
+        return [f"try       {program()} predict"]
+    return [f"try       {program()} get {run.name}"]
 
 
 def _outputs(run: RunState) -> dict[str, str]:

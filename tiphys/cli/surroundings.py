@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
 from typing import TypeVar
 
 Group = TypeVar("Group")
@@ -22,3 +26,12 @@ def settings(group: type[Group]) -> Group:
         return load(group)
     except SettingsError:
         return load(group, environment(stack_settings(), contracts(), "cli"))
+
+
+def program() -> str:
+    """What to type for ``tiphys``: just that where it is on PATH, else the way to it."""
+    beside = Path(sys.executable).with_name("tiphys")
+    if shutil.which("tiphys") or not beside.is_file():
+        return "tiphys"
+    relative = os.path.relpath(beside)
+    return str(beside) if relative.startswith("..") else relative

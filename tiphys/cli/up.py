@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.surroundings import program
+
 if TYPE_CHECKING:
     from tiphys.stack import ServerState, StackInfo
 
@@ -42,7 +44,7 @@ def main(_arguments: argparse.Namespace) -> int:
     print(f"  MLflow   {info.config_map['TIPHYS_MLFLOW_URL']}")
     print(f"  gateway  {info.config_map['TIPHYS_GATEWAY_URL']}")
     print(f"  logs     {stack_settings().home / 'logs'}")
-    print("next: tiphys run continuous-training")
+    print(f"next: {program()} run continuous-training")
     return 0
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import sys
+from pathlib import Path
 
 import pytest
 
 from tiphys import cli
 from tiphys.cli import list_
+from tiphys.cli.surroundings import program
 from tiphys.errors import RetryableError
 
 pytestmark = pytest.mark.unit
@@ -47,3 +50,16 @@ def test_a_full_disk_is_named_with_its_folder(
     monkeypatch.setenv("TIPHYS_HOME", "/data/tiphys")
     assert cli.main(["list"]) == 75
     assert "no room left on the disk of /data/tiphys" in capsys.readouterr().err
+
+
+def test_what_it_tells_to_type_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Outside of an activated environment the way to the command is named."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/tiphys").write_text("#!/bin/sh\n")
+    (tmp_path / ".venv/bin/tiphys").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert program() == ".venv/bin/tiphys"
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv/bin"))
+    assert program() == "tiphys"
