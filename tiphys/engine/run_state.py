@@ -42,6 +42,8 @@ class RunState:
     killing: dict[str, str] = field(default_factory=dict)
     deadlines: dict[str, tuple[float, str]] = field(default_factory=dict)
     dirty: set[str] = field(default_factory=set)
+    sleepers: dict[str, Any] = field(default_factory=dict)
+    restless: set[str] = field(default_factory=set)
     version: int = 0
     cache: dict[Any, Any] = field(default_factory=dict)
 
