@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiphys.engine import hooks, locks, memo
-from tiphys.engine.agenda import wake
 from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown
+from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
