@@ -221,25 +221,20 @@ def find_program(name: str, environment: dict[str, str]) -> tuple[str, str]:
 
 
 def start_program(spec: Json) -> tuple[int, Json | None]:
-    """Fork and exec the program; its PID, or a report if there is no such program."""
+    """Start the program; its PID, or a report if there is no such program."""
     path, missing = find_program(spec["argv"][0], spec["env"])
     if missing:
         return 0, {"exit": MISSING_PROGRAM, "message": missing}
     if not os.path.isdir(spec["cwd"]):
         return 0, {"error": f"workingDir {spec['cwd']} is not there"}
-    child = os.fork()
-    if child:
-        return child, None
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.setsid()
     os.chdir(spec["cwd"])
+    defaults = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
     try:
-        os.execve(path, spec["argv"], spec["env"])
+        # Cheaper than fork: the page tables of this interpreter are not copied.
+        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults), None
     except OSError as error:
         os.write(2, f"exec {path}: {error.strerror}\n".encode())
-        os._exit(126)
+        return 0, {"exit": 126}
 
 
 def supervise(spec: Json) -> Json:
@@ -312,6 +307,10 @@ def descendants() -> list[int]:
 def kill_descendants() -> None:
     """SIGKILL everything below this process."""
     for _ in range(20):
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return  # orphans come to us: there are none, without a look at every process of the machine
         below = descendants()
         if not below:
             return
