@@ -121,7 +121,7 @@ def covered(spec: Json, path: str) -> bool:
 def shelter(spec: Json, root: str) -> None:
     """Lay an overlay over each host folder in which the step declares a file."""
     spec["sheltered"] = []
-    for path in sorted(spec["declared"], key=len):
+    for path in sorted(map(real, spec["declared"]), key=len):
         if inside(path, "/tmp") or inside(path, "/dev") or any(inside(path, kept) for kept in spec["keep"]):
             continue
         folder = os.path.dirname(path)
@@ -143,6 +143,22 @@ def shelter(spec: Json, root: str) -> None:
         spec["sheltered"].append(folder)
 
 
+def real(path: str) -> str:
+    """The path without links in the folders that lead to it: `/var/run/x` may be `/run/x`."""
+    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/"))), os.path.basename(path.rstrip("/")))
+
+
+def guard(spec: Json, path: str) -> None:
+    """Raise OSError where a declared path is something of this machine that the step would take away or write over."""
+    if os.path.normpath(path) != path.rstrip("/") or not path.startswith("/"):
+        raise OSError(f"{path!r} is no plain absolute path: write it without . and ..")
+    found = real(path)
+    own = ["/tmp", *(volume["path"] for volume in spec["volumes"])]
+    own += spec["sheltered"] if spec["private"] else ["/var/tmp"]
+    if os.path.lexists(found) and not any(found != folder and inside(found, folder) for folder in own):
+        raise OSError(f"{path} is there on this machine and would be replaced: choose a path that is the step's own")
+
+
 def overlay(lower: str, place: str, target: str) -> None:
     """Show `lower` at `target`; what is written there goes to `place`."""
     options = f"lowerdir={lower},upperdir={place}/upper,workdir={place}/work"
@@ -161,11 +177,12 @@ def enter(root: str) -> None:
     os.chdir("/")
 
 
-def place(entry: Json) -> None:
+def place(spec: Json, entry: Json) -> None:
     """Put an input file or folder at its path."""
     import shutil
 
     source, path = entry["source"], entry["path"]
+    guard(spec, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     remove(path)
     if os.path.isdir(source):
@@ -269,11 +286,12 @@ def run_step(spec: Json) -> Json:
     """Files in, program, files out; the report."""
     try:
         for entry in spec["files"]:
-            place(entry)
+            place(spec, entry)
         for folder in spec["folders"]:
             os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
+                guard(spec, entry["path"])
                 remove(entry["path"])
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
