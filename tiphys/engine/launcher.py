@@ -1,6 +1,6 @@
 # This starts for every step: what pathlib and contextlib cost at import counts.
 # ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
-# ruff: noqa: SIM105, S108, S606, PLC0415, D402, TRY300
+# ruff: noqa: SIM105, S108, PLC0415, D402, TRY300
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
 Started once an engine as `python -I -S launcher.py --serve SOCKET_FD ENGINE_PID`; it forks for each step, because to
@@ -145,7 +145,8 @@ def shelter(spec: Json, root: str) -> None:
 
 def real(path: str) -> str:
     """The path without links in the folders that lead to it: `/var/run/x` may be `/run/x`."""
-    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/"))), os.path.basename(path.rstrip("/")))
+    folder, _, name = path.rstrip("/").rpartition("/")
+    return os.path.join(os.path.realpath(folder or "/"), name)
 
 
 def guard(spec: Json, path: str) -> None:
@@ -155,7 +156,8 @@ def guard(spec: Json, path: str) -> None:
     found = real(path)
     own = ["/tmp", *(volume["path"] for volume in spec["volumes"])]
     own += spec["sheltered"] if spec["private"] else ["/var/tmp"]
-    if os.path.lexists(found) and not any(found != folder and inside(found, folder) for folder in own):
+    kept = any(inside(found, folder) for folder in spec["keep"])
+    if os.path.lexists(found) and (kept or not any(found != folder and inside(found, folder) for folder in own)):
         raise OSError(f"{path} is there on this machine and would be replaced: choose a path that is the step's own")
 
 

@@ -13,7 +13,6 @@ import pytest
 from tiphys.engine import Engine, ManifestError, RunState, load_text
 
 pytestmark = pytest.mark.e2e
-PROJECT = Path(__file__).resolve().parents[3]
 Run = Callable[..., RunState]
 HEAD = """
 apiVersion: argoproj.io/v1alpha1
@@ -212,7 +211,9 @@ def test_an_image_that_nothing_stands_in_for_is_refused_with_the_remedy(run: Run
 @pytest.mark.parametrize("section", ["inputs", "outputs"])
 def test_a_declared_path_never_takes_away_what_the_machine_has(tmp_path: Path, section: str, private: bool) -> None:  # noqa: FBT001
     """A folder, a file in a kept folder, and a way round by dots: refused with the path, and still there afterwards."""
-    precious = PROJECT / "tests" / "e2e" / "engine"
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "conftest.py").write_text("x" * 200)
     before = sorted(each.name for each in precious.iterdir())
     for path in (str(precious), f"{precious}/conftest.py", f"/tmp/../{precious}/conftest.py"):
         raw = ", raw: {data: x}" if section == "inputs" else ""
@@ -221,7 +222,7 @@ def test_a_declared_path_never_takes_away_what_the_machine_has(tmp_path: Path, s
     {section}: {{artifacts: [{{name: a, path: "{path}"{raw}}}]}}
     container: {{image: "debian:12", command: ["true"]}}
 """
-        engine = Engine(tmp_path / "state", private=private, keep=(PROJECT,))
+        engine = Engine(tmp_path / "state", private=private, keep=(precious.parent,))
         try:
             result = engine.run(engine.submit(load_text(manifest)), handle_signals=False)
         except ManifestError:
