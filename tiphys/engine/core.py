@@ -12,6 +12,7 @@ from typing import Any
 
 from tiphys.engine import hooks, locks, memo
 from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown
+from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
@@ -45,7 +46,6 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         _take_in(run, result, now, actions)
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
-        before = _ended(run)
         operation = Operation(run, now)
         try:
             _operate(operation)
@@ -54,17 +54,13 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         except EngineError as problem:
             _finish(run, now, ERROR, str(problem))
         actions += operation.actions
-        wake = operation.wake
-        if run.done or not (run.cache.pop("lock released", False) or _ended(run) != before):
+        at = operation.wake
+        if run.done or not (run.cache.pop("lock released", False) or operation.ended):
             break
     if not run.done:
-        wake = _earliest(wake, _enforce_deadlines(run, now, actions))
-        _refuse_to_hang(run, now, wake)
-    return Outcome(tuple(actions), None if run.done else wake)
-
-
-def _ended(run: RunState) -> int:
-    return sum(1 for node in run.nodes.values() if node.fulfilled)
+        at = _earliest(at, _enforce_deadlines(run, now, actions))
+        _refuse_to_hang(run, now, at)
+    return Outcome(tuple(actions), None if run.done else at)
 
 
 def _earliest(*moments: float | None) -> float | None:
@@ -102,6 +98,7 @@ def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action
     run.launched.discard(node.id)
     run.deadlines.pop(node.id, None)
     run.dirty.add(node.id)
+    wake(run, node.id)
     operation = Operation(run, now)
     operation.export_outputs(node.outputs)
     locks.release(operation, node)
@@ -206,7 +203,8 @@ def _operate(op: Operation) -> None:
         return
     status = _STATUS.get(root.phase, root.phase)
     op.globals["workflow.status"] = status
-    op.globals["workflow.failures"] = go_json(_failures(run))
+    if root.fulfilled or run.spec.get("hooks"):
+        op.globals["workflow.failures"] = go_json(_failures(run))
     hooks_done = _workflow_hooks(op, root)
     if not hooks_done or not root.fulfilled:
         return

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,10 @@ from tiphys.engine.images import ImageTable
 from tiphys.engine.nodes import ERROR, FAILED
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
+from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
 
 Json = dict[str, Any]
-_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _CAP_SYS_ADMIN = 21
-_PIPE_HOLDS = 32768  # bytes that a pipe takes without a reader
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Surroundings:
 class _Process:
     """One running step."""
 
-    process: asyncio.subprocess.Process
+    step: Launched
     kill_timer: asyncio.TimerHandle | None = None
     killed: bool = field(default=False)
 
@@ -59,6 +56,7 @@ class Executor:
         self._run = run
         self._around = surroundings
         self._report = report
+        self._spawner = Spawner()
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, float] = {}
@@ -75,17 +73,18 @@ class Executor:
         if running is None:
             self._stopping[node_id] = grace
             return
-        _signal(running.process, signal.SIGTERM)
+        running.step.signal(signal.SIGTERM)
         if running.kill_timer is None or grace == 0:
             loop = asyncio.get_running_loop()
-            running.kill_timer = loop.call_later(grace, _signal, running.process, signal.SIGUSR1)
+            running.kill_timer = loop.call_later(grace, running.step.signal, signal.SIGUSR1)
 
     async def end_all(self) -> None:
         """Kill whatever still runs, and wait until it is gone."""
         for running in self._running.values():
-            _signal(running.process, signal.SIGUSR1)
+            running.step.signal(signal.SIGUSR1)
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._spawner.close()
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
@@ -132,34 +131,26 @@ class Executor:
         if start.node_id in self._stopping:
             return {"exit": 143}, None
         spec["alive"] = str(self._around.state / "steps.lock")
-        spec_read, spec_write = os.pipe()
-        status_read, status_write = os.pipe()
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)
+        result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", _LAUNCHER, str(spec_read), str(status_write), str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE if start.keep_result else log,
-                stderr=log, pass_fds=(spec_read, status_write), start_new_session=True, env={}, cwd="/",
-            )  # fmt: skip
+            step = self._spawner.start(spec, result_write if start.keep_result else log, log)
+        except BaseException:
+            os.close(log)
+            raise
         finally:
-            os.close(spec_read)
-            os.close(status_write)
-        self._running[start.node_id] = _Process(process)
+            if start.keep_result:
+                os.close(result_write)
+        self._running[start.node_id] = running = _Process(step)
+        self._report(PodStarted(start.node_id, attempt))
         try:
-            reader = asyncio.create_task(_copy_stdout(process, log)) if start.keep_result else None
-            await asyncio.to_thread(_write_all, spec_write, json.dumps(spec).encode()) if _is_big(spec) else _write_all(
-                spec_write, json.dumps(spec).encode()
-            )
-            self._report(PodStarted(start.node_id, attempt))
-            await process.wait()
-            stdout = await reader if reader else None
+            stdout = await _copy_stdout(result_read, log) if start.keep_result else None
+            return await step.report(), stdout
         finally:
             os.close(log)
-            running = self._running.pop(start.node_id)
+            self._running.pop(start.node_id)
             if running.kill_timer is not None:
                 running.kill_timer.cancel()
-        return _read_report(status_read, process.returncode), stdout
 
 
 class _AllLocks:
@@ -186,43 +177,19 @@ def _has_artifacts(start: StartPod, section: str) -> bool:
     return any("raw" not in entry for entry in entries)
 
 
-def _is_big(spec: Json) -> bool:
-    return sum(len(value) for value in spec["env"].values()) + sum(map(len, spec["argv"])) > _PIPE_HOLDS
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            file.write(data)
-        except BrokenPipeError:
-            return
-
-
-async def _copy_stdout(process: asyncio.subprocess.Process, log: int) -> bytes:
+async def _copy_stdout(descriptor: int, log: int) -> bytes:
     """Copy the step's stdout to its log; the last part of it is the result."""
     kept = bytearray()
-    if process.stdout is None:
-        return b""
-    while chunk := await process.stdout.read(65536):
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb"))
+    while chunk := await reader.read(65536):
         os.write(log, chunk)
         kept += chunk
         if len(kept) > 2 * RESULT_LIMIT:
             del kept[: -RESULT_LIMIT - 1]
+    transport.close()
     return bytes(kept)
-
-
-def _read_report(descriptor: int, returncode: int | None) -> Json:
-    with os.fdopen(descriptor, "rb") as file:
-        text = file.read()
-    if text.strip():
-        report: Json = json.loads(text.splitlines()[-1])
-        return report
-    return {"exit": 137} if returncode is not None else {"error": "the step's launcher was lost"}
-
-
-def _signal(process: asyncio.subprocess.Process, number: int) -> None:
-    with suppress(ProcessLookupError):
-        process.send_signal(number)
 
 
 def log_path(state: Path, run: str, node_id: str) -> Path:
@@ -248,7 +215,7 @@ def can_make_private_roots() -> bool:
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
     return (
-        subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
+        subprocess.run([sys.executable, "-I", "-S", LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
         == 0
     )
 
