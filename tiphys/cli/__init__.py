@@ -14,7 +14,8 @@ from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
     "up", "down", "status", "doctor", "env",
-    "run", "list_", "get", "logs", "resume", "retry", "stop",
+    "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
+    "delete", "parity",
     "render", "simulate", "predict", "release",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""

@@ -118,17 +118,26 @@ def select_suspended(run: RunState, selector: str, parameters: Mapping[str, str]
     clauses = parse_selector(selector)
     chosen = [node for node in run.nodes.values() if node.type == "Suspend" and matches(node, clauses)]
     if selector and not chosen:
-        msg = f"run {run.name!r} has no suspended step that matches {selector!r} ({_suspended_steps(run)})"
-        raise EngineError(msg)
+        raise _no_such_step(run, selector)
     waiting = [node for node in chosen if not node.fulfilled]
     for node in waiting:
         _check_values(node, parameters)
     return waiting
 
 
-def _suspended_steps(run: RunState) -> str:
-    waiting = [node.display_name for node in run.nodes.values() if node.type == "Suspend" and not node.fulfilled]
-    return f"these wait: {', '.join(waiting)}" if waiting else "none waits"
+def failing(run: RunState, selector: str) -> list[Node]:
+    """The steps of `run` that wait to be resumed and are to fail instead. Raises EngineError if no such step ever was."""
+    clauses = parse_selector(selector)
+    chosen = [node for node in run.nodes.values() if node.type == "Suspend" and matches(node, clauses)]
+    if not chosen:
+        raise _no_such_step(run, selector)
+    return [node for node in chosen if not node.fulfilled]
+
+
+def _no_such_step(run: RunState, selector: str) -> EngineError:
+    names = [node.display_name for node in run.nodes.values() if node.type == "Suspend" and not node.fulfilled]
+    waiting = f"these wait: {', '.join(names)}" if names else "none waits"
+    return EngineError(f"run {run.name!r} has no suspended step that matches {selector!r} ({waiting})")
 
 
 def _check_values(node: Node, parameters: Mapping[str, str]) -> None:
