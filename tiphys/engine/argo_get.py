@@ -122,8 +122,9 @@ class _Drawing:
         hidden, forks = self._hidden(branch.node)
         if not hidden:
             self.rows.append((branch.node, self._cells(branch.node, own)))
-        last = len(branch.below) - 1
-        for index, child in enumerate(branch.below):
+        drawn = [child for child in branch.below if child.below or not self._hidden(child.node)[0]]
+        last = len(drawn) - 1
+        for index, child in enumerate(drawn):
             part, rest = _parts(index, last, hidden=hidden, forks=forks)
             before = own if hidden and index == 0 else below
             self.branch(child, before + part, below + rest)

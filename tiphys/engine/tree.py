@@ -152,7 +152,7 @@ class LiveTree:
         for node in sorted(changed, key=lambda each: each.name == run.name):  # the run's own line last
             if node.type in _INVISIBLE or node.phase == PENDING or self._phases.get(node.id) == node.phase:
                 continue
-            if is_plain_attempt(run, node) or (node.fulfilled and node.finished < run.started):
+            if is_plain_attempt(run, node) or (node.fulfilled and 0 < node.finished < run.started):
                 continue  # said by its Retry node; or it ended before the run was retried
             self._phases[node.id] = node.phase
             self._stream.write(change_line(run, node) + "\n")
