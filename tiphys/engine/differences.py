@@ -15,10 +15,10 @@ class Difference:
 
 DELIBERATE: dict[str, Difference] = {
     "failed-steps-outputs": Difference(
-        "a task that waits for an output which will never come hangs on Argo; here it ends in Error and says why",
-        "Error",
+        "a task that waits for an output which will never come hangs on Argo; here it is an Error that says why",
+        "Failed",
     ),
     "unclosed-braces-at-run-time": Difference(
-        "the message quotes the text with the open tag, not the whole template as Go prints it", "Error"
+        "the message quotes the text with the open tag, not the whole template as Go prints it", "Failed"
     ),
 }
