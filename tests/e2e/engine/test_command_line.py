@@ -206,7 +206,7 @@ def test_a_running_run_is_asked_through_the_journal(cli: Cli, write: Write, read
 
 @pytest.mark.parametrize(("command", "bye"), [("stop", True), ("terminate", False)])
 def test_a_run_is_ended_from_another_process(
-    cli: Cli, write: Write, read_until: ReadUntil, command: str, bye: bool
+    cli: Cli, write: Write, read_until: ReadUntil, command: str, *, bye: bool
 ) -> None:
     """`stop` lets the exit handler run, `terminate` does not."""
     run = cli.start("run", write("asks.yaml", ASKS))
@@ -304,7 +304,7 @@ def test_a_closed_pipe_and_ctrl_c_end_quietly(cli: Cli, write: Write, read_until
     cli("run", write("lots.yaml", lots), "--name", "lots")
     command = f"{sys.executable} -m tiphys logs lots | head -1"
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, env=cli.environment(), check=False, timeout=60
+        ["bash", "-c", command], capture_output=True, text=True, env=cli.environment(), check=False, timeout=60
     )
     assert (done.stdout, done.stderr) == ("lots: 1\n", "")
     run = cli.start("run", write("asks.yaml", ASKS))
@@ -319,7 +319,7 @@ def test_a_closed_pipe_and_ctrl_c_end_quietly(cli: Cli, write: Write, read_until
     ("words", "no_color", "painted"), [((), "", True), (("--no-color",), "", False), ((), "1", False)]
 )
 def test_colours_only_on_a_terminal_and_only_if_wanted(
-    cli: Cli, write: Write, words: tuple[str, ...], no_color: str, painted: bool
+    cli: Cli, write: Write, words: tuple[str, ...], no_color: str, *, painted: bool
 ) -> None:
     """NO_COLOR and --no-color are heard."""
     cli("run", write("hello.yaml", HELLO), "--name", "hello")
