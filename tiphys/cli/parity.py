@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -43,7 +44,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workflows at once (default: 1)")
     parser.add_argument("--namespace", default="argo", help="namespace that they see (default: argo)")
     parser.add_argument(
-        "--shared-root", action="store_true", help="steps get no root of their own, as where a kernel forbids it"
+        "--shared-root",
+        action="store_true",
+        help="steps write to this machine's own folders, as where a kernel forbids others",
     )
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="what to print")
     add_colour(parser)
@@ -73,21 +76,25 @@ def _judged(found: list[Case], args: argparse.Namespace) -> Iterator[Verdict]:
     from multiprocessing.connection import wait
 
     waiting, running, count = iter(found), dict[Any, _Running](), 0
-    while True:
-        while len(running) < max(1, args.jobs) and (case := next(waiting, None)) is not None:
-            started = _Running(case, args)
-            running[started.receiver] = started
-        if not running:
-            return
-        until = min(each.deadline for each in running.values())
-        ready = wait(list(running), max(0.0, until - time.monotonic()))
-        for receiver, each in list(running.items()):
-            if receiver in ready or time.monotonic() >= each.deadline:
-                del running[receiver]
-                count += 1
-                verdict = each.finish(came=receiver in ready)
-                _tell(f"{count} of {len(found)}  {verdict.case}: {verdict.verdict}")
-                yield verdict
+    try:
+        while True:
+            while len(running) < max(1, args.jobs) and (case := next(waiting, None)) is not None:
+                started = _Running(case, args)
+                running[started.receiver] = started
+            if not running:
+                return
+            until = min(each.deadline for each in running.values())
+            ready = wait(list(running), max(0.0, until - time.monotonic()))
+            for receiver, each in list(running.items()):
+                if receiver in ready or time.monotonic() >= each.deadline:
+                    del running[receiver]
+                    count += 1
+                    verdict = each.finish(came=receiver in ready)
+                    _tell(f"{count} of {len(found)}  {verdict.case}: {verdict.verdict}")
+                    yield verdict
+    finally:
+        for each in running.values():
+            each.finish(came=False)
 
 
 def _tell(text: str) -> None:
@@ -137,6 +144,7 @@ def _child(case: Case, state: Path, namespace: str, shared_root: bool, sender: C
     from tiphys.engine.errors import EngineError
     from tiphys.engine.parity import DIFFERENT, Verdict, judge
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     engine = open_engine(state, namespace=namespace, private=False if shared_root else None)
     try:
         sender.send(judge(case, engine))
