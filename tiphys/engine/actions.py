@@ -74,4 +74,9 @@ class ResumeSuspended:
     message: str = ""
 
 
-Result = PodStarted | PodEnded | Shutdown | ResumeSuspended
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Start nothing more until the run is resumed; what runs goes on."""
+
+
+Result = PodStarted | PodEnded | Shutdown | Suspend | ResumeSuspended

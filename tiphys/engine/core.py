@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiphys.engine import hooks, locks, memo
-from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown
+from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown, Suspend
 from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
@@ -82,6 +82,8 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
         _pod_ended(run, result, now, actions)
     elif isinstance(result, Shutdown):
         _shut_down(run, result.strategy, now, actions)
+    elif isinstance(result, Suspend):
+        run.suspended = True
     elif isinstance(result, ResumeSuspended):
         _resume(run, result, now)
 
@@ -109,7 +111,7 @@ def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action
 def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) -> None:
     if run.shutdown == "Terminate":
         return
-    run.shutdown = strategy
+    run.shutdown, run.suspended = strategy, False
     for node in list(run.nodes.values()):
         if node.fulfilled or (strategy == "Stop" and in_exit_handler(run, node)):
             continue
@@ -157,7 +159,10 @@ def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
                 entry["value"] = given[entry["name"]]
                 entry.pop("valueFrom", None)
         if result.phase == SUCCEEDED:
-            supply_defaults(node)
+            try:
+                supply_defaults(node)
+            except TemplateError:  # whoever resumes is told before; until all values are there the step waits
+                continue
         node.phase, node.message, node.finished = result.phase, result.message, now
         run.dirty.add(node.id)
 

@@ -89,13 +89,13 @@ class Engine:
         workflow, spec, notes = self.check(documents, template=template, parameters=parameters)
         self.apply(documents)
         metadata = workflow.get("metadata") or {}
-        run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
+        run_name = name or metadata.get("name") or random_name(metadata.get("generateName") or "workflow-")
         if any(summary.name == run_name for summary in self.journal.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
         run = RunState(
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
-            namespace=metadata.get("namespace") or self._namespace,
+            namespace=metadata.get("namespace") or self._namespace, generate_name=metadata.get("generateName") or "",
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip
@@ -148,7 +148,9 @@ class Engine:
         handle_signals: bool = True,
     ) -> RunState:
         """Drive a run, new or interrupted, to its end. Raises StateLockedError if another engine holds the state folder."""
-        with StateLock(self.state, command):
+        if handle_signals:
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # who sees the lock may send it before the driver listens
+        with StateLock(self.state, command, name):
             run = self.journal.load(name)
             if run.done:
                 return run
@@ -201,39 +203,35 @@ class Engine:
         """Where a node's log is, or will be."""
         return log_path(self.state, run, node_id)
 
+    def driven(self) -> str:
+        """The name of the run that an engine drives now; empty if none does."""
+        return str(read_holder(self.state).get("run") or "") if is_held(self.state) else ""
+
     def stop(self, name: str, *, terminate: bool = False) -> bool:
         """Ask the engine that drives the run to stop it; False if the run has ended. Raises EngineError."""
-        return self._ask(name, {"kind": "shutdown", "strategy": "Terminate" if terminate else "Stop"})
+        return self.ask(name, {"kind": "shutdown", "strategy": "Terminate" if terminate else "Stop"})
 
     def resume_suspended(self, name: str, node: str = "", parameters: Mapping[str, str] | None = None) -> bool:
         """Ask the engine that drives the run to resume suspended steps; False if the run has ended."""
-        return self._ask(name, {"kind": "resume", "node": node, "parameters": dict(parameters or {})})
+        return self.ask(name, {"kind": "resume", "node": node, "parameters": dict(parameters or {})})
 
-    def _ask(self, name: str, request: Json) -> bool:
+    def ask(self, name: str, request: Json) -> bool:
+        """Write a request down for the engine that drives the run, now or later; False if the run has ended."""
         if self.get(name).done:
             return False
         self.journal.request(name, request)
-        holder = read_holder(self.state)
-        if is_held(self.state) and isinstance(pid := holder.get("pid"), int):
+        if self.driven() == name and isinstance(pid := read_holder(self.state).get("pid"), int):
             os.kill(pid, signal.SIGUSR2)
         return True
 
-    def retry(self, name: str) -> list[str]:
-        """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again."""
-        run = self.get(name)
-        if not run.done:
-            msg = f"run {name!r} has not ended: `tiphys resume {name}` goes on with it"
-            raise EngineError(msg)
-        from tiphys.engine.again import reset_failed  # noqa: PLC0415
+    def retry(self, name: str, parameters: Mapping[str, str] | None = None, chosen: str = "") -> list[str]:
+        """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again.
 
-        gone, again = reset_failed(run)
-        if not again:
-            msg = f"run {name!r} has no failed step: there is nothing to retry"
-            raise EngineError(msg)
-        self.journal.forget_nodes(name, gone)
-        run.dirty.update(dict.fromkeys(run.nodes))
-        self.journal.save(run)
-        return again
+        `chosen` is a selector of nodes that run again although they succeeded. Raises EngineError.
+        """
+        from tiphys.engine.control import retry  # noqa: PLC0415
+
+        return retry(self, name, parameters, chosen)
 
 
 def _workflow_of(documents: list[Json], template: str) -> Json:
@@ -261,5 +259,6 @@ def _reference_to(template: str) -> Json:
     }
 
 
-def _random_name(prefix: str) -> str:
+def random_name(prefix: str) -> str:
+    """`prefix` and five characters, as generateName gives on a cluster."""
     return prefix + "".join(random.choices(_LETTERS, k=5))  # noqa: S311  # a name, not a secret

@@ -73,27 +73,33 @@ class Journal:
         moved = self._progress.get(run.name) != progress
         if not changed and not moved:
             return []
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(run, changed, progress if moved else "")
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        self._progress[run.name] = progress
+        run.dirty.clear()
+        return changed
+
+    def _write(self, run: RunState, changed: list[str], progress: str) -> None:
         first = self._next_position(run.name)
         rows = [
             (run.name, key, first + index, json.dumps(run.nodes[key].to_json())) for index, key in enumerate(changed)
         ]
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            self._database.executemany(_SAVE_NODE, rows)
-            if moved:
-                self._database.execute(
-                    "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
-                )
-                self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
-            self._database.execute("COMMIT")
-        except BaseException:
-            if self._database.in_transaction:  # a full disk has ended it already
-                self._database.execute("ROLLBACK")
-            raise
-        self._progress[run.name] = progress
+        self._database.executemany(_SAVE_NODE, rows)
+        if progress:
+            self._database.execute(
+                "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
+            )
+            self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
         self._positions[run.name] = first + len(rows)
-        run.dirty.clear()
-        return changed
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:  # a full disk has ended it already
+            self._database.execute("ROLLBACK")
 
     def _next_position(self, run: str) -> int:
         """A number above that of every node that the journal has."""
@@ -114,9 +120,32 @@ class Journal:
         nodes = [Node.from_json(json.loads(body)) for (body,) in bodies]
         return RunState.of(json.loads(row[0]), json.loads(progress[0]) if progress else {}, nodes, self.memo())
 
-    def forget_nodes(self, run: str, ids: list[str]) -> None:
-        """Take nodes out of a run, for a retry."""
-        self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run, key) for key in ids])
+    def rewrite(self, run: RunState, gone: list[str]) -> None:
+        """Write down a run that was changed from outside: nodes are gone, its spec may be another."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run.name, key) for key in gone])
+            self._database.execute("UPDATE runs SET header = ? WHERE name = ?", (json.dumps(run.header()), run.name))
+            self._write(run, list(run.dirty), json.dumps(run.progress()))
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        run.dirty.clear()
+
+    def delete(self, run: str) -> None:
+        """Forget a run: its state, its nodes, what was asked of it."""
+        self._database.execute("BEGIN IMMEDIATE")
+        for statement in (
+            "DELETE FROM nodes WHERE run = ?",
+            "DELETE FROM progress WHERE run = ?",
+            "DELETE FROM requests WHERE run = ?",
+            "DELETE FROM runs WHERE name = ?",
+        ):
+            self._database.execute(statement, (run,))
+        self._database.execute("COMMIT")
+        self._progress.pop(run, None)
+        self._positions.pop(run, None)
 
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""

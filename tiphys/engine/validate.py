@@ -57,6 +57,30 @@ def _enum(parameter: Json, name: str) -> None:
         raise ManifestError(msg)
 
 
+def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) -> list[str]:
+    """What is wrong in `spec`: the first thing in the whole, and the first in each template; each once.
+
+    A `library` is a WorkflowTemplate: its entrypoint, and the values of its arguments, may come later.
+    """
+    checks: list[Callable[[], None]] = []
+    if library:
+        for parameter in (spec.get("arguments") or {}).get("parameters") or []:
+            if parameter.get("valueFrom") is None:
+                parameter.setdefault("value", "")
+    else:
+        checks.append(lambda: _arguments(spec))
+    if spec.get("entrypoint") or not library:
+        checks.append(_Checker(spec, find, images).whole)
+    checks += [_Checker(spec, find, images).one(template) for template in spec.get("templates") or []]
+    found: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except ManifestError as problem:
+            found[str(problem)] = None
+    return list(found)
+
+
 class _Checker:
     def __init__(self, spec: Json, find: Find, images: ImageTable) -> None:
         self._spec = spec
@@ -79,6 +103,10 @@ class _Checker:
         self._exit()
         for template in templates:
             self._template(template, "", "templates", on_exit=False, only_shape=True)
+
+    def one(self, template: Json) -> Callable[[], None]:
+        """The check of one template by itself."""
+        return lambda: self._template(template, "", "templates", on_exit=False, only_shape=True)
 
     def _entry(self, holder: Json, arguments: Json, *, on_exit: bool) -> None:
         scope, template = self._resolve(holder, "", "spec.entrypoint")
