@@ -37,11 +37,12 @@ class Pointer(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member(Node):
-    """`target.key`, `target[key]` or `target?.key`."""
+    """`target.key`, `target[key]` or `target?.key`; `called` where a bracket follows: a method."""
 
     target: Node
     key: Node
     optional: bool
+    called: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,23 @@ class Call(Node):
 
     function: Node
     arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Builtin(Node):
+    """A call of one of expr's own functions; `then` maps what filter or find lets through."""
+
+    name: str
+    arguments: tuple[Node, ...]
+    then: Node | None = None
+    throws: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence(Node):
+    """`a; b`: the value of the last one."""
+
+    parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
