@@ -197,10 +197,27 @@ def parse_json_raw(text: str) -> Any:
 
 
 def _loads(text: str, number: Any) -> Any:
+    def finite(digits: str) -> Any:
+        value = number(digits)
+        if math.isinf(value):
+            msg = f"json: cannot unmarshal number {digits} into Go value of type float64"
+            raise ValueError(msg)
+        return value
+
     try:
-        return json.loads(text, parse_int=number, parse_float=number, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_int=finite, parse_float=finite, parse_constant=_refuse_constant)
+        return _whole(found) if "\\ud" in text.lower() else found
     except json.JSONDecodeError as error:
         raise ValueError(_go_json_error(text, error)) from None
+
+
+def _whole(value: Any) -> Any:
+    """`value` with U+FFFD for every half of a character."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {_whole(key): _whole(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -101,7 +101,7 @@ def type_name(value: Any) -> str:
     """Expr's name of a value's type."""
     name = type_of(value)
     if name.startswith(("time.", "*")):
-        return "unknown" if name.startswith("*") else name
+        return name.lstrip("*").replace("semver.", "github.com/Masterminds/semver/v3.")
     names = {"<nil>": "nil", "float64": "float", "int64": "int", "uint8": "uint"}
     if name in names:
         return names[name]
@@ -214,7 +214,8 @@ def base64_bytes(value: str) -> bytes:
     compact = value.replace("\n", "").replace("\r", "")
     if not re.fullmatch(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", compact):
         valid = re.match(r"[A-Za-z0-9+/]*", compact)
-        msg = f"illegal base64 data at input byte {len(valid.group()) if valid else 0}"
+        at = len(valid.group()) if valid else 0
+        msg = f"illegal base64 data at input byte {at if at < len(compact) else at // 4 * 4}"
         raise ValueError(msg)
     return base64.b64decode(compact)
 

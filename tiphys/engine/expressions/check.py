@@ -150,7 +150,7 @@ class Checker:
             return BOOL if natures.comparable(left, right) else None
         if operator == "matches" and left.go_type == "[]uint8" and right.kind == "string":
             return BOOL
-        both = left.kind in kinds and (left.kind == right.kind or (left.number and right.number))
+        both = left.kind in kinds and right.kind in kinds and (left.kind == right.kind or (left.number and right.number))
         return result if both or natures.maybe(left, right, *kinds) else None
 
     def _pattern(self, node: syntax.Binary, pattern: str) -> None:

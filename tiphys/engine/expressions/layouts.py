@@ -53,7 +53,7 @@ def _shown(chunk: str, time: Time, local: datetime, offset: int, zone: str) -> s
         "Monday": WEEKDAYS[local.isoweekday() % 7],
         "Mon": WEEKDAYS[local.isoweekday() % 7][:3],
         "MST": zone,
-        "2006": f"{local.year:04d}",
+        "2006": f"{local.year - time.shift:04d}",
         "06": f"{local.year % 100:02d}",
         "1": local.month,
         "01": f"{local.month:02d}",

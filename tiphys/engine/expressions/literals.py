@@ -9,6 +9,7 @@ from tiphys.engine.expressions.lexer import Token
 
 _DECIMAL = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_UNDERSCORES = re.compile("(?<=[0-9])_(?=[0-9])")
 _HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+")
 _NAMED = re.compile(r"[+-]?(?:inf(?:inity)?)|nan", re.IGNORECASE)
 _PREFIXED = re.compile(r"([+-]?)0(?:([xX])([0-9a-fA-F_]+)|([bB])([01_]+)|([oO]?)([0-7_]+))")
@@ -63,6 +64,7 @@ def parse_int_any_base(text: str) -> int:
 
 def parse_float(text: str) -> float:
     """`text` as strconv.ParseFloat reads it. Raises ValueError, also where it is too large."""
+    text = _UNDERSCORES.sub("", text)
     if _HEX_FLOAT.fullmatch(text):
         return float.fromhex(text)
     if _NAMED.fullmatch(text):

@@ -70,7 +70,7 @@ def _round(time: Time, unit: Any) -> Time:
 
 
 _TIME: dict[str, tuple[str, Callable[..., Any]]] = {
-    "Year": ("", lambda time: time.civil()[0].year),
+    "Year": ("", lambda time: time.civil()[0].year - time.shift),
     "Month": ("", lambda time: month(time.civil()[0].month)),
     "Day": ("", lambda time: time.civil()[0].day),
     "Hour": ("", lambda time: time.civil()[0].hour),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.operators import less, more
+from tiphys.engine.expressions.times import Duration
 from tiphys.engine.expressions.values import is_int, is_number, type_of, wrap
 
 _BITS = 64
@@ -42,7 +43,12 @@ def go_round(value: float) -> float:
 def _flat(name: str, values: tuple[Any, ...] | list[Any]) -> list[Any]:
     found: list[Any] = []
     for value in values:
-        found.extend(_flat(name, value) if isinstance(value, list) else [_number(name, value)])
+        if isinstance(value, list):
+            found.extend(_flat(name, value))
+        elif isinstance(value, Duration):
+            found.append(value if name in ("max", "min") else value.ns)
+        else:
+            found.append(_number(name, value))
     return found
 
 

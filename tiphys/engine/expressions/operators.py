@@ -134,15 +134,48 @@ def _modulo(left: Any, right: Any) -> int:
 
 
 def power(left: float, right: float) -> float:
-    """Go's math.Pow."""
-    try:
-        return math.pow(left, right)
-    except OverflowError:
-        return -math.inf if left < 0 and right % 2 == 1 else math.inf
-    except ValueError:
-        if left == 0:
-            return math.copysign(math.inf, left) if right % 2 == 1 else math.inf
+    """Go's math.Pow, to the last digit: by squaring, and with a logarithm only for the fraction of `right`."""
+    if left == 0 and right < 0:
+        return math.copysign(math.inf, left) if right % 2 == 1 else math.inf
+    if not (math.isfinite(left) and math.isfinite(right)) or left == 0 or abs(right) >= _LARGE or right in (0, 1):
+        return math.pow(left, right) if not (left < 0 and right != math.floor(right)) else math.nan
+    if right in (0.5, -0.5):
+        return math.nan if left < 0 else math.sqrt(left) if right > 0 else 1 / math.sqrt(left)
+    fraction, whole_part = math.modf(abs(right))
+    if fraction and left < 0:
         return math.nan
+    result = 1.0
+    if fraction:
+        if fraction > 0.5:  # noqa: PLR2004
+            fraction, whole_part = fraction - 1, whole_part + 1
+        result = math.exp(fraction * math.log(left))
+    return _squared(left, int(whole_part), result, inverse=right < 0)
+
+
+_LARGE = 2.0**63
+
+
+def _squared(base: float, times: int, result: float, *, inverse: bool) -> float:
+    (mantissa, exponent), scale = math.frexp(base), 0
+    while times:
+        if not -(1 << 12) <= exponent <= 1 << 12:
+            scale += exponent
+            break
+        if times & 1:
+            result *= mantissa
+            scale += exponent
+        mantissa *= mantissa
+        exponent <<= 1
+        if mantissa < 0.5:  # noqa: PLR2004
+            mantissa += mantissa
+            exponent -= 1
+        times >>= 1
+    if inverse:
+        result, scale = 1 / result, -scale
+    try:
+        return math.ldexp(result, scale)
+    except OverflowError:
+        return math.copysign(math.inf, result)
 
 
 def _exponent(left: Any, right: Any) -> float:

@@ -78,6 +78,9 @@ def _exact(node: syntax.Binary) -> syntax.Node:
 
 def _binary(node: syntax.Binary) -> syntax.Node:
     left, right = _constant(node.left), _constant(node.right)
+    if isinstance(node.left, syntax.Builtin) and node.left.name == "count" and len(node.left.arguments) > 1:
+        if type(right) is int and (node.operator, right) in ((">", 0), (">=", 1)):
+            return replace(node.left, name="any", at=node.at)
     if node.operator in ("and", "&&", "or", "||"):
         return _logical(node, left, right)
     if left is None or right is None:

@@ -152,9 +152,15 @@ class Time:
     def __hash__(self) -> int:
         return hash(self.ns)
 
+    @property
+    def shift(self) -> int:
+        """How many years later `civil` is: Python has no year 0, and the calendar repeats after 400."""
+        return 400 if self.ns < ZERO + 2 * 24 * HOUR else 0
+
     def civil(self) -> tuple[datetime, int, str]:
         """The wall clock there, its offset in seconds, and the zone's short name."""
-        moment = (_EPOCH + timedelta(seconds=self.ns // SECOND)).astimezone(self.location.zone)
+        seconds_since = self.ns // SECOND + (146_097 * 86_400 if self.shift else 0)
+        moment = (_EPOCH + timedelta(seconds=seconds_since)).astimezone(self.location.zone)
         offset = moment.utcoffset() or timedelta()
         seconds = int(offset.total_seconds())
         name = moment.tzname() or ""

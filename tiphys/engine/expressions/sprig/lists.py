@@ -83,8 +83,8 @@ def _both(name: str, parameters: str, call: Callable[..., Any]) -> list[tuple[st
 
 LISTS: dict[str, Function] = dict(
     [
-        ("list", Function(lambda *values: list(values) or NilItems(), "a*")),
-        ("tuple", Function(lambda *values: list(values) or NilItems(), "a*")),
+        ("list", Function(lambda *values: list(values), "a*")),
+        ("tuple", Function(lambda *values: list(values), "a*")),
         ("concat", Function(_concat, "a*")),
         *_both("append", "aa", lambda value, item: [*_items(value, "push"), item]),
         *_both("push", "aa", lambda value, item: [*_items(value, "push"), item]),

@@ -41,7 +41,7 @@ def _merge_one(target: dict[str, Any], source: dict[str, Any], *, overwrite: boo
         old = target.get(key)
         if type(old) is dict and type(value) is dict:
             _merge_one(old, value, overwrite=overwrite)
-        elif key not in target or (empty(old) and not empty(value)) or (overwrite and not empty(value)):
+        elif key not in target or (empty(old) and not empty(value)) or overwrite:
             target[key] = value
 
 

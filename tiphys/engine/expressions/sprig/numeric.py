@@ -82,7 +82,7 @@ def _exact(compute: Callable[[Decimal, Decimal], Decimal]) -> Callable[..., floa
             result = _decimal(first)
             for value in rest:
                 result = compute(result, _decimal(value))
-            return float(result)
+            return float(result) if result else 0.0
 
     return apply
 

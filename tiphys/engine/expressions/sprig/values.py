@@ -58,6 +58,13 @@ def _raw(value: Any) -> str:
     return text
 
 
+def _copied(value: Any) -> Any:
+    if value is None:
+        msg = "reflect: call of reflect.Value.Type on zero Value"
+        raise ExpressionError(msg)
+    return copy.deepcopy(value)
+
+
 def _fail(message: str) -> Any:
     raise ExpressionError(message)
 
@@ -79,8 +86,8 @@ VALUES: dict[str, Function] = {
         ("mustToPrettyJson", "a", indented_json),
         ("toRawJson", "a", _raw),
         ("mustToRawJson", "a", _raw),
-        ("deepCopy", "a", copy.deepcopy),
-        ("mustDeepCopy", "a", copy.deepcopy),
+        ("deepCopy", "a", _copied),
+        ("mustDeepCopy", "a", _copied),
         ("typeOf", "a", type_of),
         ("typeIs", "sa", lambda name, value: name == type_of(value)),
         ("typeIsLike", "sa", lambda name, value: type_of(value) in (name, f"*{name}")),
