@@ -35,12 +35,15 @@ func sprigVectors(random *rand.Rand) []vector {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		for range 7 {
+		for range 40 {
 			arguments := make([]string, random.Intn(4))
 			for index := range arguments {
 				arguments[index] = sprigOperands[random.Intn(len(sprigOperands))]
 			}
-			add("sprig." + name + "(" + strings.Join(arguments, ", ") + ")")
+			made, ok := outcome("sprig."+name+"("+strings.Join(arguments, ", ")+")", "typed")
+			if ok && (made.Error == "" || random.Intn(12) == 0) {
+				found = append(found, made)
+			}
 		}
 	}
 	return found

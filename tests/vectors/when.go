@@ -8,7 +8,7 @@ import (
 // whenVectors: conditions as they stand after substitution; hand-made ones, random ones and broken ones.
 func whenVectors(random *rand.Rand) []vector {
 	var found []vector
-	add := func(text string) {
+	add := func(text string, keep bool) {
 		made := vector{In: text}
 		answer, err := shouldExecute(text)
 		if err != nil {
@@ -17,19 +17,21 @@ func whenVectors(random *rand.Rand) []vector {
 			shown := fmt.Sprint(answer)
 			made.Out = &shown
 		}
-		found = append(found, made)
+		if keep || err == nil {
+			found = append(found, made)
+		}
 	}
 	for _, text := range lines(whenConditions) {
-		add(text)
+		add(text, true)
 	}
-	add("")
+	add("", true)
 	made := &grammar{random}
-	for range 1300 {
+	for range 3000 {
 		text := made.condition(1 + random.Intn(3))
 		if random.Intn(8) == 0 {
 			text = made.broken(text)
 		}
-		add(text)
+		add(text, random.Intn(3) == 0)
 	}
 	return found
 }

@@ -164,6 +164,8 @@ def place(entry: Json) -> None:
     import shutil
 
     source, path = entry["source"], entry["path"]
+    if os.path.normpath(path).count("/") == 1 and os.path.lexists(path):  # top-level guard
+        raise OSError(f"{path} is there on this machine and would be replaced")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     remove(path)
     if os.path.isdir(source):
@@ -277,6 +279,8 @@ def run_step(spec: Json) -> Json:
             os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
+                if not entry["path"].startswith(("/tmp/", "/var/tmp/")) and os.path.lexists(entry["path"]):
+                    raise OSError(f"{entry['path']} is there on this machine and would be replaced")
                 remove(entry["path"])
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
