@@ -91,11 +91,13 @@ def go_json(value: Any) -> str:  # noqa: C901, PLR0911
     if isinstance(value, AnyKeys):
         msg = f"json: unsupported type: {value.go_type}"
         raise TypeError(msg)
+    if getattr(value, "nil", False):
+        return "null"
     if isinstance(value, dict):
         pairs = (f"{go_json_string(str(key))}:{go_json(value[key])}" for key in sorted(value, key=str))
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
-        return "null" if getattr(value, "nil", False) else "[" + ",".join(go_json(item) for item in value) + "]"
+        return "[" + ",".join(go_json(item) for item in value) + "]"
     return _special_json(value)
 
 

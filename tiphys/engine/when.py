@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -89,20 +90,26 @@ _SHORT = {"&&": False, "||": True}
 def _planned(text: str) -> _Stage:
     tokens = tokenize(text)
     check(tokens)
+    _compile_patterns(tokens)
     tokens = [Token("STRING", token.value) if token.kind == "VARIABLE" else token for token in tokens]
     check(tokens)
-    for before, token in zip(tokens, tokens[1:], strict=False):
-        if before.value in ("=~", "!~") and before.kind == "COMPARATOR" and token.kind == "STRING":
-            try:
-                compile_regex(token.value)
-            except ExpressionError as problem:
-                raise BadConditionError(str(problem)) from None
+    _compile_patterns(tokens)
     stage = _Plan(tokens).level(0)
     if stage is None:
         msg = "Unexpected end of expression"
         raise BadConditionError(msg)
     _reorder(stage)
     return stage
+
+
+def _compile_patterns(tokens: list[Token]) -> None:
+    """A text after `=~` or `!~` becomes a pattern. Raises BadConditionError."""
+    for index, before in enumerate(tokens[:-1]):
+        if before.kind == "COMPARATOR" and before.value in ("=~", "!~") and tokens[index + 1].kind == "STRING":
+            try:
+                tokens[index + 1] = Token("PATTERN", compile_regex(tokens[index + 1].value))
+            except ExpressionError as problem:
+                raise BadConditionError(str(problem)) from None
 
 
 class _Plan:
@@ -139,7 +146,7 @@ class _Plan:
         if token.kind == "ACCESSOR":
             called = self._at < len(self._tokens) and self._tokens[self._at].kind == "CLAUSE"
             return _Stage("accessor", None, self.level(0) if called else None, token.value)
-        if token.kind not in ("STRING", "NUMERIC", "BOOLEAN", "TIME"):
+        if token.kind not in ("STRING", "NUMERIC", "BOOLEAN", "TIME", "PATTERN"):
             msg = f"Unable to plan token kind: '{token.kind}', value: '{go_value(token.value)}'"
             raise BadConditionError(msg)
         return _Stage("value", literal=token.value)
@@ -212,7 +219,8 @@ def _apply(symbol: str, left: Any, right: Any) -> Any:
     if symbol == "in":
         return any(_same(left, item) for item in _need(right, list, symbol))
     if symbol in ("=~", "!~"):
-        found = compile_regex(_need(right, str, symbol)).search(_need(left, str, symbol))
+        pattern = right if isinstance(right, re.Pattern) else compile_regex(_need(right, str, symbol))
+        found = pattern.search(_need(left, str, symbol))
         return (found is not None) == (symbol == "=~")
     if symbol == "?":
         return right if _need(left, bool, symbol) else None

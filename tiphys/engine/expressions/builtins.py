@@ -317,10 +317,12 @@ def _flatten(values: Any) -> list[Any]:
 
 def _sort(values: Any, order: Any = "asc") -> list[Any]:
     descending = sort_order(order)
-    taken = list(values) if isinstance(values, list) else []
+    if type_of(values) not in ("[]interface {}", "[]string", "[]int"):
+        return NilItems()
+    taken = list(values)
     ordered: Any = cmp_to_key(compare)
     taken.sort(key=ordered, reverse=descending)
-    return taken if isinstance(values, list) and not is_nil(values) else NilItems()
+    return taken
 
 
 BUILTINS: dict[str, Call] = {

@@ -168,6 +168,8 @@ class Checker:
             if not natures.comparable(left, right.elem or UNKNOWN):
                 raise self._fail(f"cannot use {left.shown()} as type {(right.elem or UNKNOWN).shown()} in array", node)
             return BOOL
+        if right.kind == "time" and (left.unknown or left.kind == "string"):
+            return BOOL
         return BOOL if right.unknown or (left.unknown and right.kind == "string") else None
 
     def conditional(self, node: syntax.Conditional) -> Nature:

@@ -10,7 +10,7 @@ from tiphys.engine.expressions import syntax
 from tiphys.engine.expressions.builtins import ARGO_FUNCTIONS, BUILTINS
 from tiphys.engine.expressions.check import Checker
 from tiphys.engine.expressions.environment import Environment
-from tiphys.engine.expressions.loops import LOOPS, Budget
+from tiphys.engine.expressions.loops import LOOPS, Budget, item_of
 from tiphys.engine.expressions.methods import method
 from tiphys.engine.expressions.operators import OPERATORS, fetch, negate, whole
 from tiphys.engine.expressions.optimize import optimize
@@ -91,7 +91,9 @@ class _Evaluation:
 
     def pointer(self, node: syntax.Pointer) -> Any:
         item, index, accumulator = self._pointers[-1]
-        return {"index": index, "acc": accumulator}.get(node.name, item)
+        if node.name:
+            return index if node.name == "index" else accumulator
+        return item_of(item)
 
     def member(self, node: syntax.Member) -> Any:
         target = self.value(node.target)

@@ -31,9 +31,22 @@ class Budget:
             raise ExpressionError(msg)
 
 
+UNINDEXED: Any = object()
+
+
+def item_of(value: Any) -> Any:
+    """`value`, which an element of a map is not: expr counts a map's elements but can't take one. Raises ExpressionError."""
+    if value is UNINDEXED:
+        msg = "reflect: call of reflect.Value.Index on map Value"
+        raise ExpressionError(msg)
+    return value
+
+
 def _items(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
+    if isinstance(value, dict):
+        return [UNINDEXED] * len(value)
     if isinstance(value, str):
         return [Uint8(byte) for byte in to_bytes(value)]
     msg = f"reflect: call of reflect.Value.Len on {type_of(value)} Value"
@@ -71,7 +84,7 @@ def _one(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Pre
 
 def _filter(budget: Budget, then: Predicate | None, _throws: bool, values: Any, predicate: Predicate) -> list[Any]:  # noqa: FBT001
     taken = _items(values)
-    found = [then(taken[index], index) if then else taken[index] for index in _matching(taken, predicate)]
+    found = [then(taken[index], index) if then else item_of(taken[index]) for index in _matching(taken, predicate)]
     budget.take(len(found))
     return found
 
@@ -83,13 +96,13 @@ def _map(budget: Budget, _then: Any, _throws: bool, values: Any, function: Predi
 
 
 def _count(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Predicate | None = None) -> int:  # noqa: FBT001
-    return len(list(_matching(_items(values), predicate or (lambda item, _index: item))))
+    return len(list(_matching(_items(values), predicate or (lambda item, _index: item_of(item)))))
 
 
 def _sum(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate | None = None) -> Any:  # noqa: FBT001
     total: Any = 0
     for index, item in enumerate(_items(values)):
-        total = add(function(item, index) if function else item, total)
+        total = add(function(item, index) if function else item_of(item), total)
     return total
 
 
@@ -97,7 +110,7 @@ def _find(order: int) -> Callable[..., Any]:
     def find(_budget: Budget, then: Predicate | None, throws: bool, values: Any, predicate: Predicate) -> Any:  # noqa: FBT001
         taken = _items(values)
         for index in _matching(taken, predicate, order):
-            return then(taken[index], index) if then else taken[index]
+            return then(taken[index], index) if then else item_of(taken[index])
         if throws:
             msg = "reflect: slice index out of range"
             raise ExpressionError(msg)
@@ -113,13 +126,13 @@ def _find_index(order: int) -> Callable[..., Any]:
 def _group_by(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate) -> AnyKeys:  # noqa: FBT001
     groups = AnyKeys("map[interface {}][]interface {}")
     for index, item in enumerate(_items(values)):
-        groups.setdefault(AnyKeys.wrapped(function(item, index)), []).append(item)
+        groups.setdefault(AnyKeys.wrapped(function(item, index)), []).append(item_of(item))
     return groups
 
 
 def _sort_by(budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate, order: Any = "asc") -> list[Any]:  # noqa: FBT001
     descending = sort_order(order)
-    keyed = [(function(item, index), item) for index, item in enumerate(_items(values))]
+    keyed = [(function(item, index), item_of(item)) for index, item in enumerate(_items(values))]
     by_key: Any = cmp_to_key(lambda left, right: compare(left[0], right[0]))
     keyed.sort(key=by_key, reverse=descending)
     budget.take(len(keyed))
@@ -135,7 +148,7 @@ def _reduce(_budget: Budget, _then: Any, _throws: bool, values: Any, function: P
         if not rest:
             msg = "reduce of empty array with no initial value"
             raise ExpressionError(msg)
-        start = rest.pop(0)[1]
+        start = item_of(rest.pop(0)[1])
     for index, item in rest:
         start = function(item, index, start)
     return start

@@ -137,6 +137,8 @@ def power(left: float, right: float) -> float:
     """Go's math.Pow, to the last digit: by squaring, and with a logarithm only for the fraction of `right`."""
     if left == 0 and right < 0:
         return math.copysign(math.inf, left) if right % 2 == 1 else math.inf
+    if math.isfinite(right) and abs(right) >= _LARGE and left not in (0, 1, -1):
+        return 0.0 if (abs(left) < 1) == (right > 0) else math.inf
     if not (math.isfinite(left) and math.isfinite(right)) or left == 0 or abs(right) >= _LARGE or right in (0, 1):
         return math.pow(left, right) if not (left < 0 and right != math.floor(right)) else math.nan
     if right in (0.5, -0.5):
@@ -241,6 +243,8 @@ def inside(needle: Any, target: Any) -> bool:
         return any(equal(item, needle) for item in target)
     if isinstance(target, dict):
         return has_key(target, needle)
+    if isinstance(target, Time) and isinstance(needle, str):
+        return False  # a struct without fields that can be seen
     msg = f'operator "in" not defined on {type_of(target)}'
     raise ExpressionError(msg)
 

@@ -89,6 +89,12 @@ class StringMap(dict[str, Any]):
     go_type: ClassVar[str] = "map[string]string"
 
 
+class NilMap(dict[str, Any]):
+    """A nil map[string]any."""
+
+    nil: ClassVar[bool] = True
+
+
 class Function:
     """A function with the types of its parameters.
 
@@ -128,7 +134,7 @@ _NAMES = {
 
 def _fit(letter: str, value: Any) -> Any:
     if value is None:
-        return {} if letter == "m" else _ZERO.get(letter)
+        return NilMap() if letter == "m" else _ZERO.get(letter)
     if letter != "a" and type_of(value) != _NAMES[letter]:
         msg = f"reflect: Call using {type_of(value)} as type {_NAMES[letter]}"
         raise ExpressionError(msg)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.sprig.lists import empty
-from tiphys.engine.expressions.values import Function, Strings, type_of
+from tiphys.engine.expressions.values import Function, NilMap, Strings, type_of
 from tiphys.engine.gotext import go_value
 
 
@@ -15,7 +15,14 @@ def _dict(*values: Any) -> dict[str, Any]:
 
 
 def _set(target: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    target[key] = value
+    _writable(target)[key] = value
+    return target
+
+
+def _writable(target: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(target, NilMap):
+        msg = "assignment to entry in nil map"
+        raise ExpressionError(msg)
     return target
 
 
