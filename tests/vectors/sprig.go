@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// Functions whose answer depends on chance, the clock, the network or costly cryptography.
+// Functions whose answer depends on chance, the clock, the network or costly cryptography; those that chance can make
+// endless or huge, such as a map set into itself, are in the hand-made list alone.
 var noSprig = strings.Fields(`ago now date htmlDate randAlphaNum randAlpha randAscii randNumeric randInt randBytes shuffle uuidv4
  getHostByName bcrypt htpasswd genPrivateKey derivePassword buildCustomCert genCA genCAWithKey genSelfSignedCert
  genSelfSignedCertWithKey genSignedCert genSignedCertWithKey encryptAES decryptAES repeat until untilStep seq indent nindent
- chunk mustChunk`)
+ chunk mustChunk set`)
 
 // sprigVectors: a hand-made list, then every function with random arguments of the right and of wrong kinds.
 func sprigVectors(random *rand.Rand) []vector {

@@ -61,7 +61,9 @@ class _FailedError(Exception):
 class _Stage:
     """One operator with its two sides, or a value."""
 
-    def __init__(self, symbol: str, left: _Stage | None = None, right: _Stage | None = None, literal: Any = None) -> None:
+    def __init__(
+        self, symbol: str, left: _Stage | None = None, right: _Stage | None = None, literal: Any = None
+    ) -> None:
         self.symbol = symbol
         self.left, self.right = left, right
         self.literal = literal

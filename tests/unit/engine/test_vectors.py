@@ -10,6 +10,7 @@ import pytest
 
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.expressions import evaluate, expand
+from tiphys.engine.expressions.values import clean
 from tiphys.engine.gotext import go_json, go_value
 from tiphys.engine.substitute import Substitution
 from tiphys.engine.when import should_execute
@@ -45,7 +46,7 @@ def _expression(vector: Vector, environment: dict[str, Any]) -> tuple[str | None
         written = go_json(result)
     except TypeError:
         written = None
-    return written, go_value(result).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return written, clean(go_value(result))
 
 
 def _expected(vector: Vector) -> tuple[str | None, str | None]:
@@ -82,7 +83,9 @@ def _differences(area: str, head: Vector, vectors: list[Vector]) -> list[str]:
         environment = json.loads(json.dumps(head.get("envs", {}).get(vector.get("env"), {})))
         answer, wanted = _answer(area, vector, environment), _wanted(area, vector)
         if answer != wanted and vector["in"] not in DELIBERATE:
-            found.append(f"{vector['in']!r} {vector.get('strict', '')}: {answer!r}, in Go {wanted!r} {vector.get('error', '')}")
+            found.append(
+                f"{vector['in']!r} {vector.get('strict', '')}: {answer!r}, in Go {wanted!r} {vector.get('error', '')}"
+            )
     return found
 
 
@@ -91,7 +94,8 @@ def _chunks() -> list[Any]:
     for area in ("expr", "sprig", "when", "template"):
         head, vectors = _read(area)
         chunks += [
-            pytest.param(area, head, vectors[at : at + _CHUNK], id=f"{area}-{at}") for at in range(0, len(vectors), _CHUNK)
+            pytest.param(area, head, vectors[at : at + _CHUNK], id=f"{area}-{at}")
+            for at in range(0, len(vectors), _CHUNK)
         ]
     return chunks
 

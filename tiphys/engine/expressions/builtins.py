@@ -23,6 +23,7 @@ from tiphys.engine.expressions.values import (
     Pair,
     Pairs,
     Strings,
+    clean,
     cut,
     from_bytes,
     is_int,
@@ -166,7 +167,9 @@ def trim_characters(value: str, characters: str) -> str:
 
 def trim_space(value: str) -> str:
     """Go's strings.TrimSpace."""
-    return value.strip("\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000")
+    return value.strip(
+        "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    )
 
 
 def split(value: str, separator: str, limit: int = -1) -> list[Any]:
@@ -332,7 +335,9 @@ BUILTINS: dict[str, Call] = {
     "type": type_name,
     "len": _length,
     **NUMERIC,
-    "trim": lambda value, characters=None: trim_space(text(value)) if characters is None else trim_characters(text(value), text(characters)),
+    "trim": lambda value, characters=None: (
+        trim_space(text(value)) if characters is None else trim_characters(text(value), text(characters))
+    ),
     "trimPrefix": lambda value, prefix=" ": text(value).removeprefix(text(prefix)),
     "trimSuffix": lambda value, suffix=" ": text(value).removesuffix(text(suffix)),
     "upper": lambda value: go_upper(text(value)),
@@ -372,12 +377,20 @@ BUILTINS: dict[str, Call] = {
 
 def go_upper(value: str) -> str:
     """Go's strings.ToUpper: one character for each."""
-    return value.upper() if value.isascii() else "".join(up if len(up := char.upper()) == 1 else char for char in value)
+    return (
+        value.upper()
+        if value.isascii()
+        else "".join(up if len(up := char.upper()) == 1 else char for char in clean(value))
+    )
 
 
 def go_lower(value: str) -> str:
     """Go's strings.ToLower: one character for each."""
-    return value.lower() if value.isascii() else "".join(low if len(low := char.lower()) == 1 else low[0] for char in value)
+    return (
+        value.lower()
+        if value.isascii()
+        else "".join(low if len(low := char.lower()) == 1 else low[0] for char in clean(value))
+    )
 
 
 ARGO_FUNCTIONS: dict[str, Any] = {

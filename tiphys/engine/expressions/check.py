@@ -150,7 +150,9 @@ class Checker:
             return BOOL if natures.comparable(left, right) else None
         if operator == "matches" and left.go_type == "[]uint8" and right.kind == "string":
             return BOOL
-        both = left.kind in kinds and right.kind in kinds and (left.kind == right.kind or (left.number and right.number))
+        both = (
+            left.kind in kinds and right.kind in kinds and (left.kind == right.kind or (left.number and right.number))
+        )
         return result if both or natures.maybe(left, right, *kinds) else None
 
     def _pattern(self, node: syntax.Binary, pattern: str) -> None:
@@ -199,7 +201,11 @@ class Checker:
         return MAP
 
     def let(self, node: syntax.Let) -> Nature:
-        taken = node.name in self._environment or node.name in BUILTIN_NAMES or any(node.name == name for name, _ in self._locals)
+        taken = (
+            node.name in self._environment
+            or node.name in BUILTIN_NAMES
+            or any(node.name == name for name, _ in self._locals)
+        )
         if taken:
             raise self._fail(f"cannot redeclare {node.name}", node)
         self._locals.append((node.name, self.visit(node.value)))

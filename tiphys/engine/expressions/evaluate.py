@@ -124,7 +124,7 @@ class _Evaluation:
         part = data[min(start, end) : end]
         if isinstance(target, str):
             return from_bytes(part)
-        return type(target)(part) if isinstance(target, Items) and not target.nil else part
+        return type(target)(part) if isinstance(target, Items) else part
 
     def unary(self, node: syntax.Unary) -> Any:
         operand = self.value(node.operand)

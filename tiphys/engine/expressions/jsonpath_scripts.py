@@ -12,7 +12,28 @@ from tiphys.engine.expressions.operators import power, quotient
 from tiphys.engine.expressions.regex import compile_regex
 from tiphys.engine.gotext import go_value, parse_json
 
-_OPERATORS = ("||", "&&", "==", "!=", "<=", ">=", "<", ">", "=~", "!", "+", "-", "**", "*", "/", "%", "not in", "in", "@", "$")
+_OPERATORS = (
+    "||",
+    "&&",
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "<",
+    ">",
+    "=~",
+    "!",
+    "+",
+    "-",
+    "**",
+    "*",
+    "/",
+    "%",
+    "not in",
+    "in",
+    "@",
+    "$",
+)
 Select = Callable[[str, Any, Any], Any]
 Node = tuple[Any, ...]
 

@@ -91,7 +91,9 @@ class _Lexer:
 
     def _symbol(self, char: str, two: str) -> None:
         if char in "&!=*<>":
-            self._add("operator", two if two[1:] and two[1:] in "&=*" else char, 2 if two[1:] and two[1:] in "&=*" else 1)
+            self._add(
+                "operator", two if two[1:] and two[1:] in "&=*" else char, 2 if two[1:] and two[1:] in "&=*" else 1
+            )
         elif two in ("?.", "??", "||", "::", ".."):
             self._add("operator", two, 2)
         elif char in ",;%+-^?/|:.":

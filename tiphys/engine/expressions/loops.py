@@ -130,7 +130,9 @@ def _group_by(_budget: Budget, _then: Any, _throws: bool, values: Any, function:
     return groups
 
 
-def _sort_by(budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate, order: Any = "asc") -> list[Any]:  # noqa: FBT001
+def _sort_by(
+    budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate, order: Any = "asc"
+) -> list[Any]:  # noqa: FBT001
     descending = sort_order(order)
     keyed = [(function(item, index), item_of(item)) for index, item in enumerate(_items(values))]
     by_key: Any = cmp_to_key(lambda left, right: compare(left[0], right[0]))

@@ -47,7 +47,9 @@ MAP = Nature("map", "map[string]interface {}", UNKNOWN)
 ANY_MAP = Nature("map", "map[interface {}]interface {}", UNKNOWN)
 FUNCTION = Nature("func", "func(interface {}) interface {}")
 
-_BY_GO_TYPE = {nature.go_type: nature for nature in (BOOL, INT, FLOAT, TEXT, BYTES, TIME, DURATION, LOCATION, LIST, TEXTS, MAP)}
+_BY_GO_TYPE = {
+    nature.go_type: nature for nature in (BOOL, INT, FLOAT, TEXT, BYTES, TIME, DURATION, LOCATION, LIST, TEXTS, MAP)
+}
 
 
 def list_of(elem: Nature) -> Nature:
@@ -92,10 +94,7 @@ def comparable(one: Nature, other: Nature) -> bool:
 
 def maybe(one: Nature, other: Nature, *kinds: str) -> bool:
     """Whether both may turn out to be of one of `kinds`: at least one is unknown."""
-    return (
-        (one.unknown and (other.unknown or other.kind in kinds))
-        or (other.unknown and one.kind in kinds)
-    )
+    return (one.unknown and (other.unknown or other.kind in kinds)) or (other.unknown and one.kind in kinds)
 
 
 def promoted(one: Nature, other: Nature) -> Nature:

@@ -102,7 +102,11 @@ def _multiply(left: Any, right: Any) -> Any:
     if is_number(left) and is_number(right):
         return _computed(left, right, lambda one, other: one * other)
     factors = [side.ns if isinstance(side, Duration) else side for side in (left, right)]
-    if isinstance(left, (Duration, int, float)) and isinstance(right, (Duration, int, float)) and all(map(is_number, factors)):
+    if (
+        isinstance(left, (Duration, int, float))
+        and isinstance(right, (Duration, int, float))
+        and all(map(is_number, factors))
+    ):
         product = factors[0] * factors[1]
         return float(product) if isinstance(product, float) else Duration(product)
     raise _wrong(left, "*", right)
@@ -211,7 +215,9 @@ def element(target: list[Any] | str, at: int) -> Any:
 def of_map(target: dict[Any, Any], key: Any) -> Any:
     """The value under `key`, or what Go gives for a missing one."""
     if not has_key(target, key):
-        return target.missing() if isinstance(target, AnyKeys) else "" if type_of(target) == "map[string]string" else None
+        return (
+            target.missing() if isinstance(target, AnyKeys) else "" if type_of(target) == "map[string]string" else None
+        )
     return target[AnyKeys.wrapped(key) if isinstance(target, AnyKeys) else key or ""]
 
 

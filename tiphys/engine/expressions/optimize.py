@@ -16,7 +16,9 @@ def optimize(node: syntax.Node, exact: set[syntax.Node]) -> syntax.Node:
     """The tree that expr runs; `exact` holds the comparisons of sides whose types are known. Raises ExpressionError."""
     if isinstance(node, syntax.Binary) and node.operator == "in" and _all_texts(node.right):
         left = optimize(node.left, exact)
-        return syntax.Binary("in", left, syntax.Literal(dict.fromkeys(item.value for item in node.right.items)), at=node.at)  # type: ignore[attr-defined]
+        return syntax.Binary(
+            "in", left, syntax.Literal(dict.fromkeys(item.value for item in node.right.items)), at=node.at
+        )  # type: ignore[attr-defined]
     made = _rebuilt(node, exact)
     if isinstance(made, syntax.Unary):
         return _unary(made)
@@ -51,7 +53,11 @@ def _part(value: Any, exact: set[syntax.Node]) -> Any:
 
 
 def _all_texts(node: syntax.Node) -> bool:
-    return isinstance(node, syntax.Array) and bool(node.items) and all(isinstance(_constant(item), str) for item in node.items)
+    return (
+        isinstance(node, syntax.Array)
+        and bool(node.items)
+        and all(isinstance(_constant(item), str) for item in node.items)
+    )
 
 
 def _constant(node: syntax.Node) -> Any:
@@ -120,7 +126,11 @@ def _builtin(node: syntax.Builtin) -> syntax.Node:
 
 def _sum(node: syntax.Builtin, values: syntax.Node | None) -> syntax.Node:
     """`sum([a, b])` is `a + b`, also for texts, unless all are constants; a range of constants needs no list."""
-    if isinstance(values, syntax.Array) and len(values.items) > 1 and any(_constant(item) is None for item in values.items):
+    if (
+        isinstance(values, syntax.Array)
+        and len(values.items) > 1
+        and any(_constant(item) is None for item in values.items)
+    ):
         total = values.items[-1]
         for item in reversed(values.items[:-1]):
             total = syntax.Binary("+", item, total, at=node.at)

@@ -316,7 +316,9 @@ class _Parser:
             return syntax.Literal(token.value, at=token.position)
         if self._is("("):
             return self._expression(0)
-        raise self._fail("a map key must be a quoted string, a number, a identifier, or an expression enclosed in parentheses")
+        raise self._fail(
+            "a map key must be a quoted string, a number, a identifier, or an expression enclosed in parentheses"
+        )
 
     def _postfix(self, node: syntax.Node) -> syntax.Node:
         while self._is(".", "?.", "["):

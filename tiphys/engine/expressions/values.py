@@ -133,6 +133,10 @@ _NAMES = {
 
 
 def _fit(letter: str, value: Any) -> Any:
+    if value is None and letter == "t":
+        from tiphys.engine.expressions.times import ZERO, Time  # noqa: PLC0415
+
+        return Time(ZERO)
     if value is None:
         return NilMap() if letter == "m" else _ZERO.get(letter)
     if letter != "a" and type_of(value) != _NAMES[letter]:

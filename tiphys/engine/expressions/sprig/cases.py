@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
-_NUMBER, _UPPER, _ALPHABET, _CONNECTOR, _PUNCT, _OTHER, _NONE = "number upper alphabet connector punct other none".split()
+from tiphys.engine.expressions.values import clean
+
+_NUMBER, _UPPER, _ALPHABET, _CONNECTOR, _PUNCT, _OTHER, _NONE = (
+    "number upper alphabet connector punct other none".split()
+)
 Word = tuple[str, str]
 
 
@@ -15,7 +19,7 @@ def _one(changed: str, char: str) -> str:
 def title_case(text: str) -> str:
     """Go's strings.Title: a letter after anything but a letter, digit, `_` or `'s` kin becomes a capital."""
     found, before = "", " "
-    for char in text:
+    for char in clean(text):
         found += _one(char.title(), char) if _separates(before) else char
         before = char
     return found
@@ -30,7 +34,7 @@ def _separates(char: str) -> bool:
 def uncapitalize(text: str) -> str:
     """The first character of each word in lower case."""
     found, following = "", True
-    for char in text:
+    for char in clean(text):
         if char.isspace():
             following = True
         elif following:
@@ -42,7 +46,7 @@ def uncapitalize(text: str) -> str:
 def swap_case(text: str) -> str:
     """Capitals become small, small ones capitals."""
     found, space = "", True
-    for char in text:
+    for char in clean(text):
         if char.isupper() or unicodedata.category(char) == "Lt":
             found += _one(char.lower(), char)
             space = False
@@ -61,6 +65,7 @@ def _connects(char: str) -> bool:
 
 def camel_case(text: str) -> str:
     """Words joined, each with a capital: `http_server` gives `HttpServer`."""
+    text = clean(text)
     start = next((at for at, char in enumerate(text) if not _connects(char)), None)
     if start is None:
         return text + text[-1:] if text else ""

@@ -8,7 +8,18 @@ from typing import Any
 
 from tiphys.engine.expressions import layouts
 from tiphys.engine.expressions.literals import parse_int
-from tiphys.engine.expressions.times import HOUR, MINUTE, SECOND, UTC_LOCATION, ZERO, Duration, Time, load_location, minus, plus
+from tiphys.engine.expressions.times import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    UTC_LOCATION,
+    ZERO,
+    Duration,
+    Time,
+    load_location,
+    minus,
+    plus,
+)
 from tiphys.engine.expressions.times import parse_duration as parsed
 from tiphys.engine.expressions.values import Function, Int64, is_int
 

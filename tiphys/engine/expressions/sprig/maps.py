@@ -15,8 +15,16 @@ def _dict(*values: Any) -> dict[str, Any]:
 
 
 def _set(target: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    if _holds(value, target):
+        msg = "sprig.set: a map can't hold itself"
+        raise ExpressionError(msg)
     _writable(target)[key] = value
     return target
+
+
+def _holds(value: Any, target: dict[str, Any]) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is target or any(_holds(item, target) for item in inner)
 
 
 def _writable(target: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +52,10 @@ def _merge_overwrite(target: dict[str, Any], *sources: dict[str, Any]) -> dict[s
 
 
 def _merge_one(target: dict[str, Any], source: dict[str, Any], *, overwrite: bool) -> None:
-    for key, value in source.items():
+    for key, value in list(source.items()):
+        if _holds(value, target):
+            msg = "sprig.merge: a map can't hold itself"
+            raise ExpressionError(msg)
         old = target.get(key)
         if type(old) is dict and type(value) is dict:
             _merge_one(old, value, overwrite=overwrite)

@@ -86,7 +86,11 @@ def _split(pattern: str, text: str, count: int) -> list[Any]:
 _CALLS: list[tuple[str, str, Callable[..., Any]]] = [
     ("regexFindAll", "ssi", _find_all),
     ("regexFind", "ss", _find),
-    ("regexReplaceAll", "sss", lambda pattern, text, new: _replaced(pattern, text, lambda found: _expanded(found, new))),
+    (
+        "regexReplaceAll",
+        "sss",
+        lambda pattern, text, new: _replaced(pattern, text, lambda found: _expanded(found, new)),
+    ),
     ("regexReplaceAllLiteral", "sss", lambda pattern, text, new: _replaced(pattern, text, lambda _found: new)),
     ("regexSplit", "ssi", _split),
 ]

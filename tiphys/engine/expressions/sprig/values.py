@@ -12,7 +12,13 @@ from tiphys.engine.expressions.sprig.lists import empty
 from tiphys.engine.expressions.values import Function, type_of
 from tiphys.engine.gotext import go_json, parse_json
 
-_KINDS = {"<nil>": "invalid", "time.Time": "struct", "time.Duration": "int64", "time.Month": "int", "time.Weekday": "int"}
+_KINDS = {
+    "<nil>": "invalid",
+    "time.Time": "struct",
+    "time.Duration": "int64",
+    "time.Month": "int",
+    "time.Weekday": "int",
+}
 
 
 def _kind_of(value: Any) -> str:

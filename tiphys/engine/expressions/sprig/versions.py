@@ -11,7 +11,9 @@ from tiphys.engine.expressions.values import Function
 _PART = r"[0-9]+|x|X|\*"
 _TAIL = r"(?:-([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?(?:\+([0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*))?"
 _VERSION = re.compile(rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?{_TAIL}")
-_CONSTRAINT = re.compile(rf"\s*(!=|>=|=>|<=|=<|~>|[=><~^])?\s*(v?(?:({_PART})(?:\.({_PART}))?(?:\.({_PART}))?{_TAIL}))\s*")
+_CONSTRAINT = re.compile(
+    rf"\s*(!=|>=|=>|<=|=<|~>|[=><~^])?\s*(v?(?:({_PART})(?:\.({_PART}))?(?:\.({_PART}))?{_TAIL}))\s*"
+)
 _RANGE = re.compile(rf"\s*(v?(?:{_PART})[^\s,|]*)\s+-\s+(v?(?:{_PART})[^\s,|]*)\s*")
 
 
