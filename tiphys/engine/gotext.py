@@ -163,7 +163,7 @@ def _coded(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004
 
 
-def go_value(value: Any) -> str:
+def go_value(value: Any) -> str:  # noqa: PLR0911
     """`value` in the %v form of Go's fmt."""
     if value is None:
         return "<nil>"

@@ -210,7 +210,7 @@ def _need(value: Any, kind: type, symbol: str) -> Any:
     raise _FailedError(forms[kind])
 
 
-def _apply(symbol: str, left: Any, right: Any) -> Any:
+def _apply(symbol: str, left: Any, right: Any) -> Any:  # noqa: PLR0911
     if symbol in _PLAIN:
         return _PLAIN[symbol](left, right)
     if symbol in ("&&", "||"):

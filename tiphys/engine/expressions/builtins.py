@@ -27,7 +27,6 @@ from tiphys.engine.expressions.values import (
     cut,
     from_bytes,
     is_int,
-    is_nil,
     to_bytes,
     type_of,
 )
@@ -184,7 +183,7 @@ def split(value: str, separator: str, limit: int = -1) -> list[Any]:
 
 def _split_after(value: str, separator: str, limit: int = -1) -> list[Any]:
     parts = split(value, separator, limit)
-    return type(parts)([part + separator for part in parts[:-1]] + parts[-1:])  # type: ignore[call-arg]
+    return type(parts)([part + separator for part in parts[:-1]] + parts[-1:])
 
 
 def replace(value: str, old: str, new: str, count: int = -1) -> str:

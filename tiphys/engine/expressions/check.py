@@ -28,11 +28,15 @@ _SUBTRACTED = {
 _TESTS = ("all", "none", "any", "one", "filter", "count", "find", "findLast", "findIndex", "findLastIndex")
 
 
-class Checker:
-    """Walks a tree once; afterwards `exact` holds the comparisons whose two sides must be of their declared type."""
+def check(tree: syntax.Node, environment: Environment, text: str) -> set[syntax.Node]:
+    """The comparisons of two sides whose types are known. Raises ExpressionError, which shows the place in `text`."""
+    checker = _Checker(environment, text)
+    checker.visit(tree)
+    return checker.exact
 
+
+class _Checker:
     def __init__(self, environment: Environment, text: str) -> None:
-        """`text` is shown in errors."""
         self._environment = environment
         self._text = text
         self._locals: list[tuple[str, Nature]] = []
@@ -40,7 +44,6 @@ class Checker:
         self.exact: set[syntax.Node] = set()
 
     def visit(self, node: syntax.Node) -> Nature:
-        """The type of `node`. Raises ExpressionError."""
         return _VISITORS[type(node)](self, node)
 
     def _fail(self, message: str, node: syntax.Node) -> ExpressionError:
@@ -269,7 +272,7 @@ class Checker:
         return _loop_result(node.name, collection, inner)
 
 
-def _loop_result(name: str, collection: Nature, inner: Nature) -> Nature:
+def _loop_result(name: str, collection: Nature, inner: Nature) -> Nature:  # noqa: PLR0911
     if name in ("all", "any", "none", "one"):
         return BOOL
     if name in ("count", "findIndex", "findLastIndex"):
@@ -319,21 +322,21 @@ _SIMPLE: dict[str, tuple[tuple[str, ...], Nature]] = {
     **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), _TEXTUAL),
     "..": (("int",), natures.list_of(INT)),
 }
-_VISITORS: dict[type[syntax.Node], Callable[[Checker, Any], Nature]] = {
-    syntax.Literal: Checker.literal,
-    syntax.Name: Checker.name,
-    syntax.Pointer: Checker.pointer,
-    syntax.Member: Checker.member,
-    syntax.Slice: Checker.slice,
-    syntax.Chain: Checker.chain,
-    syntax.Unary: Checker.unary,
-    syntax.Binary: Checker.binary,
-    syntax.Conditional: Checker.conditional,
-    syntax.Array: Checker.array,
-    syntax.Mapping: Checker.mapping,
-    syntax.Let: Checker.let,
-    syntax.Sequence: Checker.sequence,
-    syntax.Predicate: Checker.predicate,
-    syntax.Call: Checker.call,
-    syntax.Builtin: Checker.builtin,
+_VISITORS: dict[type[syntax.Node], Callable[[_Checker, Any], Nature]] = {
+    syntax.Literal: _Checker.literal,
+    syntax.Name: _Checker.name,
+    syntax.Pointer: _Checker.pointer,
+    syntax.Member: _Checker.member,
+    syntax.Slice: _Checker.slice,
+    syntax.Chain: _Checker.chain,
+    syntax.Unary: _Checker.unary,
+    syntax.Binary: _Checker.binary,
+    syntax.Conditional: _Checker.conditional,
+    syntax.Array: _Checker.array,
+    syntax.Mapping: _Checker.mapping,
+    syntax.Let: _Checker.let,
+    syntax.Sequence: _Checker.sequence,
+    syntax.Predicate: _Checker.predicate,
+    syntax.Call: _Checker.call,
+    syntax.Builtin: _Checker.builtin,
 }

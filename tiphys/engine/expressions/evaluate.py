@@ -8,9 +8,9 @@ from typing import Any
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions import syntax
 from tiphys.engine.expressions.builtins import ARGO_FUNCTIONS, BUILTINS
-from tiphys.engine.expressions.check import Checker
+from tiphys.engine.expressions.check import check
 from tiphys.engine.expressions.environment import Environment
-from tiphys.engine.expressions.loops import LOOPS, Budget, item_of
+from tiphys.engine.expressions.loops import LOOPS, Budget, How, item_of
 from tiphys.engine.expressions.methods import method
 from tiphys.engine.expressions.operators import OPERATORS, fetch, negate, whole
 from tiphys.engine.expressions.optimize import optimize
@@ -44,9 +44,7 @@ def evaluate(text: str, environment: Environment) -> Any:
 def compiled(text: str, names: Environment) -> syntax.Node:
     """`text` parsed, checked and made ready to run. Raises ExpressionError."""
     tree = parse(text)
-    checker = Checker(names, text)
-    checker.visit(tree)
-    return optimize(tree, checker.exact)
+    return optimize(tree, check(tree, names, text))
 
 
 def evaluate_bool(text: str, environment: Environment) -> bool:
@@ -208,7 +206,7 @@ class _Evaluation:
                 self._budget.take(len(found))
             return found
         then = node.then.body if isinstance(node.then, syntax.Predicate) else node.then
-        return loop(self._budget, self._once(then) if then is not None else None, node.throws, *arguments)
+        return loop(How(self._budget, self._once(then) if then is not None else None, node.throws), *arguments)
 
 
 _GROWING = {"repeat", "reverse", "concat", "flatten", "sort"}

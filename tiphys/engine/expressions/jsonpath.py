@@ -26,7 +26,7 @@ def select(path: str, root: Any, current: Any) -> Any:
 
 
 def _fail(message: str) -> ExpressionError:
-    return ExpressionError(f"jsonpath: {message}")
+    return ExpressionError(message)
 
 
 def whole(value: Any) -> int | None:
@@ -228,31 +228,31 @@ def _tokens(path: str) -> list[str]:
     """`path` cut at dots and brackets that stand outside of quotes and scripts."""
     if path[:1] not in ("$", "@") or not path or path[1:2] not in ("", ".", "["):
         raise _fail(f"invalid JSONPath selector '{path}' unexpected token")
-    tokens, token = [path[0]], ""
+    found, part = [path[0]], ""
     quotes = opened = closed = brackets = ends = 0
     for char in path[1:]:
-        if token == "":
+        if part == "":
             quotes = opened = closed = 0
         quotes, opened, closed = quotes + (char == "'"), opened + (char == "("), closed + (char == ")")
         brackets, ends = brackets + (char == "["), ends + (char == "]")
-        token += char
+        part += char
         inside = quotes % 2 == 1 or opened != closed
-        if token == "..":
-            tokens.append(token)
-            token = ""
-        elif token == "." or (char == "[" and token in ("[", ".[")):
+        if part == "..":
+            found.append(part)
+            part = ""
+        elif part == "." or (char == "[" and part in ("[", ".[")):
             continue
-        elif char == "[" and token.count("[") == 1:
-            tokens.append(token[:-1].removeprefix("."))
-            token = "["
-        elif "[" in token:
+        elif char == "[" and part.count("[") == 1:
+            found.append(part[:-1].removeprefix("."))
+            part = "["
+        elif "[" in part:
             if char == "]" and not inside and brackets == ends:
-                tokens.append(token.removeprefix("."))
-                token = ""
+                found.append(part.removeprefix("."))
+                part = ""
         elif char == "." and not inside:
-            tokens.append(token[:-1].removeprefix("."))
-            token = "."
-    return [*tokens, token.removeprefix(".")] if token else tokens
+            found.append(part[:-1].removeprefix("."))
+            part = "."
+    return [*found, part.removeprefix(".")] if part else found
 
 
 def _step(token: str) -> Step:
@@ -289,7 +289,7 @@ def _is_key(part: Any) -> bool:
     return isinstance(part, str) and len(part) > 1 and part[0] == part[-1] and part[0] in "'\""
 
 
-def _parts(inside: str, token: str) -> list[Any]:
+def _parts(inside: str, token: str) -> list[Any]:  # noqa: C901
     """The arguments and separators inside of brackets."""
     found: list[Any] = []
     buffer, depth, quote = "", 0, ""
@@ -336,7 +336,7 @@ def _argument(text: str, token: str, *, strict: bool) -> Any:
     return text
 
 
-def _subscript(parts: list[Any], token: str) -> Step:
+def _subscript(parts: list[Any], token: str) -> Step:  # noqa: C901
     problem = _fail(f"invalid token. '{token}' does not match any token format")
     if len(parts) == 1:
         if _is_key(parts[0]):

@@ -64,7 +64,7 @@ class Script:
 
 
 def _fail(message: str) -> ExpressionError:
-    return ExpressionError(f"jsonpath: {message}")
+    return ExpressionError(message)
 
 
 def _outside(text: str, operator: str) -> int:
@@ -121,7 +121,7 @@ class _Run:
         self.names: dict[str, Any] = {"$": root, "@": current, "nil": None, "null": None}
         self._select = select
 
-    def value(self, node: Node) -> Any:
+    def value(self, node: Node) -> Any:  # noqa: PLR0911
         operator = node[0]
         if operator == "path":
             found = self._select(node[1], self.names["$"], self.names["@"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from tiphys.engine.errors import ExpressionError
@@ -76,9 +77,7 @@ class _Lexer:
             self._raw()
         elif char in "bB" and two[1:] in ("'", '"'):
             self._quoted("bytes", at + 1)
-        elif char.isascii() and char.isdigit():
-            self._number()
-        elif char == "." and two[1:].isascii() and two[1:].isdigit():
+        elif (char.isascii() and char.isdigit()) or (char == "." and two[1:].isascii() and two[1:].isdigit()):
             self._number()
         elif char == "#":
             self._pointer()
@@ -188,7 +187,7 @@ class _Lexer:
                 digits = f"{int(octal, 8):x}"
         if digits and all(digit in "0123456789abcdefABCDEF" for digit in digits):
             code = int(digits, 16)
-            if code <= 0x10FFFF and not (kind == "bytes" and letter in "uU"):
+            if code <= sys.maxunicode and not (kind == "bytes" and letter in "uU"):
                 return "\ufffd" if 0xD800 <= code <= 0xDFFF else chr(code), end  # noqa: PLR2004
         self._at = at
         raise self._fail("invalid char escape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cmp_to_key
-from typing import Any
+from typing import Any, NamedTuple
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.numbers import compare, sort_order
@@ -29,6 +29,14 @@ class Budget:
         if self._left <= 0:
             msg = "memory budget exceeded"
             raise ExpressionError(msg)
+
+
+class How(NamedTuple):
+    """What a loop may use besides its arguments: the budget, what to make of an element that it finds, whether it must find one."""
+
+    budget: Budget
+    then: Predicate | None
+    throws: bool
 
 
 UNINDEXED: Any = object()
@@ -66,40 +74,42 @@ def _matching(values: list[Any], predicate: Predicate, order: int = 1) -> Iterat
             yield index
 
 
-def _all(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Predicate) -> bool:  # noqa: FBT001
+def _all(_how: How, values: Any, predicate: Predicate) -> bool:
     return all(_truth(predicate(item, index)) for index, item in enumerate(_items(values)))
 
 
-def _any(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Predicate) -> bool:  # noqa: FBT001
+def _any(_how: How, values: Any, predicate: Predicate) -> bool:
     return next(_matching(_items(values), predicate), None) is not None
 
 
-def _none(budget: Budget, then: Any, throws: bool, values: Any, predicate: Predicate) -> bool:  # noqa: FBT001
-    return not _any(budget, then, throws, values, predicate)
+def _none(how: How, values: Any, predicate: Predicate) -> bool:
+    return not _any(how, values, predicate)
 
 
-def _one(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Predicate) -> bool:  # noqa: FBT001
+def _one(_how: How, values: Any, predicate: Predicate) -> bool:
     return len(list(_matching(_items(values), predicate))) == 1
 
 
-def _filter(budget: Budget, then: Predicate | None, _throws: bool, values: Any, predicate: Predicate) -> list[Any]:  # noqa: FBT001
+def _filter(how: How, values: Any, predicate: Predicate) -> list[Any]:
     taken = _items(values)
-    found = [then(taken[index], index) if then else item_of(taken[index]) for index in _matching(taken, predicate)]
-    budget.take(len(found))
+    found = [
+        how.then(taken[index], index) if how.then else item_of(taken[index]) for index in _matching(taken, predicate)
+    ]
+    how.budget.take(len(found))
     return found
 
 
-def _map(budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate) -> list[Any]:  # noqa: FBT001
+def _map(how: How, values: Any, function: Predicate) -> list[Any]:
     found = [function(item, index) for index, item in enumerate(_items(values))]
-    budget.take(len(found))
+    how.budget.take(len(found))
     return found
 
 
-def _count(_budget: Budget, _then: Any, _throws: bool, values: Any, predicate: Predicate | None = None) -> int:  # noqa: FBT001
+def _count(_how: How, values: Any, predicate: Predicate | None = None) -> int:
     return len(list(_matching(_items(values), predicate or (lambda item, _index: item_of(item)))))
 
 
-def _sum(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate | None = None) -> Any:  # noqa: FBT001
+def _sum(_how: How, values: Any, function: Predicate | None = None) -> Any:
     total: Any = 0
     for index, item in enumerate(_items(values)):
         total = add(function(item, index) if function else item_of(item), total)
@@ -107,11 +117,11 @@ def _sum(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Pred
 
 
 def _find(order: int) -> Callable[..., Any]:
-    def find(_budget: Budget, then: Predicate | None, throws: bool, values: Any, predicate: Predicate) -> Any:  # noqa: FBT001
+    def find(how: How, values: Any, predicate: Predicate) -> Any:
         taken = _items(values)
         for index in _matching(taken, predicate, order):
-            return then(taken[index], index) if then else item_of(taken[index])
-        if throws:
+            return how.then(taken[index], index) if how.then else item_of(taken[index])
+        if how.throws:
             msg = "reflect: slice index out of range"
             raise ExpressionError(msg)
         return None
@@ -120,31 +130,29 @@ def _find(order: int) -> Callable[..., Any]:
 
 
 def _find_index(order: int) -> Callable[..., Any]:
-    return lambda _budget, _then, _throws, values, predicate: next(_matching(_items(values), predicate, order), None)
+    return lambda _how, values, predicate: next(_matching(_items(values), predicate, order), None)
 
 
-def _group_by(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate) -> AnyKeys:  # noqa: FBT001
+def _group_by(_how: How, values: Any, function: Predicate) -> AnyKeys:
     groups = AnyKeys("map[interface {}][]interface {}")
     for index, item in enumerate(_items(values)):
         groups.setdefault(AnyKeys.wrapped(function(item, index)), []).append(item_of(item))
     return groups
 
 
-def _sort_by(
-    budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate, order: Any = "asc"
-) -> list[Any]:  # noqa: FBT001
+def _sort_by(how: How, values: Any, function: Predicate, order: Any = "asc") -> list[Any]:
     descending = sort_order(order)
     keyed = [(function(item, index), item_of(item)) for index, item in enumerate(_items(values))]
     by_key: Any = cmp_to_key(lambda left, right: compare(left[0], right[0]))
     keyed.sort(key=by_key, reverse=descending)
-    budget.take(len(keyed))
+    how.budget.take(len(keyed))
     return [item for _, item in keyed]
 
 
 _MISSING: Any = object()
 
 
-def _reduce(_budget: Budget, _then: Any, _throws: bool, values: Any, function: Predicate, start: Any = _MISSING) -> Any:  # noqa: FBT001
+def _reduce(_how: How, values: Any, function: Predicate, start: Any = _MISSING) -> Any:
     rest = list(enumerate(_items(values)))
     if start is _MISSING:
         if not rest:

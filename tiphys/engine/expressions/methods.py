@@ -23,8 +23,6 @@ from tiphys.engine.expressions.times import (
 )
 from tiphys.engine.expressions.values import Function, Int64, NamedInt
 
-Method = Callable[[Any], Function]
-
 
 def method(value: Any, name: str) -> Function | None:
     """The method `name` of `value`, if it has one."""
@@ -122,7 +120,7 @@ _VERSION: dict[str, tuple[str, Callable[..., Any]]] = {
     "Original": ("", lambda version: version.original),
     "String": ("", str),
 }
-_METHODS = {
+_METHODS: dict[str, dict[str, tuple[str, Callable[..., Any]]]] = {
     "time.Time": _TIME,
     "time.Duration": _DURATION,
     "time.Month": _NAMED,

@@ -57,7 +57,7 @@ def list_of(elem: Nature) -> Nature:
     return Nature("array", "[]interface {}", elem)
 
 
-def nature_of(value: Any) -> Nature:
+def nature_of(value: Any) -> Nature:  # noqa: PLR0911
     """The type of a variable's value."""
     if value is None:
         return NIL

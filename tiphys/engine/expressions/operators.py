@@ -133,7 +133,7 @@ def _modulo(left: Any, right: Any) -> int:
     if right == 0:
         msg = "integer divide by zero"
         raise ExpressionError(msg)
-    rest = abs(left) % abs(right)
+    rest = abs(int(left)) % abs(int(right))
     return -rest if left < 0 else rest
 
 

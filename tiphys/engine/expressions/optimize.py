@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions import syntax
@@ -12,13 +12,13 @@ from tiphys.engine.expressions.operators import OPERATORS, negate
 _FOLDED = {"+", "-", "*", "/", "**", "^"}
 
 
-def optimize(node: syntax.Node, exact: set[syntax.Node]) -> syntax.Node:
+def optimize(node: syntax.Node, exact: set[syntax.Node]) -> syntax.Node:  # noqa: PLR0911
     """The tree that expr runs; `exact` holds the comparisons of sides whose types are known. Raises ExpressionError."""
     if isinstance(node, syntax.Binary) and node.operator == "in" and _all_texts(node.right):
         left = optimize(node.left, exact)
         return syntax.Binary(
-            "in", left, syntax.Literal(dict.fromkeys(item.value for item in node.right.items)), at=node.at
-        )  # type: ignore[attr-defined]
+            "in", left, syntax.Literal(dict.fromkeys(_constant(item) for item in node.right.items)), at=node.at
+        )
     made = _rebuilt(node, exact)
     if isinstance(made, syntax.Unary):
         return _unary(made)
@@ -52,7 +52,7 @@ def _part(value: Any, exact: set[syntax.Node]) -> Any:
     return value
 
 
-def _all_texts(node: syntax.Node) -> bool:
+def _all_texts(node: syntax.Node) -> TypeGuard[syntax.Array]:
     return (
         isinstance(node, syntax.Array)
         and bool(node.items)
@@ -84,9 +84,9 @@ def _exact(node: syntax.Binary) -> syntax.Node:
 
 def _binary(node: syntax.Binary) -> syntax.Node:
     left, right = _constant(node.left), _constant(node.right)
-    if isinstance(node.left, syntax.Builtin) and node.left.name == "count" and len(node.left.arguments) > 1:
-        if type(right) is int and (node.operator, right) in ((">", 0), (">=", 1)):
-            return replace(node.left, name="any", at=node.at)
+    counted = isinstance(node.left, syntax.Builtin) and node.left.name == "count" and len(node.left.arguments) > 1
+    if counted and type(right) is int and (node.operator, right) in ((">", 0), (">=", 1)):
+        return replace(node.left, name="any", at=node.at)  # type: ignore[call-arg]
     if node.operator in ("and", "&&", "or", "||"):
         return _logical(node, left, right)
     if left is None or right is None:

@@ -91,7 +91,7 @@ class _Translation:
             raise self._fail("invalid repeat count")
         return f"{{{least}{',' if comma else ''}{most or ''}}}"
 
-    def _atom(self) -> str | None:
+    def _atom(self) -> str | None:  # noqa: PLR0911
         char = self._rest()
         if char == "(":
             return self._group()
@@ -165,7 +165,7 @@ class _Translation:
         return self._folded(re.escape(self._character()))
 
     def _shorthand(self) -> str | None:
-        """The inside of a class for `\\d`, `\\S`, `\\pL`, ... if one stands here."""
+        """The inside of a class for `d`, `S`, `pL` and so on after a backslash, if one stands here."""
         letter = self._pattern[self._at + 1 : self._at + 2]
         if letter.lower() in _CLASSES and letter:
             self._at += 2

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tiphys.engine.errors import ExpressionError
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -157,11 +159,18 @@ def _nodes_in(value: Any) -> Iterator[Node]:
 
 
 def identifiers(tree: Node) -> list[str]:
-    """The variables that `tree` needs, such as `tasks.a.status`; members behind `??` and `?.` may be missing."""
+    """The variables that `tree` needs, such as `tasks.a.status`; members behind `??` and `?.` may be missing.
+
+    Raises ExpressionError where the tree is too deep.
+    """
     guarded: set[Node] = set()
-    _collect_guarded(tree, guarded)
     found: dict[str, None] = {}
-    _collect(tree, guarded, found)
+    try:
+        _collect_guarded(tree, guarded)
+        _collect(tree, guarded, found)
+    except RecursionError:
+        msg = "the expression is nested too deeply; give parts of it names with 'let'"
+        raise ExpressionError(msg) from None
     return list(found)
 
 

@@ -7,8 +7,8 @@ from tiphys.engine.expressions.sprig.dates import DATES
 from tiphys.engine.expressions.sprig.lists import LISTS
 from tiphys.engine.expressions.sprig.maps import MAPS
 from tiphys.engine.expressions.sprig.numeric import NUMBERS
-from tiphys.engine.expressions.sprig.patterns import PATTERNS
 from tiphys.engine.expressions.sprig.paths import PATHS
+from tiphys.engine.expressions.sprig.patterns import PATTERNS
 from tiphys.engine.expressions.sprig.refused import REFUSED
 from tiphys.engine.expressions.sprig.texts import TEXTS
 from tiphys.engine.expressions.sprig.urls import URLS

@@ -6,9 +6,15 @@ import unicodedata
 
 from tiphys.engine.expressions.values import clean
 
-_NUMBER, _UPPER, _ALPHABET, _CONNECTOR, _PUNCT, _OTHER, _NONE = (
-    "number upper alphabet connector punct other none".split()
-)
+_NUMBER, _UPPER, _ALPHABET, _CONNECTOR, _PUNCT, _OTHER, _NONE = [
+    "number",
+    "upper",
+    "alphabet",
+    "connector",
+    "punct",
+    "other",
+    "none",
+]
 Word = tuple[str, str]
 
 
@@ -137,7 +143,7 @@ class _Words:
         return bool(self._rest)
 
 
-def snake_case(text: str, connector: str) -> str:
+def snake_case(text: str, connector: str) -> str:  # noqa: C901
     """Words in lower case with `connector` between them: `HTTPServer` gives `http_server`."""
     words, found = _Words(text), ""
 

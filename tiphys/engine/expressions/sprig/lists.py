@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ def empty(value: Any) -> bool:
         return False
     if hasattr(value, "ns"):
         return bool(value.ns == 0)
-    return not isinstance(value, Function) and not value and value is not math.nan
+    return not isinstance(value, Function) and not value
 
 
 def _items(value: Any, what: str) -> list[Any]:

@@ -7,11 +7,30 @@ from typing import Any
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.values import Function
 
-_NAMES = (
-    "bcrypt htpasswd genPrivateKey derivePassword buildCustomCert genCA genCAWithKey genSelfSignedCert "
-    "genSelfSignedCertWithKey genSignedCert genSignedCertWithKey encryptAES decryptAES randBytes randAlphaNum randAlpha "
-    "randAscii randNumeric randInt shuffle uuidv4 getHostByName"
-).split()
+_NAMES = [
+    "bcrypt",
+    "htpasswd",
+    "genPrivateKey",
+    "derivePassword",
+    "buildCustomCert",
+    "genCA",
+    "genCAWithKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "encryptAES",
+    "decryptAES",
+    "randBytes",
+    "randAlphaNum",
+    "randAlpha",
+    "randAscii",
+    "randNumeric",
+    "randInt",
+    "shuffle",
+    "uuidv4",
+    "getHostByName",
+]
 
 
 def _refuse(name: str) -> Function:
