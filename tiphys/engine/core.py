@@ -53,6 +53,8 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
             _finish(run, now, ERROR, f"error in entry template execution: {problem}")
         except EngineError as problem:
             _finish(run, now, ERROR, str(problem))
+        except RecursionError:
+            _finish(run, now, ERROR, "an expression or a value nests too deeply to be worked out: write it flatter")
         actions += operation.actions
         at = operation.wake
         if run.done or not (run.cache.pop("lock released", False) or operation.ended):

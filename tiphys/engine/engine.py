@@ -27,6 +27,7 @@ from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
+from tiphys.engine.shapes import check_run_name, check_shape
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -90,6 +91,7 @@ class Engine:
         self.apply(documents)
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
+        check_run_name(run_name)
         if any(summary.name == run_name for summary in self.journal.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
@@ -108,8 +110,19 @@ class Engine:
         self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None
     ) -> tuple[Json, Json, list[str]]:
         """The workflow, its merged spec, and notes on what is advisory. Raises ManifestError."""
+        try:
+            return self._checked(documents, template, parameters)
+        except RecursionError:
+            msg = "the manifest nests an expression, a tag or a template too deeply: write it flatter"
+            raise ManifestError(msg) from None
+
+    def _checked(
+        self, documents: list[Json], template: str, parameters: Mapping[str, str] | None
+    ) -> tuple[Json, Json, list[str]]:
         from tiphys.engine.validate import validate  # noqa: PLC0415
 
+        for document in documents:
+            check_shape(document)
         workflow = _workflow_of(documents, template)
         local = {(doc["kind"], (doc.get("metadata") or {}).get("name")): doc for doc in documents}
 
