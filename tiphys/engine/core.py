@@ -55,6 +55,9 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
             _finish(run, now, ERROR, str(problem))
         except RecursionError:
             _finish(run, now, ERROR, "an expression or a value nests too deeply to be worked out: write it flatter")
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError) as defect:
+            # A manifest that nobody thought of must not leave its steps without an engine.
+            _finish(run, now, ERROR, f"defect of the engine: {type(defect).__name__}: {defect}")
         actions += operation.actions
         at = operation.wake
         if run.done or not (run.cache.pop("lock released", False) or operation.ended):

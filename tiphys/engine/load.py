@@ -46,15 +46,17 @@ def _construct_float(loader: Any, node: Any) -> Any:
 
 
 def _construct_mapping(loader: Any, node: Any) -> Json:
+    own = {id(key_node) for key_node, _ in node.value}  # what `<<` merges in may be given once more
     seen: set[str] = set()
     loader.flatten_mapping(node)
     mapping: Json = {}
     for key_node, value_node in node.value:
         key = _key(loader.construct_object(key_node, deep=True))
-        if key in seen:
-            msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
-            raise ManifestError(msg)
-        seen.add(key)
+        if id(key_node) in own:
+            if key in seen:
+                msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
+                raise ManifestError(msg)
+            seen.add(key)
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 
@@ -82,7 +84,7 @@ def _parse(text: str, source: str) -> list[Any]:
     """All documents of a text, none too deep or too large. Raises ManifestError that names `source`."""
     try:
         check_text(text, _Loader)
-        documents = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506  # a safe loader
+        documents = list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         msg = f"{source} is not YAML: {error}"
         raise ManifestError(msg) from None

@@ -26,7 +26,7 @@ def check_text(text: str, loader: Any) -> None:
     for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         if depth > DEEPEST:
-            raise _too_deep(f"line {event.start_mark.line + 1}")
+            raise _too_deep("the manifest" if event.start_mark is None else f"line {event.start_mark.line + 1}")
 
 
 def _deepest_line(text: str) -> int:

@@ -25,10 +25,15 @@ _MAPPINGS = frozenset(
      "raw", "hooks", "memoize", "synchronization", "templateDefaults", "workflowTemplateRef", "templateRef", "inline")
 )  # fmt: skip
 _NUMBERS = frozenset(("parallelism", "terminationGracePeriodSeconds", "mode"))
-# What is below these is the user's own.
+# What is below these is the user's own, or of another kind.
 _FREE = frozenset(
-    ("withItems", "withParam", "labels", "annotations", "resources", "podSpecPatch", "metadata", "status")
-)
+    ("withItems", "withParam", "labels", "annotations", "resources", "podSpecPatch", "metadata", "status", "hostPath",
+     "httpGet")
+)  # fmt: skip
+_PATHS = frozenset(("path", "mountPath"))  # inside a step
+_WHOLE = re.compile(r"-?[0-9]{1,9}$|.*\{\{", re.DOTALL)  # or a tag that gives one
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_OBJECT_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LONGEST_RUN_NAME = 253
 _SHOWN = 80  # characters of a wrong value in a message
@@ -44,8 +49,16 @@ def check_shape(document: Any) -> None:
     for section in ("metadata", "spec", "data", "stringData"):
         if document.get(section) is not None and not isinstance(document[section], dict):
             raise _wrong(f"{kind}.{section}", "a mapping", document[section])
+    for section in ("data", "stringData"):
+        for key in document.get(section) or {}:
+            if not _OBJECT_KEY.fullmatch(str(key)) or key in (".", ".."):
+                raise _wrong(f"{kind}.{section}", "a key of letters, digits, '-', '_' and '.'", key)
     _metadata(document.get("metadata") or {}, kind)
-    _walk(document.get("spec") or {}, f"{kind}.spec")
+    spec = document.get("spec") or {}
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int)):
+        raise _wrong(f"{kind}.spec.activeDeadlineSeconds", "a whole number", deadline)
+    _walk(spec, f"{kind}.spec")
 
 
 def check_run_name(name: str) -> None:
@@ -76,7 +89,9 @@ def _walk(tree: Any, path: str) -> None:
         for key, value in tree.items():
             if value is not None:
                 _field(key, value, f"{path}.{key}")
-            if key not in _FREE:
+            if key == "items":
+                _relative(value, f"{path}.{key}")
+            elif key not in _FREE:
                 _walk(value, f"{path}.{key}")
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
@@ -86,6 +101,14 @@ def _walk(tree: Any, path: str) -> None:
 def _field(key: str, value: Any, path: str) -> None:
     if key in _TEXTS and not isinstance(value, str):
         raise _wrong(path, "a text (put it in quotes)", value)
+    if (key, type(value)) == ("script", dict) and not isinstance(value.get("source", ""), str | None):
+        raise _wrong(f"{path}.source", "a text", value["source"])
+    if (key, type(value)) == ("raw", dict) and not isinstance(value.get("data", ""), str | None):
+        raise _wrong(f"{path}.data", "a text (put it in quotes)", value["data"])
+    if (key, type(value)) == ("retryStrategy", dict) and not _WHOLE.match(str(value.get("limit") or 0)):
+        raise _wrong(f"{path}.limit", "a whole number", value["limit"])
+    if key in _PATHS and "{{" not in value:
+        _absolute(value, path)
     if key in _MAPPINGS and not isinstance(value, dict):
         raise _wrong(path, "a mapping", value)
     if key in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
@@ -96,6 +119,21 @@ def _field(key: str, value: Any, path: str) -> None:
         _entries(key, value, path)
 
 
+def _absolute(value: str, path: str) -> None:
+    """Refuse a path in a step that is not absolute, or that climbs."""
+    if "\0" in value or not value.startswith("/") or ".." in value.split("/") or not value.strip("/"):
+        msg = f"{path}: {_shown(value)} is no place for a file: write an absolute path without '..', such as /tmp/file"
+        raise ManifestError(msg)
+
+
+def _relative(items: Any, path: str) -> None:
+    """Refuse items of a volume that would be written outside it."""
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        target = item.get("path") if isinstance(item, dict) else None
+        if target is not None and (not isinstance(target, str) or target.startswith("/") or ".." in target.split("/")):
+            raise _wrong(f"{path}[{index}].path", "a relative path without '..'", target)
+
+
 def _entries(key: str, entries: Iterable[Any], path: str) -> None:
     for index, entry in enumerate(entries):
         place = f"{path}[{index}]"
@@ -104,7 +142,13 @@ def _entries(key: str, entries: Iterable[Any], path: str) -> None:
                 raise _wrong(place, "a text (put it in quotes)", entry)
         elif not isinstance(entry, dict):
             raise _wrong(place, "a mapping", entry)
-        elif key in _NAMED and key not in ("volumeMounts", "templates") and not isinstance(entry.get("name"), str):
+        elif key in ("volumes", "volumeMounts") and not _LABEL.fullmatch(str(entry.get("name"))):
+            raise _wrong(f"{place}.name", "a name of lower case letters, digits and '-'", entry.get("name"))
+        elif (
+            key in _NAMED
+            and key not in ("volumes", "volumeMounts", "templates")
+            and not isinstance(entry.get("name"), str)
+        ):
             raise _wrong(f"{place}.name", "a text (put it in quotes)", entry.get("name"))
 
 
