@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from tiphys.engine.nodes import Node
     from tiphys.engine.objects import ObjectStore
     from tiphys.engine.run_state import RunState
+    from tiphys.engine.unpack import Limits
 
 _HOMES = {
     "Engine": "engine", "BucketStore": "artifacts", "FolderStore": "artifacts", "EngineError": "errors",
     "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
     "load_images": "images", "load_file": "load", "load_parameters": "load", "load_text": "load", "Node": "nodes",
-    "ObjectStore": "objects", "RunState": "run_state",
+    "Limits": "unpack", "ObjectStore": "objects", "RunState": "run_state",
 }  # fmt: skip
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "EngineError",
     "FolderStore",
     "Image",
+    "Limits",
     "ManifestError",
     "Node",
     "ObjectStore",

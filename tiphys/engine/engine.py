@@ -28,6 +28,7 @@ from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
 from tiphys.engine.shapes import check_run_name, check_shape
+from tiphys.engine.unpack import Limits
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -50,10 +51,12 @@ class Engine:
         private: bool | None = None,
         namespace: str = "default",
         slots: int = 0,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
+        `limits` bound what an archive may become when it is opened, and what a step may give as one output.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
@@ -64,6 +67,7 @@ class Engine:
         self._private = private
         self._namespace = namespace
         self._slots = slots or max(8, 4 * (os.cpu_count() or 1))
+        self._limits = limits
         self._journal: Journal | None = None
 
     @property
@@ -188,7 +192,9 @@ class Engine:
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
-        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private, self._slots)
+        return Surroundings(
+            self.state, self.images, self.objects, self._store, self._keep, private, self._slots, self._limits
+        )
 
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None
