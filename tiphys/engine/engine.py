@@ -28,7 +28,7 @@ from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
 from tiphys.engine.shapes import check_run_name, check_shape
-from tiphys.engine.unpack import Limits
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -51,7 +51,7 @@ class Engine:
         private: bool | None = None,
         namespace: str = "default",
         slots: int = 0,
-        limits: Limits = Limits(),  # noqa: B008  # frozen
+        limits: Limits = NORMAL,
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 

@@ -21,7 +21,7 @@ from tiphys.engine.nodes import ERROR, FAILED
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
-from tiphys.engine.unpack import Limits
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _CAP_SYS_ADMIN = 21
@@ -38,7 +38,7 @@ class Surroundings:
     keep: tuple[str, ...] = ()
     private: bool = True
     slots: int = 8
-    limits: Limits = Limits()
+    limits: Limits = NORMAL
 
 
 @dataclass

@@ -14,8 +14,7 @@ from tiphys.engine.when import should_execute
 Json = dict[str, Any]
 MOST_ITEMS = 100_000
 """Of a withSequence; far more than the state of a workflow can hold on a cluster."""
-_WIDEST_DIGITS = 3
-_WIDE = re.compile(r"[0-9]{%d,}" % (_WIDEST_DIGITS + 1))
+_WIDE = re.compile(r"[0-9]{4,}")
 _GO_KINDS = {dict: "object", str: "string", bool: "bool"}
 
 
@@ -96,7 +95,7 @@ def _whole(text: Any) -> int:
 
 def _formatted(pattern: str, number: int) -> str:
     if _WIDE.search(pattern):
-        msg = f"withSequence.format {pattern[:40]!r} asks for a width of over {10**_WIDEST_DIGITS:,}: make it smaller"
+        msg = f"withSequence.format {pattern[:40]!r} asks for more than 999 characters: make it smaller"
         raise TemplateError(msg)
     try:
         return pattern.replace("%v", "%d") % number

@@ -224,7 +224,7 @@ def measure(path: str, limit: int) -> None:
         paths += [os.path.join(folder, name) for name in folders + files]
     for each in paths:
         try:
-            found = os.stat(each) if each == path else os.lstat(each)
+            found = (os.stat if each == path else os.lstat)(each)
         except OSError:
             continue
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):

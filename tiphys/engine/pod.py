@@ -15,7 +15,7 @@ from tiphys.engine.errors import TemplateError
 from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
 from tiphys.engine.objects import ObjectStore
-from tiphys.engine.unpack import Limits, unpack
+from tiphys.engine.unpack import NORMAL, Limits, unpack
 
 Json = dict[str, Any]
 SCRIPT_PATH = "/argo/staging/script"
@@ -31,7 +31,7 @@ class Place:
     attempt: Path
     keep: tuple[str, ...]
     private: bool
-    limits: Limits = Limits()
+    limits: Limits = NORMAL
 
     @property
     def home(self) -> Path:
@@ -188,7 +188,7 @@ def _script_file(source: str, place: Place) -> Json:
 def _input_files(template: Json, place: Place, store: ArtifactStore) -> list[Json]:
     files = []
     for index, artifact in enumerate((template.get("inputs") or {}).get("artifacts") or []):
-        source = _fetch(artifact, place.attempt / "in" / str(index), store)
+        source = _fetch(artifact, place.attempt / "in" / str(index), store, place.limits)
         if source is None:
             continue
         entry: Json = {"source": str(source), "path": artifact["path"]}
@@ -198,7 +198,7 @@ def _input_files(template: Json, place: Place, store: ArtifactStore) -> list[Jso
     return files
 
 
-def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
+def _fetch(artifact: Json, target: Path, store: ArtifactStore, limits: Limits) -> Path | None:
     if "raw" in artifact:
         # On a cluster the template reaches the pod in an environment variable, where Kubernetes turns $$ into $.
         target.write_text(expand_references(artifact["raw"].get("data") or "", {}), encoding="utf-8")
@@ -215,7 +215,7 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
             return None
         msg = f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}"
         raise StepError(msg)
-    unpack(stored, artifact, target, place.limits)
+    unpack(stored, artifact, target, limits)
     return target
 
 

@@ -35,6 +35,9 @@ class Limits:
     """Files, folders and links."""
 
 
+NORMAL = Limits()
+
+
 class _Meter:
     """What has been unpacked so far."""
 
@@ -66,7 +69,7 @@ def plain_name(name: str) -> PurePosixPath:
     return path
 
 
-def unpack(stored: Path, artifact: Json, target: Path, limits: Limits = Limits()) -> None:  # frozen
+def unpack(stored: Path, artifact: Json, target: Path, limits: Limits = NORMAL) -> None:  # frozen
     """Bring a stored artifact into the form that a step sees: archives opened, plain files as they are.
 
     Raises TemplateError with the reason if the archive is damaged or hostile; nothing of it is left then.
