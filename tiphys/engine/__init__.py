@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tiphys.engine.artifacts import BucketStore, FolderStore
     from tiphys.engine.engine import Engine
-    from tiphys.engine.errors import EngineError, ManifestError, StateLockedError, UnknownRunError
+    from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError, StateLockedError, UnknownRunError
     from tiphys.engine.images import Image, load_images
     from tiphys.engine.load import load_file, load_parameters, load_text
     from tiphys.engine.nodes import Node
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Engine": "engine", "BucketStore": "artifacts", "FolderStore": "artifacts", "EngineError": "errors",
-    "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
+    "JournalDamagedError": "errors", "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
     "load_images": "images", "load_file": "load", "load_parameters": "load", "load_text": "load", "Node": "nodes",
     "Limits": "unpack", "ObjectStore": "objects", "RunState": "run_state",
 }  # fmt: skip
@@ -40,6 +40,7 @@ __all__ = [
     "EngineError",
     "FolderStore",
     "Image",
+    "JournalDamagedError",
     "Limits",
     "ManifestError",
     "Node",
