@@ -27,7 +27,7 @@ class Database(sqlite3.Connection):
         cursor.path = self.path
         return cursor
 
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]
         """Run a statement. Raises JournalDamagedError."""
         return _named(self.path, super().execute, *arguments)
 
@@ -39,7 +39,7 @@ class Database(sqlite3.Connection):
 class _Cursor(sqlite3.Cursor):
     path = Path()
 
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]
         return _named(self.path, super().execute, *arguments)
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]
