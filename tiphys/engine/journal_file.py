@@ -27,7 +27,7 @@ class Database(sqlite3.Connection):
         cursor.path = self.path
         return cursor
 
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """Run a statement. Raises JournalDamagedError."""
         return _named(self.path, super().execute, *arguments)
 

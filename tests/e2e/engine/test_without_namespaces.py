@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from tiphys.engine import Engine, RunState, load_text
-
 pytestmark = pytest.mark.e2e
 PROJECT = Path(__file__).resolve().parents[3]
 NOBODY = 65534
