@@ -324,7 +324,18 @@ def run_step(spec: Json) -> Json:
             collect(entry, spec["limit"])
     except OSError as error:
         report.setdefault("error", f"the step's outputs can't be read: {error}")
+    if not spec["private"]:
+        for entry in (*spec["files"], *spec["collect"]):
+            clear(entry["path"])
     return report
+
+
+def clear(path: str) -> None:
+    """Take what the step declared off the host's folders again; `guard` has seen that it was not there before."""
+    try:
+        remove(path)
+    except OSError:
+        pass
 
 
 def descendants() -> list[int]:

@@ -123,8 +123,9 @@ def launcher_spec(
         for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
     ]
     if template.get("script") is not None:
-        files.append(_script_file(expand_references(body.get("source") or "", {}), place))
-        argv.append(SCRIPT_PATH)
+        script = _script_file(expand_references(body.get("source") or "", {}), place)
+        files += [script] if place.private else []  # its path on the host may be another step's, or not ours to make
+        argv.append(SCRIPT_PATH if place.private else script["source"])
     _refuse_nul(argv, env)
     collect = _output_paths(template, place)
     volumes = _volumes(template, body, place, objects)
@@ -182,6 +183,7 @@ def _refuse_nul(argv: list[str], env: Mapping[str, str]) -> None:
 def _script_file(source: str, place: Place) -> Json:
     script = place.attempt / "in" / "script"
     script.write_text(source, encoding="utf-8")
+    script.chmod(0o755)
     return {"source": str(script), "path": SCRIPT_PATH, "mode": 0o755}
 
 
