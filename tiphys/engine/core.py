@@ -47,12 +47,7 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
         operation = Operation(run, now)
-        try:
-            _operate(operation)
-        except TemplateError as problem:
-            _finish(run, now, ERROR, f"error in entry template execution: {problem}")
-        except EngineError as problem:
-            _finish(run, now, ERROR, str(problem))
+        _operate_safely(operation)
         actions += operation.actions
         at = operation.wake
         if run.done or not (run.cache.pop("lock released", False) or operation.ended):
@@ -190,6 +185,29 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
     if run.cache.pop("again", False):
         following.append(now)
     return min(following) if following else None
+
+
+def _operate_safely(op: Operation) -> None:
+    """One pass; what can't be worked out ends the run in Error, and never the engine."""
+    try:
+        _operate(op)
+    except TemplateError as problem:
+        _finish(op.run, op.now, ERROR, f"error in entry template execution: {problem}")
+    except EngineError as problem:
+        _finish(op.run, op.now, ERROR, str(problem))
+    except RecursionError:
+        _give_up(op.run, op.now, "an expression or a value nests too deeply to be worked out: write it flatter")
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError) as defect:
+        # A manifest that nobody thought of must not leave its steps without an engine.
+        _give_up(op.run, op.now, f"defect of the engine: {type(defect).__name__}: {defect}")
+
+
+def _give_up(run: RunState, now: float, reason: str) -> None:
+    _finish(run, now, ERROR, reason)
+    for node in run.nodes.values():
+        if not node.fulfilled:
+            node.phase, node.message, node.finished = ERROR, reason, now
+            run.dirty.add(node.id)
 
 
 # --- one pass

@@ -27,6 +27,8 @@ from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
+from tiphys.engine.shapes import check_run_name, check_shape
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -49,10 +51,12 @@ class Engine:
         private: bool | None = None,
         namespace: str = "default",
         slots: int = 0,
+        limits: Limits = NORMAL,
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
+        `limits` bound what an archive may become when it is opened, and what a step may give as one output.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
@@ -63,6 +67,7 @@ class Engine:
         self._private = private
         self._namespace = namespace
         self._slots = slots or max(8, 4 * (os.cpu_count() or 1))
+        self._limits = limits
         self._journal: Journal | None = None
 
     @property
@@ -90,6 +95,7 @@ class Engine:
         self.apply(documents)
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or random_name(metadata.get("generateName") or "workflow-")
+        check_run_name(run_name)
         if any(summary.name == run_name for summary in self.journal.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
@@ -108,8 +114,19 @@ class Engine:
         self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None
     ) -> tuple[Json, Json, list[str]]:
         """The workflow, its merged spec, and notes on what is advisory. Raises ManifestError."""
+        try:
+            return self._checked(documents, template, parameters)
+        except RecursionError:
+            msg = "the manifest nests an expression, a tag or a template too deeply: write it flatter"
+            raise ManifestError(msg) from None
+
+    def _checked(
+        self, documents: list[Json], template: str, parameters: Mapping[str, str] | None
+    ) -> tuple[Json, Json, list[str]]:
         from tiphys.engine.validate import validate  # noqa: PLC0415
 
+        for document in documents:
+            check_shape(document)
         workflow = _workflow_of(documents, template)
         local = {(doc["kind"], (doc.get("metadata") or {}).get("name")): doc for doc in documents}
 
@@ -177,7 +194,9 @@ class Engine:
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
-        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private, self._slots)
+        return Surroundings(
+            self.state, self.images, self.objects, self._store, self._keep, private, self._slots, self._limits
+        )
 
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None

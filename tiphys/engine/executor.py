@@ -21,6 +21,7 @@ from tiphys.engine.nodes import ERROR, FAILED
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _CAP_SYS_ADMIN = 21
@@ -37,6 +38,7 @@ class Surroundings:
     keep: tuple[str, ...] = ()
     private: bool = True
     slots: int = 8
+    limits: Limits = NORMAL
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Executor:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         keep = (*self._around.keep, str(self._around.state))
-        place = Place(folder, keep, self._around.private)
+        place = Place(folder, keep, self._around.private, self._around.limits)
         try:
             spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), launcher_spec, start, place, *self._shared())
             async with _AllLocks(self._locks_for(spec)):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.errors import UnknownRunError
+from tiphys.engine.errors import JournalDamagedError, UnknownRunError
+from tiphys.engine.journal_file import decode, open_database
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
@@ -42,15 +42,9 @@ class Journal:
     """The journal of a state folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open, or make, the journal of `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "journal.db"
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = sqlite3.connect(path, timeout=10, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_TABLES)
+        """Open, or make, the journal of `folder`. Raises JournalDamagedError."""
+        self._path = folder / "journal.db"
+        self._database = open_database(self._path, _TABLES)
         self._progress: dict[str, str] = {}
         self._positions: dict[str, int] = {}
 
@@ -109,7 +103,7 @@ class Journal:
         return self._positions[run]
 
     def load(self, name: str) -> RunState:
-        """The state of a run. Raises UnknownRunError."""
+        """The state of a run. Raises UnknownRunError, or JournalDamagedError if this run's rows can't be read."""
         row = self._database.execute("SELECT header FROM runs WHERE name = ?", (name,)).fetchone()
         if row is None:
             known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
@@ -117,8 +111,10 @@ class Journal:
             raise UnknownRunError(msg)
         progress = self._database.execute("SELECT body FROM progress WHERE run = ?", (name,)).fetchone()
         bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
-        nodes = [Node.from_json(json.loads(body)) for (body,) in bodies]
-        return RunState.of(json.loads(row[0]), json.loads(progress[0]) if progress else {}, nodes, self.memo())
+        nodes = [decode(self._path, name, body, Node.from_json) for (body,) in bodies]
+        moved = decode(self._path, name, progress[0], dict) if progress else {}
+        memo = self.memo()
+        return decode(self._path, name, row[0], lambda header: RunState.of(header, moved, nodes, memo))
 
     def rewrite(self, run: RunState, gone: list[str]) -> None:
         """Write down a run that was changed from outside: nodes are gone, its spec may be another."""
@@ -168,7 +164,8 @@ class Journal:
         """All memoized outputs, by cache and key."""
         found: dict[str, dict[str, Json]] = {}
         for cache, key, body in self._database.execute("SELECT cache, key, body FROM memo"):
-            found.setdefault(cache, {})[key] = json.loads(body)
+            with suppress(JournalDamagedError):  # as if it had never been kept
+                found.setdefault(cache, {})[key] = decode(self._path, "", body, dict)
         return found
 
     def save_memo(self, cache: str, key: str, entry: Json) -> None:

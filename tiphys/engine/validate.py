@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tiphys.engine import validate_tags
@@ -21,6 +22,7 @@ _TEMPLATE_NAME = re.compile(r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$")
 _STEP_NAME = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
 _PARAMETER_NAME = re.compile(r"^[-a-zA-Z0-9_]+$")
 _LONGEST_NAME = 128
+_NOTHING = validate_tags.Known(frozenset(), frozenset())
 _LOOPS = ("withItems", "withParam", "withSequence")
 
 
@@ -222,14 +224,19 @@ class _Checker:
             if "{{" not in target and target not in graph.tasks:
                 msg = f"{place}.targets target '{target}' is not defined"
                 raise ManifestError(msg)
-        everything = known
+
+        def given(name: str) -> validate_tags.Known:
+            called = self._resolve(graph.tasks[name], scope, f"{place}.tasks.{name}")[1]
+            return _NOTHING.with_step("tasks", name, called, loop=_is_loop(graph.tasks[name]))
+
+        def given_to(task: str) -> Callable[[str], validate_tags.Known | None]:
+            # Asked for only when a tag names a task: the ancestors of every task of a long chain are many.
+            return lambda name: given(name) if name in graph.of(task) or name in graph.ancestors(task) else None
+
         for task in tasks:
-            inner = known
-            for ancestor in graph.ancestors(task["name"]):
-                called = self._resolve(graph.tasks[ancestor], scope, f"{place}.tasks.{ancestor}")[1]
-                inner = inner.with_step("tasks", ancestor, called, loop=_is_loop(graph.tasks[ancestor]))
-            called = self._step(task, scope, f"{place}.tasks.{task['name']}", inner, "tasks", on_exit=on_exit)
-            everything = everything.with_step("tasks", task["name"], called, loop=_is_loop(task))
+            inner = replace(known, before=given_to(task["name"]))
+            self._step(task, scope, f"{place}.tasks.{task['name']}", inner, "tasks", on_exit=on_exit)
+        everything = replace(known, before=lambda name: given(name) if name in graph.tasks else None)
         validate_tags.check_outputs(template.get("outputs") or {}, everything, place)
 
 
@@ -433,10 +440,18 @@ def _sorted(graph: Dependencies, place: str) -> None:
 
 def _refuse_cycle(graph: Dependencies, place: str) -> None:
     waiting = {name: set(graph.of(name)) for name in graph.tasks}
-    while waiting:
-        free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
-        if not free:
-            msg = f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}"
-            raise ManifestError(msg)
-        for name in free:
-            del waiting[name]
+    followers: dict[str, list[str]] = {}
+    for name, needs in waiting.items():
+        for need in needs:
+            followers.setdefault(need, []).append(name)
+    free = [name for name, needs in waiting.items() if not needs]
+    while free:
+        name = free.pop()
+        del waiting[name]
+        for follower in followers.get(name, ()):
+            waiting[follower].discard(name)
+            if not waiting[follower]:
+                free.append(follower)
+    if waiting:
+        msg = f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}"
+        raise ManifestError(msg)
