@@ -311,14 +311,14 @@ def exit_code(status: int) -> int:
 def run_step(spec: Json) -> Json:
     """Files in, program, files out; the report."""
     try:
-        for entry in spec["files"]:
-            place(spec, entry)
-        for folder in spec["folders"]:
-            os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
                 guard(spec, entry["path"])
                 remove(entry["path"])
+        for entry in spec["files"]:
+            place(spec, entry)
+        for folder in spec["folders"]:
+            os.makedirs(folder, exist_ok=True)
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
     report = supervise(spec)

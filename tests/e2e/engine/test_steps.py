@@ -156,7 +156,7 @@ def test_what_a_step_leaves_running_ends_with_it(run: Run, tmp_path: Path) -> No
 
 
 def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -> None:
-    """Without private roots steps that share a path take turns."""
+    """Without private roots steps that share a path take turns, and leave nothing there."""
     engine = Engine(state, private=False)
     place = Path("/var/tmp") / f"tiphys-turns-{os.getpid()}"
     name = engine.submit(
@@ -178,7 +178,7 @@ def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -
     result = engine.run(name, handle_signals=False)
     assert result.phase == "Succeeded", result.message
     assert {outputs(result, step)["o"] for step in "ab"} == {"a\na\na", "b\nb\nb"}
-    place.unlink()
+    assert not place.exists()
 
 
 def test_a_timeout_ends_the_whole_tree_of_processes(run: Run) -> None:
@@ -217,11 +217,14 @@ def test_a_declared_path_never_takes_away_what_the_machine_has(tmp_path: Path, s
     before = sorted(each.name for each in precious.iterdir())
     for path in (str(precious), f"{precious}/conftest.py", f"/tmp/../{precious}/conftest.py"):
         raw = ", raw: {data: x}" if section == "inputs" else ""
-        manifest = HEAD + f"""
+        manifest = (
+            HEAD
+            + f"""
   - name: main
     {section}: {{artifacts: [{{name: a, path: "{path}"{raw}}}]}}
     container: {{image: "debian:12", command: ["true"]}}
 """
+        )
         engine = Engine(tmp_path / "state", private=private, keep=(precious.parent,))
         try:
             result = engine.run(engine.submit(load_text(manifest)), handle_signals=False)
