@@ -31,7 +31,10 @@ def machine_images() -> list[Image]:
     cow = Image("*cowsay*", here, entrypoint=("cowsay",))
     return [
         cow,
-        *(Image(pattern, here) for pattern in ("alpine:*", "busybox:*", "debian:*", "python:*", "docker.io/library/*")),
+        *(
+            Image(pattern, here)
+            for pattern in ("alpine:*", "busybox:*", "debian:*", "ubuntu:*", "python:*", "docker.io/library/*")
+        ),
     ]
 
 
