@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
 def _nodes(run: RunState, wanted: str) -> list[Node]:
     from tiphys.engine import EngineError
 
-    pods = [node for node in run.nodes.values() if node.type == "Pod"]
+    pods = [node for node in run.nodes.values() if node.type in ("Pod", "Container")]
     if not wanted:
         return pods
     found = [node for node in pods if wanted in (node.id, node.name, node.display_name)]

@@ -1,8 +1,8 @@
-"""Prepares a run that has ended for a retry: what failed goes, what succeeded stays."""
+"""Prepares a run to go on: for a retry what failed goes and what succeeded stays; daemons are made to run again."""
 
 from __future__ import annotations
 
-from tiphys.engine.nodes import RUNNING, Node
+from tiphys.engine.nodes import PENDING, RUNNING, Node
 from tiphys.engine.run_state import RunState
 
 _CONTAINERS = {"Steps", "DAG", "StepGroup", "TaskGroup", "Retry"}
@@ -23,6 +23,30 @@ def reset_failed(run: RunState) -> tuple[list[str], list[str]]:
         run.phase, run.message, run.finished, run.shutdown = RUNNING, "", 0.0, ""
         run.cache.clear()
     return sorted(gone), [node.display_name for node in again]
+
+
+def revive_daemons(run: RunState) -> None:
+    """Let the daemons that died with the last engine start again, before what comes after them goes on."""
+    daemons = [node for node in run.nodes.values() if node.daemoned]
+    if not daemons:
+        return
+    for node in daemons:
+        node.daemoned, node.pod_ip = False, ""
+        node.phase = RUNNING if node.type == "Retry" else PENDING
+    run.cache["reviving"] = reviving = {node.id for node in daemons}
+    run.dirty.update(reviving)
+    front = set(reviving)
+    while front:
+        groups = {
+            node.id
+            for node in run.nodes.values()
+            if node.type in ("StepGroup", "TaskGroup", "Retry") and front & set(node.children)
+        } - reviving
+        for identity in groups:
+            run.nodes[identity].phase, run.nodes[identity].finished = RUNNING, 0.0
+        reviving |= groups
+        run.dirty.update(groups)
+        front = groups
 
 
 def _gone(run: RunState, again: list[Node]) -> set[str]:

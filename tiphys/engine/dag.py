@@ -71,12 +71,12 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         return node
     if phase in UNSUCCESSFUL:
         _set_outbound(dag, targets)
-        return op.mark(node, phase)
+        return op.close(node, phase)
     outputs = _outputs(dag)
     if outputs is not None:
         node.outputs = outputs
     _set_outbound(dag, targets)
-    return op.mark(node, SUCCEEDED)
+    return op.close(node, SUCCEEDED)
 
 
 def _kept(op: Operation, name: str, template: Json) -> tuple[depends.Dependencies, dict[str, str], set[str]]:
@@ -115,7 +115,7 @@ def _execute_with_dependencies(dag: Dag, target: str) -> None:
         task = dag.graph.tasks[name]
         _execute_task(dag, task)
         node = dag.task_node(name)
-        if node is not None and node.fulfilled and not task.get("hooks") and not task.get("onExit"):
+        if node is not None and node.ended and not task.get("hooks") and not task.get("onExit"):
             dag.ended.add(name)
 
 
@@ -123,7 +123,7 @@ def _execute_task(dag: Dag, task: Json) -> None:
     op, node = dag.op, dag.task_node(task["name"])
     if node is not None and node.phase != "Pending" and not _run_task_hooks(dag, task, node):
         return
-    if node is not None and node.fulfilled:
+    if node is not None and node.fulfilled and not (node.daemoned and node.type == "Retry"):
         return
     if not _ready(dag, task, node):
         return
@@ -168,7 +168,7 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
     from tiphys.engine.hooks import children_hooks_ended  # noqa: PLC0415
 
     if node is not None:
-        return True
+        return not _waits_for_revived(dag, task)
     name = task["name"]
     logic = dag.graph.logic(name)
     if not logic:
@@ -191,6 +191,15 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
     return False
 
 
+def _waits_for_revived(dag: Dag, task: Json) -> bool:
+    """Whether a daemon before this task was ended with the last engine and is not ready again."""
+    reviving = dag.op.run.cache.get("reviving")
+    if not reviving:
+        return False
+    before = [dag.task_node(name) for name in dag.graph.ancestors(task["name"])]
+    return any(node is not None and node.id in reviving and not node.fulfilled for node in before)
+
+
 def _results(dag: Dag, node: Node) -> dict[str, bool]:
     phases = [dag.op.run.nodes[child].phase for child in node.children] if node.type == "TaskGroup" else []
     return {
@@ -199,7 +208,7 @@ def _results(dag: Dag, node: Node) -> dict[str, bool]:
         "Errored": node.phase == ERROR,
         "Skipped": node.phase == SKIPPED,
         "Omitted": node.phase == OMITTED,
-        "Daemoned": False,
+        "Daemoned": node.daemoned and node.phase != "Pending",
         "AnySucceeded": SUCCEEDED in phases,
         "AllFailed": bool(phases) and all(phase == FAILED for phase in phases),
     }

@@ -168,10 +168,13 @@ class Engine:
     def _recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again; its leftovers go."""
         shutil.rmtree(self.state / "attempts", ignore_errors=True)
+        from tiphys.engine.again import revive_daemons  # noqa: PLC0415
+
         for node in run.nodes.values():
-            if node.type == "Pod" and not node.fulfilled:
+            if node.type in ("Pod", "HTTP", "Container") and not node.fulfilled:
                 node.phase = PENDING
                 run.dirty.add(node.id)
+        revive_daemons(run)
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private

@@ -10,16 +10,17 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.actions import PodEnded, PodStarted, Result, StartPod
+from tiphys.engine.actions import ContainerChanged, PodEnded, PodReady, PodStarted, Result, StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import EngineError
 from tiphys.engine.images import ImageTable
-from tiphys.engine.nodes import ERROR, FAILED
+from tiphys.engine.nodes import ERROR, FAILED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 
@@ -61,6 +62,7 @@ class Executor:
         self._report = report
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._served: dict[str, asyncio.Future[Ending]] = {}
         self._stopping: dict[str, float] = {}
         self._slots = asyncio.Semaphore(surroundings.slots)
         self._path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -69,11 +71,13 @@ class Executor:
         """Start a step; its PodEnded follows whatever happens."""
         self._tasks[start.node_id] = asyncio.create_task(self._whole(start, attempt))
 
-    def kill(self, node_id: str, grace: float) -> None:
+    def kill(self, identity: str, grace: float) -> None:
         """SIGTERM now, SIGKILL of everything after `grace` seconds."""
-        running = self._running.get(node_id)
+        running = self._running.get(identity)
         if running is None:
-            self._stopping[node_id] = grace
+            self._stopping[identity] = grace
+            if identity in self._served:
+                self._served[identity].cancel()
             return
         _signal(running.process, signal.SIGTERM)
         if running.kill_timer is None or grace == 0:
@@ -81,15 +85,20 @@ class Executor:
             running.kill_timer = loop.call_later(grace, _signal, running.process, signal.SIGUSR1)
 
     async def end_all(self) -> None:
-        """Kill whatever still runs, and wait until it is gone."""
+        """Kill whatever still runs and was not asked to end before; wait until all is gone."""
         for running in self._running.values():
-            _signal(running.process, signal.SIGUSR1)
+            # A daemon whose boundary has ended may still be in its grace period.
+            if running.kill_timer is None:
+                _signal(running.process, signal.SIGUSR1)
+        for work in self._served.values():
+            work.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
-            async with self._slots:
+            # A daemon takes no slot: it would keep it until what waits for the slot has ended.
+            async with nullcontext() if start.template.get("daemon") else self._slots:
                 result = await self._one(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
@@ -106,18 +115,46 @@ class Executor:
         folder.mkdir(parents=True, mode=0o700)
         keep = (*self._around.keep, str(self._around.state))
         place = Place(folder, keep, self._around.private)
+        kind = _Kind.of(start, self._around.state / "runs" / self._run)
         try:
-            spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), launcher_spec, start, place, *self._shared())
+            if kind.in_engine:
+                return await self._in_engine(start)
+            spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), kind.spec, start, place, *self._shared())
             async with _AllLocks(self._locks_for(spec)):
                 report, stdout = await self._process(start, spec, attempt)
             prefix = f"{self._run}/{start.pod_name}"
-            slow = _has_artifacts(start, "outputs")
+            slow = _has_artifacts(start, "outputs") or kind.keeps_logs
             finished: Ending = await _maybe_in_thread(
-                slow, ending, start, report, stdout, place, self._around.store, prefix
+                slow, kind.ending, start, report, stdout, place, self._around.store, prefix
             )
             return finished
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    async def _in_engine(self, start: StartPod) -> Ending:
+        """An http or data template: no process, but a thread that may be left alone."""
+        from tiphys.engine import agent  # noqa: PLC0415
+
+        if start.node_id in self._stopping:
+            return Ending(FAILED, "", {})
+        work = self._served[start.node_id] = asyncio.ensure_future(agent.perform(start, self._around))
+        try:
+            finished: Ending = await work
+            return finished
+        except asyncio.CancelledError:
+            return Ending(FAILED, "", {})
+        finally:
+            del self._served[start.node_id]
+
+    def _tell(self, start: StartPod, event: Json) -> None:
+        """Hand on what the launcher says about one container of a pod."""
+        from tiphys.engine.containers import phase_of  # noqa: PLC0415
+
+        if event.get("ready"):
+            self._report(PodReady(start.node_id))
+        elif start.template.get("containerSet"):
+            name = node_id(self._run, f"{start.node_name}.{event['container']}")
+            self._report(ContainerChanged(name, *phase_of(event)))
 
     def _shared(self) -> tuple[ImageTable, ObjectStore, ArtifactStore]:
         return self._around.images, self._around.objects, self._around.store
@@ -148,10 +185,11 @@ class Executor:
         self._running[start.node_id] = _Process(process)
         try:
             reader = asyncio.create_task(_copy_stdout(process, log)) if start.keep_result else None
+            follower = self._follower(start, status_read) if "containers" in spec else None
             await asyncio.to_thread(_write_all, spec_write, json.dumps(spec).encode()) if _is_big(spec) else _write_all(
                 spec_write, json.dumps(spec).encode()
             )
-            self._report(PodStarted(start.node_id, attempt))
+            self._report(PodStarted(start.node_id, attempt, daemon=bool(start.template.get("daemon"))))
             await process.wait()
             stdout = await reader if reader else None
         finally:
@@ -159,7 +197,45 @@ class Executor:
             running = self._running.pop(start.node_id)
             if running.kill_timer is not None:
                 running.kill_timer.cancel()
-        return _read_report(status_read, process.returncode), stdout
+        return await follower if follower else _read_report(status_read, process.returncode), stdout
+
+    def _follower(self, start: StartPod, status: int) -> asyncio.Task[Json]:
+        from tiphys.engine.containers import follow  # noqa: PLC0415
+
+        return asyncio.create_task(follow(status, lambda event: self._tell(start, event)))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a template is run and how its end is read; everything but a plain container is imported when it is met."""
+
+    in_engine: bool = False
+    keeps_logs: bool = False
+    spec: Callable[..., Json] = launcher_spec
+    ending: Callable[..., Ending] = ending
+
+    @classmethod
+    def of(cls, start: StartPod, logs: Path) -> _Kind:
+        """The kind of a step; logs of its containers go to the folder `logs`."""
+        template = start.template
+        if not _SPECIAL.keys() & template.keys():
+            return _PLAIN
+        from tiphys.engine import containers  # noqa: PLC0415
+
+        spec: Callable[..., Json] = launcher_spec
+        finish: Callable[..., Ending] = ending
+        if containers.has_many(template):
+            spec, finish = partial(containers.containers_spec, logs=logs), containers.ending
+        keeps_logs = bool((template.get("archiveLocation") or {}).get("archiveLogs"))
+        if keeps_logs:
+            finish = partial(containers.with_logs, finish, logs)
+        return cls(bool(template.get("http") or template.get("data")), keeps_logs, spec, finish)
+
+
+_PLAIN = _Kind()
+_SPECIAL = dict.fromkeys(
+    ("http", "data", "containerSet", "sidecars", "initContainers", "daemon", "archiveLocation"), True
+)
 
 
 class _AllLocks:

@@ -92,8 +92,16 @@ _ENV_FROM: Json = {**_honoured("prefix"), "configMapRef": _OBJECT_REF, "secretRe
 _MOUNT: Json = {
     **_honoured("name", "mountPath"),
     **_advisory("readOnly", "mountPropagation", "recursiveReadOnly"),
-    "subPath": _Refused("is not supported here: mount the whole volume"),
+    "subPath": _HONOURED,
     "subPathExpr": _Refused("is not supported here: mount the whole volume"),
+}
+_PROBE: Json = {
+    **_honoured("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold"),
+    **_advisory("failureThreshold", "terminationGracePeriodSeconds"),
+    "httpGet": _honoured("path", "port", "host", "scheme", "httpHeaders"),
+    "tcpSocket": _honoured("port", "host"),
+    "exec": _honoured("command"),
+    "grpc": _Refused("is not asked here: use httpGet, tcpSocket or exec"),
 }
 _CONTAINER: Json = {
     **_honoured("name", "image", "command", "args", "workingDir"),
@@ -101,13 +109,15 @@ _CONTAINER: Json = {
     "envFrom": _Each((_ENV_FROM,)),
     "volumeMounts": _Each((_MOUNT,)),
     **_advisory(
-        "resources", "imagePullPolicy", "securityContext", "ports", "livenessProbe", "readinessProbe", "startupProbe",
+        "resources", "imagePullPolicy", "securityContext", "ports", "livenessProbe", "startupProbe",
         "terminationMessagePath", "terminationMessagePolicy", "tty", "stdin", "stdinOnce", "resizePolicy",
         "restartPolicy", "restartPolicyRules",
     ),
+    "readinessProbe": _PROBE,
     "lifecycle": _Refused("hooks of a container are not run here: leave it out"),
     "volumeDevices": _Refused("needs block devices: " + _CLUSTER),
 }  # fmt: skip
+_USER_CONTAINER: Json = {**_CONTAINER, **_honoured("mirrorVolumeMounts")}
 _VOLUME: Json = {
     **_honoured("name"),
     "emptyDir": _honoured("medium", "sizeLimit"),
@@ -155,10 +165,14 @@ _TEMPLATE: Json = {
     "synchronization": _LOCKS,
     "memoize": {**_honoured("key", "maxAge"), "cache": {"configMap": _KEY_REF}},
     "volumes": _Each((_VOLUME,)),
-    "daemon": _Refused("daemons are not run here: start the server outside of the workflow"),
-    "sidecars": _Refused("sidecars are not run here: start the server outside of the workflow"),
-    "initContainers": _Refused("initContainers are not run here: make it a step of its own"),
-    "containerSet": _Refused("container sets are not run here: make each container a step of its own"),
+    "daemon": _HONOURED,
+    "sidecars": _Each((_USER_CONTAINER,)),
+    "initContainers": _Each((_USER_CONTAINER,)),
+    "containerSet": {
+        "containers": _Each(({**_CONTAINER, **_honoured("dependencies")},)),
+        "volumeMounts": _Each((_MOUNT,)),
+        "retryStrategy": _honoured("duration", "retries"),
+    },
     "resource": _Refused("resource templates need a Kubernetes API server: " + _CLUSTER),
     "data": _Refused("data templates are not run here: list the keys in a script"),
     "http": _Refused("http templates are not run here: call the URL in a script"),

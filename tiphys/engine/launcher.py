@@ -255,6 +255,14 @@ def supervise(spec: Json) -> Json:
             return {"exit": exit_code(status)}
 
 
+def load_containers() -> Any:
+    """The part that runs several containers; loaded while the checkout is still in sight."""
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import importlib
+
+    return importlib.import_module("launch_containers")
+
+
 def signal_quietly(pid: int, number: int) -> None:
     """kill(2) on a process that may be gone."""
     try:
@@ -280,7 +288,8 @@ def run_step(spec: Json) -> Json:
                 remove(entry["path"])
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
-    report = supervise(spec)
+    module = spec.get("module")
+    report = module.supervise(spec, sys.modules[__name__]) if module else supervise(spec)
     try:
         for entry in spec["collect"]:
             collect(entry)
@@ -395,6 +404,8 @@ def main() -> None:
     os.set_inheritable(status, False)
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         spec = json.load(file)
+    if "containers" in spec:
+        spec["module"], spec["status"] = load_containers(), status
     os.umask(0o022)
     # Held until everything of this step is gone: an engine that takes over waits for it.
     alive = os.open(spec["alive"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -104,18 +104,14 @@ def launcher_spec(
         (place.attempt / name).mkdir(parents=True, exist_ok=True)
     (place.attempt / "tmp").chmod(0o1777)
     env = environment(body, image, objects, place.attempt / "home")
-    env.update(_argo_env(start))
+    env.update(argo_env(start))
     files = _input_files(template, place, store)
-    known = declared(body, objects)
-    argv = [
-        expand_references(word, known)
-        for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
-    ]
+    argv = argv_of(body, image, declared(body, objects))
     if template.get("script") is not None:
         files.append(_script_file(expand_references(body.get("source") or "", {}), place))
         argv.append(SCRIPT_PATH)
     collect = _output_paths(template, place)
-    volumes = _volumes(template, body, place, objects)
+    volumes = volumes_of(template, body, place, objects)
     return {
         "private": place.private,
         "argv": argv,
@@ -133,7 +129,14 @@ def launcher_spec(
     }
 
 
-def _argo_env(start: StartPod) -> dict[str, str]:
+def argv_of(body: Json, image: Image, known: Mapping[str, str]) -> list[str]:
+    """The words of a container's command line; `known` is what its manifest puts into its environment."""
+    words = [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
+    return [expand_references(word, known) for word in words]
+
+
+def argo_env(start: StartPod) -> dict[str, str]:
+    """What Argo puts into the environment of every container."""
     name = start.template.get("name") or ""
     return {"ARGO_NODE_ID": start.node_id, "ARGO_POD_NAME": start.pod_name, "ARGO_TEMPLATE_NAME": name}
 
@@ -190,7 +193,8 @@ def _output_paths(template: Json, place: Place) -> list[Json]:
     return found
 
 
-def _volumes(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
+def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
+    """Where each volume that a container mounts is on this machine, and the path at which the container sees it."""
     declared = {volume["name"]: volume for volume in reversed(template.get("volumes") or [])}
     found = []
     for mount in body.get("volumeMounts") or []:
@@ -198,8 +202,22 @@ def _volumes(template: Json, body: Json, place: Place, objects: ObjectStore) -> 
         if not folder.exists():
             folder.mkdir()
             _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
-        found.append({"source": str(folder), "path": mount["mountPath"].rstrip("/")})
+        found.append({"source": str(_below(folder, mount)), "path": mount["mountPath"].rstrip("/")})
     return sorted(found, key=lambda volume: len(volume["path"]))
+
+
+def _below(folder: Path, mount: Json) -> Path:
+    """The part of a volume that a mount shows; made if it is not there, as Kubernetes does."""
+    sub_path = mount.get("subPath") or ""
+    if not sub_path:
+        return folder
+    if sub_path.startswith("/") or ".." in sub_path.split("/"):
+        msg = f"volumeMounts {mount['name']!r}: subPath {sub_path!r} leaves the volume: give a path below it"
+        raise StepError(msg)
+    found = folder / sub_path
+    if not found.exists():
+        found.mkdir(parents=True)
+    return found
 
 
 def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
@@ -239,13 +257,8 @@ def ending(  # noqa: PLR0913, PLR0917
     if "exit" not in report:
         return Ending(ERROR, str(report.get("error") or "the step's launcher was killed"), {})
     code = int(report["exit"])
-    outputs: Json = {"exitCode": str(code)}
-    if stdout is not None:
-        outputs["result"] = _result(stdout)
-    problems = _take_parameters(start.template, place, outputs)
-    problems += _take_artifacts(start.template, place, store, prefix, outputs)
-    if "error" in report:
-        problems.append(str(report["error"]))
+    outputs, problems = take_outputs(start, report, stdout, place, store, prefix)
+    outputs = {"exitCode": str(code), **outputs}
     if code != 0:
         tail = f": {report['message']}" if report.get("message") else ""
         reason = "OOMKilled" if report.get("oom") else "Error"
@@ -253,6 +266,18 @@ def ending(  # noqa: PLR0913, PLR0917
     if problems:
         return Ending(ERROR, f"wait: Error (exit code 64): {'; '.join(problems)}", outputs)
     return Ending(SUCCEEDED, "", outputs)
+
+
+def take_outputs(  # noqa: PLR0913, PLR0917
+    start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str
+) -> tuple[Json, list[str]]:
+    """The outputs that a step left behind, and what is wrong with them."""
+    outputs: Json = {} if stdout is None else {"result": _result(stdout)}
+    problems = _take_parameters(start.template, place, outputs)
+    problems += _take_artifacts(start.template, place, store, prefix, outputs)
+    if "error" in report:
+        problems.append(str(report["error"]))
+    return outputs, problems
 
 
 def _result(stdout: bytes) -> str:
