@@ -370,9 +370,34 @@ def shared(spec: Json, status: int) -> None:
         os._exit(137)
 
     signal.signal(signal.SIGUSR1, kill_all)
-    report = run_step(spec)
+    try:
+        link_volumes(spec)
+        report = run_step(spec)
+    except OSError as error:
+        report = {"error": f"the step's volumes can't be mounted: {error}"}
     kill_descendants()
+    unlink_volumes(spec)
     send(status, report)
+
+
+def link_volumes(spec: Json) -> None:
+    """Without a private root a volume is a link at its path, which must be free; /tmp is that of the machine."""
+    for volume in spec["volumes"]:
+        path = volume["path"]
+        if os.path.islink(path) and not os.path.exists(path):
+            os.unlink(path)  # of a step that was killed
+        if os.path.lexists(path) and path != "/tmp":
+            raise OSError(17, f"{path} exists on this machine, and without namespaces nothing can hide it")
+        if path != "/tmp":
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(volume["source"], path)
+
+
+def unlink_volumes(spec: Json) -> None:
+    """Take away the links that were made."""
+    for volume in spec["volumes"]:
+        if os.path.islink(volume["path"]) and os.readlink(volume["path"]) == volume["source"]:
+            os.unlink(volume["path"])
 
 
 def probe() -> int:

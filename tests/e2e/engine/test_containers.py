@@ -318,8 +318,8 @@ REVIVED = """
     daemon: true
     container:
       image: debian:12
-      command: [sh, -c, "exec 4<> {shared}/daemon-alive; flock 4; echo x >> {shared}/starts; touch {shared}/daemon-$(wc -l < {shared}/starts); sleep 987654"]
-      readinessProbe: {{exec: {{command: [test, -e, {shared}/starts]}}}}
+      command: [sh, -c, "exec 4<> {shared}/daemon-alive; flock 4; echo x >> {shared}/starts; touch {shared}/daemon-$(wc -l < {shared}/starts) /tmp/ready; sleep 987654"]
+      readinessProbe: {{exec: {{command: [test, -e, /tmp/ready]}}}}
 """
 KINDS = {
     "dag": "dag: {tasks: [{name: server, template: server}, {name: use, depends: server, template: use}]}",
@@ -335,13 +335,13 @@ def test_after_a_kill_of_the_engine_no_daemon_is_left_and_a_resume_starts_it_aga
     os.mkfifo(shared / "go")
     text = HEAD + REVIVED.format(kind=KINDS[kind], shared=shared)
     first = drive(text)
-    read_until(first, "● use Running")
+    read_until(first, "use Running")
     first.send_signal(signal.SIGKILL)
     first.wait()
     for lock in ("alive", "daemon-alive"):
         subprocess.run(["flock", "--timeout", "20", str(shared / lock), "true"], check=True)
     again = drive(text, "wf")
-    read_until(again, "● use Running")
+    read_until(again, "use Running")
     (shared / "go").write_text("go\n")
     assert "end: wf Succeeded" in read_until(again, "end:")
     assert (shared / "starts").read_text() == "x\nx\n"
