@@ -188,10 +188,8 @@ def ending(  # noqa: PLR0913, PLR0917
         return Ending(ERROR, f"wait: Error (exit code 64): {'; '.join(problems)}", outputs)
     sidecars = [item for item in containers if item["role"] == "sidecar" and item["exit"]]
     blamed = [item for item in sidecars if item["exit"] not in _KILLED]
-    if blamed:
-        return Ending(FAILED, _message(blamed[0]), outputs)
-    if start.template.get("daemon"):
-        return Ending(FAILED, "", outputs)
+    if blamed or start.template.get("daemon"):
+        return Ending(FAILED, _message(blamed[0]) if blamed else "", outputs)
     return Ending(SUCCEEDED, "", outputs)
 
 

@@ -140,11 +140,11 @@ class Executor:
         work = self._served[start.node_id] = asyncio.ensure_future(agent.perform(start, self._around))
         try:
             finished: Ending = await work
-            return finished
         except asyncio.CancelledError:
             return Ending(FAILED, "", {})
         finally:
             del self._served[start.node_id]
+        return finished
 
     def _tell(self, start: StartPod, event: Json) -> None:
         """Hand on what the launcher says about one container of a pod."""

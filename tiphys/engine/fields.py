@@ -174,8 +174,12 @@ _TEMPLATE: Json = {
         "retryStrategy": _honoured("duration", "retries"),
     },
     "resource": _Refused("resource templates need a Kubernetes API server: " + _CLUSTER),
-    "data": _Refused("data templates are not run here: list the keys in a script"),
-    "http": _Refused("http templates are not run here: call the URL in a script"),
+    "data": {"source": {"artifactPaths": _ARTIFACT}, "transformation": _Each((_honoured("expression"),))},
+    "http": {
+        **_honoured("method", "url", "body", "timeoutSeconds", "successCondition", "insecureSkipVerify"),
+        "bodyFrom": _honoured("bytes"),
+        "headers": _Each(({**_honoured("name", "value"), "valueFrom": {"secretKeyRef": _KEY_REF}},)),
+    },
     "plugin": _Refused("executor plugins need a cluster: run it there, or make it a script"),
 }
 _STEP["inline"] = _TASK["inline"] = _TEMPLATE

@@ -1,5 +1,5 @@
 # A part of the launcher that only pods of several containers and daemons load; like it, it imports nothing of ours.
-# ruff: noqa: PTH103, PTH118, S606, PLC0415
+# ruff: noqa: S606, PLC0415
 """Runs the containers of one pod: init containers one by one, then mains and sidecars side by side, each a process.
 
 A container of a containerSet waits for its `dependencies`, as Argo's emissary does. A main that fails ends the others;
@@ -101,10 +101,7 @@ class Pod:
 
     def consider(self, item: Container) -> bool:
         """Start or end a waiting container if it is time; whether anything happened."""
-        if item.role == "init":
-            before = self.inits[: self.inits.index(item)]
-        else:
-            before = self.inits
+        before = self.inits[: self.inits.index(item)] if item.role == "init" else self.inits
         if any(other.exit is None for other in before):
             return False
         by_name = {other.name: other for other in self.mains}

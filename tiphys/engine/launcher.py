@@ -257,7 +257,7 @@ def supervise(spec: Json) -> Json:
 
 def load_containers() -> Any:
     """The part that runs several containers; loaded while the checkout is still in sight."""
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.append(os.path.dirname(__file__))
     import importlib
 
     return importlib.import_module("launch_containers")

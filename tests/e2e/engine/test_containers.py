@@ -74,7 +74,7 @@ GRAPH = """
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_containers_of_a_set_share_a_volume_and_wait_for_their_dependencies(state: Path, private: bool) -> None:
+def test_containers_of_a_set_share_a_volume_and_wait_for_their_dependencies(state: Path, *, private: bool) -> None:
     """One Container node each, edges by dependencies, result and outputs of main only (container_set_template.go, emissary.go)."""
     engine = Engine(state, private=private)
     run = engine.run(engine.submit(load_text(HEAD + GRAPH)), handle_signals=False)
