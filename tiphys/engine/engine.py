@@ -90,7 +90,7 @@ class Engine:
         self.apply(documents)
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
-        if any(summary.name == run_name for summary in self.journal.runs()):
+        if any(summary.name == run_name for summary in self.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
         run = RunState(
@@ -149,8 +149,10 @@ class Engine:
     ) -> RunState:
         """Drive a run, new or interrupted, to its end. Raises StateLockedError if another engine holds the state folder."""
         with StateLock(self.state, command):
+            self._expire(besides=name)
             run = self.journal.load(name)
             if run.done:
+                self._collect_artifacts(run)
                 return run
             wait_for_leftovers(self.state)
             self._recover(run)
@@ -163,7 +165,30 @@ class Engine:
                     f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
                 )
                 raise EngineError(message) from error
+            self._collect_artifacts(run)
             return run
+
+    def _collect_artifacts(self, run: RunState) -> None:
+        """Delete what artifactGC wants gone when a run has ended."""
+        from tiphys.engine.expiry import ON_COMPLETION, delete_artifacts  # noqa: PLC0415
+
+        if run.done and delete_artifacts(run, self._store, ON_COMPLETION):
+            self.journal.save(run)
+
+    def _expire(self, besides: str = "") -> None:
+        """Delete the runs whose ttlStrategy says so: journal, logs, and the artifacts that artifactGC ties to them."""
+        names = [name for name in self.journal.with_ttl() if name != besides]
+        if not names:
+            return
+        from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, expires_at  # noqa: PLC0415
+
+        for name in names:
+            run = self.journal.load(name)
+            moment = expires_at(run)
+            if moment is not None and time.time() >= moment:
+                delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
+                shutil.rmtree(self.state / "runs" / name, ignore_errors=True)
+                self.journal.delete(name)
 
     def _recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again; its leftovers go."""
@@ -189,7 +214,9 @@ class Engine:
         return self.journal.unfinished(self.digest(documents, template, parameters))
 
     def runs(self) -> list[Summary]:
-        """All runs, the latest first."""
+        """All runs, the latest first; those whose time is over go."""
+        if not is_held(self.state):
+            self._expire()
         return list(self.journal.runs())
 
     def get(self, name: str) -> RunState:

@@ -48,7 +48,7 @@ _CLUSTER = "needs a cluster: run it there, or leave it out"
 _POD_ADVICE = _advisory(
     "nodeSelector", "affinity", "tolerations", "schedulerName", "priorityClassName", "serviceAccountName",
     "automountServiceAccountToken", "executor", "hostAliases", "securityContext", "podSpecPatch", "metrics",
-    "podResources", "resourceClaims", "archiveLocation",
+    "podResources", "resourceClaims",
 )  # fmt: skip
 _KEY_REF = _honoured("name", "key", "optional")
 _VALUE_FROM: Json = {
@@ -63,13 +63,18 @@ _PARAMETER: Json = {
     "valueFrom": _VALUE_FROM,
 }
 _NOT_FETCHED = _Refused("can't be fetched here: put the bytes into the artifact repository (s3.key)")
+_ARTIFACT_GC: Json = {
+    **_honoured("strategy"),
+    **_advisory("podMetadata", "serviceAccountName", "podSpecPatch", "forceFinalizerRemoval"),
+}
 _S3 = {**_honoured("key"), **_advisory(
     "endpoint", "bucket", "region", "insecure", "accessKeySecret", "secretKeySecret", "sessionTokenSecret", "roleARN",
     "useSDKCreds", "createBucketIfNotPresent", "encryptionOptions", "caSecret", "addressingStyle",
 )}  # fmt: skip
 _ARTIFACT: Json = {
     **_honoured("name", "path", "mode", "from", "globalName", "optional", "subPath", "recurseMode", "fromExpression"),
-    **_advisory("archiveLogs", "artifactGC", "deleted"),
+    **_advisory("archiveLogs", "deleted"),
+    "artifactGC": _ARTIFACT_GC,
     "archive": _honoured("none", "tar", "zip"),
     "raw": _honoured("data"),
     "s3": _S3,
@@ -154,6 +159,10 @@ _TEMPLATE: Json = {
     **_honoured("name", "activeDeadlineSeconds", "parallelism", "failFast", "annotations", "timeout", "pendingTimeout"),
     **_POD_ADVICE,
     **_advisory("metadata"),
+    "archiveLocation": {
+        **_honoured("archiveLogs"),
+        **_advisory("s3", "gcs", "azure", "oss", "hdfs", "artifactory", "git", "http", "raw", "plugin"),
+    },
     "inputs": _ARGUMENTS,
     "outputs": _OUTPUTS,
     "container": _CONTAINER,
@@ -187,10 +196,13 @@ _SPEC: Json = {
     **_honoured("entrypoint", "parallelism", "onExit", "activeDeadlineSeconds", "priority", "shutdown", "suspend"),
     **_POD_ADVICE,
     **_advisory(
-        "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "ttlStrategy", "podGC", "podPriorityClassName",
-        "podDisruptionBudget", "volumeClaimGC", "podMetadata", "archiveLogs", "artifactGC", "artifactRepositoryRef",
+        "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "podGC", "podPriorityClassName",
+        "podDisruptionBudget", "volumeClaimGC", "podMetadata", "artifactRepositoryRef",
         "synchronization",
     ),
+    "ttlStrategy": _honoured("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure"),
+    "archiveLogs": _HONOURED,
+    "artifactGC": _ARTIFACT_GC,
     "arguments": _ARGUMENTS,
     "templates": _Each((_TEMPLATE,)),
     "templateDefaults": _TEMPLATE,

@@ -101,6 +101,19 @@ class Journal:
         """Take nodes out of a run, for a retry."""
         self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run, key) for key in ids])
 
+    def with_ttl(self) -> list[str]:
+        """The runs that have ended and whose spec says when they are to go."""
+        query = "SELECT name FROM runs WHERE finished > 0 AND header LIKE '%\"ttlStrategy\"%'"
+        return [row[0] for row in self._database.execute(query).fetchall()]
+
+    def delete(self, run: str) -> None:
+        """Forget a run and its nodes."""
+        self._database.execute("BEGIN IMMEDIATE")
+        for table, column in (("nodes", "run"), ("requests", "run"), ("runs", "name")):
+            self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))  # noqa: S608  # our own names
+        self._database.execute("COMMIT")
+        self._headers.pop(run, None)
+
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""
         row = self._database.execute("SELECT notes FROM runs WHERE name = ?", (name,)).fetchone()

@@ -336,6 +336,8 @@ def _store(artifact: Json, path: Path, place: Place, store: ArtifactStore, prefi
     packed = artifacts.pack(path, kind, place.attempt, inner)
     store.put(packed, key)
     kept: Json = {
-        name: artifact[name] for name in ("name", "path", "globalName", "archive", "optional") if name in artifact
+        name: artifact[name]
+        for name in ("name", "path", "globalName", "archive", "optional", "artifactGC")
+        if name in artifact
     }
     return {**kept, "s3": {"key": key}}
