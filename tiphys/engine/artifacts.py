@@ -22,7 +22,6 @@ class ArtifactStore(Protocol):
     def get(self, key: str, target: Path) -> bool:
         """Fetch `key` to `target`, a file or a folder; False if there is nothing."""
 
-
     def list(self, prefix: str) -> list[str]:
         """The keys of all objects below `prefix`, sorted."""
 
@@ -138,7 +137,6 @@ class BucketStore:
             path = target / name[len(key.rstrip("/")) + 1 :]
             client.fget_object(bucket_name=self._bucket, object_name=name, file_path=str(path))
         return bool(below)
-
 
     def list(self, prefix: str) -> list[str]:
         """The keys of all objects below the folder `prefix`."""

@@ -74,9 +74,7 @@ def _share_tmp(spec: Json) -> None:
 class _Maker:
     """Makes the entries of one pod's containers; volumes that all may share go into the pod's own list."""
 
-    def __init__(
-        self, start: StartPod, place: Place, images: ImageTable, objects: ObjectStore, spec: Json
-    ) -> None:
+    def __init__(self, start: StartPod, place: Place, images: ImageTable, objects: ObjectStore, spec: Json) -> None:
         self._start = start
         self._place = place
         self._images = images

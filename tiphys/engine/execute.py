@@ -10,6 +10,7 @@ from tiphys.engine import dag, locks, memo, retry, steps
 from tiphys.engine.actions import StartPod
 from tiphys.engine.durations import seconds
 from tiphys.engine.errors import TemplateError
+from tiphys.engine.field_refs import fill_field_refs, has_field_refs
 from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
@@ -257,7 +258,10 @@ def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     _set_deadline(op, node, call, processed)
     keep = bool(call.boundary) and _result_is_used(op, call, node)
     pod = pod_name(op.run.name, name, processed.get("name") or "")
-    op.actions.append(StartPod(node.id, name, _pod_template(op, processed, pod), pod, keep))
+    template = _pod_template(op, processed, pod)
+    if has_field_refs(template):
+        template = fill_field_refs(template, op.run, node, pod)
+    op.actions.append(StartPod(node.id, name, template, pod, keep))
     if processed.get("containerSet"):
         _containers(op, node, call, processed["containerSet"]["containers"])
     return node

@@ -87,7 +87,7 @@ _ENV: Json = {
     "valueFrom": {
         "configMapKeyRef": _KEY_REF,
         "secretKeyRef": _KEY_REF,
-        "fieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
+        "fieldRef": {**_honoured("fieldPath"), **_advisory("apiVersion")},
         "resourceFieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
         "fileKeyRef": _Refused("is not supported here: use a ConfigMap"),
     },
@@ -97,8 +97,7 @@ _ENV_FROM: Json = {**_honoured("prefix"), "configMapRef": _OBJECT_REF, "secretRe
 _MOUNT: Json = {
     **_honoured("name", "mountPath"),
     **_advisory("readOnly", "mountPropagation", "recursiveReadOnly"),
-    "subPath": _HONOURED,
-    "subPathExpr": _Refused("is not supported here: mount the whole volume"),
+    **_honoured("subPath", "subPathExpr"),
 }
 _PROBE: Json = {
     **_honoured("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold"),
@@ -123,13 +122,23 @@ _CONTAINER: Json = {
     "volumeDevices": _Refused("needs block devices: " + _CLUSTER),
 }  # fmt: skip
 _USER_CONTAINER: Json = {**_CONTAINER, **_honoured("mirrorVolumeMounts")}
+_PROJECTED_FROM = _honoured("name", "items", "optional")
+_PROJECTION: Json = {
+    "configMap": _PROJECTED_FROM,
+    "secret": _PROJECTED_FROM,
+    **dict.fromkeys(
+        ("serviceAccountToken", "downwardAPI", "clusterTrustBundle", "podCertificate"),
+        _Refused("is nothing that this machine has: project ConfigMaps and Secrets"),
+    ),
+}
 _VOLUME: Json = {
     **_honoured("name"),
     "emptyDir": _honoured("medium", "sizeLimit"),
     "configMap": _honoured("name", "items", "optional", "defaultMode"),
     "secret": _honoured("secretName", "items", "optional", "defaultMode"),
+    "projected": {**_honoured("defaultMode"), "sources": _Each((_PROJECTION,))},
     **dict.fromkeys(
-        ("persistentVolumeClaim", "hostPath", "projected", "nfs", "csi", "downwardAPI", "ephemeral", "image"),
+        ("persistentVolumeClaim", "hostPath", "nfs", "csi", "downwardAPI", "ephemeral", "image"),
         _Refused("is no volume that this machine has: use emptyDir, configMap or secret, or pass an artifact"),
     ),
 }
@@ -212,7 +221,7 @@ _SPEC: Json = {
     "volumes": _Each((_VOLUME,)),
     "workflowMetadata": {
         **_honoured("labels", "annotations"),
-        "labelsFrom": _Refused("is not evaluated here: write the labels out"),
+        "labelsFrom": _Named((_honoured("expression"),)),
     },
     "executorPlugins": _Refused("executor plugins need a cluster: run it there"),
     "volumeClaimTemplates": _Refused("this machine has no volume claims: use emptyDir, or pass an artifact"),

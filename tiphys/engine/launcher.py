@@ -1,6 +1,6 @@
 # This starts for every step: what pathlib and contextlib cost at import counts.
 # ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
-# ruff: noqa: SIM105, S108, S606, PLC0415, D402, TRY300, FBT003
+# ruff: noqa: SIM105, S108, S606, PLC0415, D402, TRY300, TRY301, FBT003
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
 Started as `python -I -S launcher.py SPEC_FD STATUS_FD`. It reads a JSON spec from SPEC_FD, so that no secret is in
@@ -164,6 +164,8 @@ def place(entry: Json) -> None:
     import shutil
 
     source, path = entry["source"], entry["path"]
+    if os.path.normpath(path).count("/") == 1 and os.path.lexists(path):  # top-level guard
+        raise OSError(f"{path} is there on this machine and would be replaced")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     remove(path)
     if os.path.isdir(source):
@@ -285,6 +287,8 @@ def run_step(spec: Json) -> Json:
             os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
+                if not entry["path"].startswith(("/tmp/", "/var/tmp/")) and os.path.lexists(entry["path"]):
+                    raise OSError(f"{entry['path']} is there on this machine and would be replaced")
                 remove(entry["path"])
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}

@@ -234,15 +234,13 @@ class Operation:
             return [node.id]
         if node.type in ("Pod", "Container"):
             return self._outbound_containers(node)
-        if node.type == "TaskGroup":
-            if not node.children:
-                return [node.id]
-            return [last for child in node.children for last in self.outbound(child)]
         if node.type == "Retry" and node.children:
             return [node.children[-1]]
-        if node.type in ("Steps", "DAG") and (node.memoization or {}).get("hit"):
+        empty_group = node.type == "TaskGroup" and not node.children
+        if empty_group or (node.type in ("Steps", "DAG") and (node.memoization or {}).get("hit")):
             return [node.id]
-        return [last for child in node.outbound for last in self.outbound(child)]
+        below = node.children if node.type == "TaskGroup" else node.outbound
+        return [last for child in below for last in self.outbound(child)]
 
     def _is_group(self, pod: Node) -> bool:
         """Whether a pod's node has the nodes of a containerSet below it."""

@@ -202,13 +202,15 @@ def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -
         if not folder.exists():
             folder.mkdir()
             _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
-        found.append({"source": str(_below(folder, mount)), "path": mount["mountPath"].rstrip("/")})
+        found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
     return sorted(found, key=lambda volume: len(volume["path"]))
 
 
-def _below(folder: Path, mount: Json) -> Path:
+def _below(folder: Path, mount: Json, body: Json, objects: ObjectStore) -> Path:
     """The part of a volume that a mount shows; made if it is not there, as Kubernetes does."""
     sub_path = mount.get("subPath") or ""
+    if mount.get("subPathExpr"):
+        sub_path = expand_references(mount["subPathExpr"], declared(body, objects))
     if not sub_path:
         return folder
     if sub_path.startswith("/") or ".." in sub_path.split("/"):
@@ -221,13 +223,23 @@ def _below(folder: Path, mount: Json) -> Path:
 
 
 def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
+    projected = [
+        {field: {**source, "secretName": source.get("name")}}
+        for entry in (volume.get("projected") or {}).get("sources") or []
+        for field, source in entry.items()
+    ]
+    for part in (volume, *projected):
+        _fill_from(folder, part, volume.get("name") or "", objects)
+
+
+def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> None:
     for kind, field, name_field in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
         source = volume.get(field)
         if source is None:
             continue
         data = objects.data(kind, source.get(name_field) or "")
         if data is None and not source.get("optional"):
-            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {volume['name']!r}"
+            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {name!r}"
             raise StepError(msg)
         wanted = {item["key"]: item["path"] for item in source.get("items") or []}
         for key, value in (data or {}).items():

@@ -145,9 +145,7 @@ class _Checker:
         defaulted = with_defaults(template, self._spec.get("templateDefaults"))
         body = defaulted.get("container") or defaulted.get("script") or {}
         image = body.get("image") or ""
-        validate_tags.check(
-            template, known.with_names(*_LEAF_NAMES), f"{place}:"
-        )
+        validate_tags.check(template, known.with_names(*_LEAF_NAMES), f"{place}:")
         if not image:
             msg = f"{place}.image is required"
             raise ManifestError(msg)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tiphys.engine.durations import seconds
 from tiphys.engine.errors import ManifestError, TemplateError
+from tiphys.engine.field_refs import check_field_refs
 from tiphys.engine.images import ImageTable
 
 Json = dict[str, Any]
@@ -27,6 +28,7 @@ def check_kind(template: Json, place: str, images: ImageTable) -> None:
         msg = f"{place}.data.source.artifactPaths is required: it is the only source that there is"
         raise ManifestError(msg)
     _probe(template, place)
+    check_field_refs(template, place)
 
 
 def _container_set(template: Json, place: str, images: ImageTable) -> None:

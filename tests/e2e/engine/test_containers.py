@@ -82,8 +82,15 @@ def test_containers_of_a_set_share_a_volume_and_wait_for_their_dependencies(stat
     assert (run.phase, run.message) == ("Succeeded", "")
     assert pod.outputs == {"exitCode": "0", "result": "34", "parameters": [{"name": "sum", "value": "34"}]}
     assert parameter(node(run, "[1].after")) == "34"
-    children = {item.display_name: [run.nodes[child].display_name for child in item.children] for item in run.nodes.values()}
-    assert (children["set"], children["a"], children["b"], children["main"]) == (["a", "b"], ["main"], ["main"], ["[1]"])
+    children = {
+        item.display_name: [run.nodes[child].display_name for child in item.children] for item in run.nodes.values()
+    }
+    assert (children["set"], children["a"], children["b"], children["main"]) == (
+        ["a", "b"],
+        ["main"],
+        ["main"],
+        ["[1]"],
+    )
     assert all(run.nodes[child].boundary == pod.id for child in pod.children)
     assert "unheard" in engine.log_path("wf", node(run, "[0].set.a").id).read_text()
 

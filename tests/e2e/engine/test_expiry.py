@@ -91,7 +91,10 @@ def test_a_run_whose_time_is_over_goes_with_its_logs_and_what_is_tied_to_it(
     engine: Engine, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """secondsAfterSuccess, and OnWorkflowDeletion; nothing goes before (gc_controller.go ttl)."""
-    text = HEAD + GARBAGE % ("ttlStrategy: {secondsAfterSuccess: 1000, secondsAfterCompletion: 5}", "OnWorkflowDeletion")
+    text = HEAD + GARBAGE % (
+        "ttlStrategy: {secondsAfterSuccess: 1000, secondsAfterCompletion: 5}",
+        "OnWorkflowDeletion",
+    )
     engine.run(engine.submit(load_text(text)), handle_signals=False)
     assert [summary.name for summary in engine.runs()] == ["wf"]
     assert (state / "artifacts/wf/wf/a").exists()
@@ -106,13 +109,16 @@ def test_a_run_whose_time_is_over_goes_with_its_logs_and_what_is_tied_to_it(
 
 def test_a_run_in_error_counts_as_completed_and_not_as_failed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """gc_controller.go asks Status.Failed(), which is the phase Failed alone."""
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
   ttlStrategy: {secondsAfterFailure: 1, secondsAfterSuccess: 1, secondsAfterCompletion: 1000}
   templates:
   - name: main
     container: {image: "debian:12", command: ["true"]}
     outputs: {parameters: [{name: o, valueFrom: {path: /tmp/none}}]}
 """
+    )
     assert engine.run(engine.submit(load_text(text)), handle_signals=False).phase == "Error"
     later = time.time() + 100
     monkeypatch.setattr(time, "time", lambda: later)

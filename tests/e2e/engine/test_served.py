@@ -42,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status = 302
         data = b"x" * (2 << 20) if self.path == "/flood" else json.dumps(echo).encode()
         self.send_response(status)
-        if status == 302:  # noqa: PLR2004
+        if status == 302:
             self.send_header("Location", f"http://localhost:{self.server.server_port}/")  # type: ignore[attr-defined]
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -78,7 +78,9 @@ def result(run: RunState) -> Any:
     return json.loads((root(run).outputs or {})["result"])
 
 
-def test_a_request_carries_method_headers_and_body_and_its_answer_is_the_result(run: Run, engine: Engine, url: str) -> None:
+def test_a_request_carries_method_headers_and_body_and_its_answer_is_the_result(
+    run: Run, engine: Engine, url: str
+) -> None:
     """The node has type HTTP; a header may come from a Secret (agent.go executeHTTPTemplateRequest)."""
     engine.objects.apply({"kind": "Secret", "metadata": {"name": "token"}, "stringData": {"t": "canary"}})
     done = run(
@@ -130,10 +132,16 @@ def test_the_next_step_sees_the_body(run: Run, url: str) -> None:
             "/x, successCondition: 'response.body contains \"nothing\"'",
             ("Failed", "successCondition 'response.body contains \"nothing\"' evaluated false"),
         ),
-        ("/x, successCondition: 'request.method == \"\" && response.headers[\"Server\"][0] != \"\"'", ("Succeeded", "")),
+        ('/x, successCondition: \'request.method == "" && response.headers["Server"][0] != ""\'', ("Succeeded", "")),
         ("/hang, timeoutSeconds: 1", ("Failed", 'Get "URL/hang": context deadline exceeded')),
-        ("/flood", ("Failed", 'Get "URL/flood": the response is longer than 1048576 bytes: fetch it in a script instead')),
-        ("/x, headers: [{name: A, valueFrom: {secretKeyRef: {name: gone, key: k}}}]", ("Failed", 'secrets "gone" not found')),
+        (
+            "/flood",
+            ("Failed", 'Get "URL/flood": the response is longer than 1048576 bytes: fetch it in a script instead'),
+        ),
+        (
+            "/x, headers: [{name: A, valueFrom: {secretKeyRef: {name: gone, key: k}}}]",
+            ("Failed", 'secrets "gone" not found'),
+        ),
     ],
 )
 def test_an_answer_is_judged_by_its_code_or_by_the_condition(
@@ -223,6 +231,8 @@ def test_an_http_template_without_a_url_is_refused(run: Run) -> None:
 def test_a_stopped_run_does_not_wait_for_an_answer(state: Path, url: str) -> None:
     """The request is given up; its thread is left to the end of the process."""
     engine = Engine(state)
-    name = engine.submit(load_text(HEAD + f"  - name: main\n    activeDeadlineSeconds: 1\n    http: {{url: {url}/hang}}\n"))
+    name = engine.submit(
+        load_text(HEAD + f"  - name: main\n    activeDeadlineSeconds: 1\n    http: {{url: {url}/hang}}\n")
+    )
     done = engine.run(name, handle_signals=False)
     assert root(done).phase == "Failed"
