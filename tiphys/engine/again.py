@@ -34,7 +34,7 @@ def revive_daemons(run: RunState) -> None:
         node.daemoned, node.pod_ip = False, ""
         node.phase = RUNNING if node.type == "Retry" else PENDING
     run.cache["reviving"] = reviving = {node.id for node in daemons}
-    run.dirty.update(reviving)
+    run.dirty.update(dict.fromkeys(reviving))
     front = set(reviving)
     while front:
         groups = {
@@ -45,7 +45,7 @@ def revive_daemons(run: RunState) -> None:
         for identity in groups:
             run.nodes[identity].phase, run.nodes[identity].finished = RUNNING, 0.0
         reviving |= groups
-        run.dirty.update(groups)
+        run.dirty.update(dict.fromkeys(groups))
         front = groups
 
 

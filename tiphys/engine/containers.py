@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +96,7 @@ class _Maker:
     def container(self, body: Json, role: str, logs: Path) -> Json:
         """Any other container."""
         image = self._images.require(body.get("image") or "", self._start.template.get("name") or "")
-        env = pod.environment(body, image, self._objects, self._place.attempt / "home")
+        env = pod.environment(body, image, self._objects, self._place.home)
         env.update(pod.argo_env(self._start))
         argv = pod.argv_of(body, image, pod.declared(body, self._objects))
         if not argv:
@@ -228,25 +225,6 @@ def with_logs(  # noqa: PLR0913, PLR0917
         return ended
     outputs = {**ended.outputs, "artifacts": [*(ended.outputs.get("artifacts") or []), *kept]}
     return Ending(ended.phase, ended.message, outputs)
-
-
-async def follow(descriptor: int, tell: Callable[[Json], None]) -> Json:
-    """Hand each line that the launcher says to `tell`; its report, which is the last one."""
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
-    )
-    report: Json = {}
-    try:
-        async for line in reader:
-            event = json.loads(line)
-            if "containers" in event or "error" in event:
-                report = event
-            else:
-                tell(event)
-    finally:
-        transport.close()
-    return report or {"exit": 137}
 
 
 def phase_of(event: Json) -> tuple[str, str]:

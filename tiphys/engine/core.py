@@ -22,6 +22,7 @@ from tiphys.engine.actions import (
     ResumeSuspended,
     Shutdown,
 )
+from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
@@ -56,7 +57,6 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         _take_in(run, result, now, actions)
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
-        before = _ended(run)
         operation = Operation(run, now)
         try:
             _operate(operation)
@@ -65,15 +65,15 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         except EngineError as problem:
             _finish(run, now, ERROR, str(problem))
         actions += operation.actions
-        wake = operation.wake
-        if run.done or not (run.cache.pop("lock released", False) or _ended(run) != before):
+        at = operation.wake
+        if run.done or not (run.cache.pop("lock released", False) or operation.ended):
             break
     if not run.done:
-        wake = _earliest(wake, _enforce_deadlines(run, now, actions))
-        _refuse_to_hang(run, now, wake)
+        at = _earliest(at, _enforce_deadlines(run, now, actions))
+        _refuse_to_hang(run, now, at)
     if run.done and run.cache.get("daemons"):
         actions += _end_all_daemons(run, now)
-    return Outcome(tuple(actions), None if run.done else wake)
+    return Outcome(tuple(actions), None if run.done else at)
 
 
 def _end_all_daemons(run: RunState, now: float) -> list[Action]:
@@ -82,10 +82,6 @@ def _end_all_daemons(run: RunState, now: float) -> list[Action]:
     for boundary in {run.nodes[identity].boundary for identity in run.cache["daemons"]}:
         operation.end_daemons(boundary)
     return operation.actions
-
-
-def _ended(run: RunState) -> int:
-    return sum(1 for node in run.nodes.values() if node.fulfilled)
 
 
 def _earliest(*moments: float | None) -> float | None:
@@ -132,6 +128,7 @@ def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action
     run.launched.discard(node.id)
     run.deadlines.pop(node.id, None)
     run.dirty.add(node.id)
+    wake(run, node.id)
     operation = Operation(run, now)
     operation.export_outputs(node.outputs)
     locks.release(operation, node)
@@ -149,6 +146,7 @@ def _pod_ready(run: RunState, result: PodReady, now: float) -> None:
     if run.deadlines.get(node.id, (0.0, ""))[1] == WORKFLOW_DEADLINE:
         del run.deadlines[node.id]
     run.dirty.add(node.id)
+    wake(run, node.id)
     locks.release(Operation(run, now), node)
 
 
@@ -269,7 +267,8 @@ def _operate(op: Operation) -> None:
         return
     status = SUCCEEDED if root.daemoned else _STATUS.get(root.phase, root.phase)
     op.globals["workflow.status"] = status
-    op.globals["workflow.failures"] = go_json(_failures(run))
+    if root.fulfilled or run.spec.get("hooks"):
+        op.globals["workflow.failures"] = go_json(_failures(run))
     hooks_done = _workflow_hooks(op, root)
     if not hooks_done or not root.fulfilled:
         return

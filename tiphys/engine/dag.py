@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tiphys.engine import depends
+from tiphys.engine.agenda import Agenda, hooked, sleeps_on
 from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
@@ -25,6 +28,19 @@ KIND = "tasks"
 
 
 @dataclass
+class Kept:
+    """What is worth keeping from pass to pass."""
+
+    template: Json
+    graph: depends.Dependencies
+    targets: list[str]
+    order: dict[str, int]
+    """All tasks that the targets need, each after those it waits for."""
+    agenda: Agenda
+    ids: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Dag:
     """One DAG node while it is looked at."""
 
@@ -33,10 +49,12 @@ class Dag:
     template: Json
     lookup: str
     on_exit: bool
-    graph: depends.Dependencies
-    ids: dict[str, str]
-    ended: set[str]
-    visited: set[str] = field(default_factory=set)
+    kept: Kept
+
+    @property
+    def graph(self) -> depends.Dependencies:
+        """Who waits for whom."""
+        return self.kept.graph
 
     def name_of(self, task: str) -> str:
         """The node name of a task."""
@@ -44,9 +62,9 @@ class Dag:
 
     def task_node(self, task: str) -> Node | None:
         """The node of a task, or of one item of it, if it has been made."""
-        identity = self.ids.get(task)
+        identity = self.kept.ids.get(task)
         if identity is None:
-            identity = self.ids[task] = self.op.id_of(self.name_of(task))
+            identity = self.kept.ids[task] = self.op.id_of(self.name_of(task))
         return self.op.run.nodes.get(identity)
 
 
@@ -57,15 +75,15 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         node = op.executable(name, "DAG", template, call.holder, call.boundary, RUNNING, call.flags)
     elif node.phase == "Pending":
         op.mark(node, RUNNING)
-    dag = Dag(op, node, template, inner_scope, call.on_exit, *_kept(op, name, template))
-    graph = dag.graph
-    target = template["dag"].get("target")
-    targets = target.split() if target else graph.leaves()
-    for task in targets:
-        _execute_with_dependencies(dag, task)
-        _check_scope(dag, task)
-    exits_done = all(_exit_node_done(dag, task) for task in targets)
-    stopped = bool(op.run.shutdown) and exits_done and not call.on_exit and _nothing_runs(dag)
+    dag = Dag(op, node, template, inner_scope, call.on_exit, _kept(op, name, template))
+    targets = dag.kept.targets
+    _look(dag)
+    stopped = (
+        bool(op.run.shutdown)
+        and not call.on_exit
+        and all(_exit_node_done(dag, task) for task in targets)
+        and _nothing_runs(dag)
+    )
     phase = FAILED if stopped else _phase(dag, targets)
     if phase == RUNNING:
         return node
@@ -79,21 +97,73 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
     return op.close(node, SUCCEEDED)
 
 
-def _kept(op: Operation, name: str, template: Json) -> tuple[depends.Dependencies, dict[str, str], set[str]]:
-    """What is worth keeping from pass to pass: the graph, the tasks' node ids, the tasks that have ended for good."""
+def _kept(op: Operation, name: str, template: Json) -> Kept:
     key = ("graph", name)
-    known = op.run.cache.get(key)
-    if known is None or known[0] is not template:
-        ids, ended = (known[2], known[3]) if known else ({}, set())
-        known = op.run.cache[key] = (template, depends.Dependencies(template["dag"].get("tasks") or []), ids, ended)
-    return known[1], known[2], known[3]
+    known: Kept | None = op.run.cache.get(key)
+    if known is None or known.template is not template:
+        graph = depends.Dependencies(template["dag"].get("tasks") or [])
+        target = template["dag"].get("target")
+        targets = target.split() if target else graph.leaves()
+        needed = dict.fromkeys(task for leaf in targets for task in (*graph.ancestors(leaf), leaf))
+        order = {task: index for index, task in enumerate(needed)}
+        agenda = Agenda(deque(), {task: graph.tasks[task] for task in order})
+        known = op.run.cache[key] = Kept(template, graph, targets, order, agenda)
+    return known
+
+
+def _look(dag: Dag) -> None:
+    """Look at the tasks that could go on, in order; one that ends lets those that wait for it go on in the same pass."""
+    order, awake = dag.kept.order, dag.kept.agenda.awake
+    queue = [order[task] for task in awake]
+    heapq.heapify(queue)
+    names = list(order)
+    while queue:
+        name = names[heapq.heappop(queue)]
+        if name not in awake:
+            continue
+        task = dag.graph.tasks[name]
+        _execute_task(dag, task)
+        node = dag.task_node(name)
+        if node is None:
+            if _is_blocked(dag, name):
+                del awake[name]
+            continue
+        _settle(dag, name, task, node)
+        if node.fulfilled and (name not in awake or node.daemoned):
+            for waiting in dag.graph.dependents(name):
+                if waiting in order and waiting not in awake and dag.task_node(waiting) is None:
+                    awake[waiting] = dag.graph.tasks[waiting]
+                    heapq.heappush(queue, order[waiting])
+        if node.type == "Skipped" and node.phase == ERROR and name in dag.kept.targets:
+            _check_scope(dag, name)
+
+
+def _settle(dag: Dag, name: str, task: Json, node: Node) -> None:
+    agenda = dag.kept.agenda
+    if node.daemoned and node.type == "Retry":
+        return  # its attempt may die, and another one has to follow
+    if node.fulfilled and not hooked(task):
+        del agenda.awake[name]
+    elif pod := sleeps_on(dag.op.run, node, task):
+        del agenda.awake[name]
+        agenda.asleep.add(pod)
+        dag.op.run.sleepers[pod] = (agenda, name, task)
+
+
+def _is_blocked(dag: Dag, name: str) -> bool:
+    """Whether a task without a node waits for the end of another one, which will wake it."""
+    waits = False
+    for dependency in dag.graph.of(name):
+        if hooked(dag.graph.tasks[dependency]):
+            return False
+        other = dag.task_node(dependency)
+        waits = waits or other is None or not other.fulfilled
+    return waits
 
 
 def _check_scope(dag: Dag, target: str) -> None:
     """A target that could not be made because what it may refer to is broken breaks the whole DAG."""
-    node = dag.task_node(target)
-    if node is not None and node.type == "Skipped" and node.phase == ERROR:
-        task_scope(dag, target)
+    task_scope(dag, target)
 
 
 def _nothing_runs(dag: Dag) -> bool:
@@ -104,19 +174,6 @@ def _exit_node_done(dag: Dag, task: str) -> bool:
     node = dag.task_node(task)
     exit_node = dag.op.node(f"{node.name}.onExit") if node is not None and node.completed else None
     return exit_node is None or exit_node.fulfilled
-
-
-def _execute_with_dependencies(dag: Dag, target: str) -> None:
-    """Execute the ancestors of a target before it; those that are done are passed over quickly."""
-    for name in [*dag.graph.ancestors(target), target]:
-        if name in dag.ended or name in dag.visited:
-            continue
-        dag.visited.add(name)
-        task = dag.graph.tasks[name]
-        _execute_task(dag, task)
-        node = dag.task_node(name)
-        if node is not None and node.ended and not task.get("hooks") and not task.get("onExit"):
-            dag.ended.add(name)
 
 
 def _execute_task(dag: Dag, task: Json) -> None:
@@ -182,7 +239,7 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
             return False
         results[dependency] = _results(dag, other)
     try:
-        if depends.holds(logic, results):
+        if dag.graph.holds(name, results):
             return True
     except TemplateError as problem:
         _skip(dag, task, name, ERROR, str(problem))
@@ -259,9 +316,11 @@ def _execute_group(dag: Dag, task: Json, expanded: list[Json]) -> None:
         name = dag.name_of(task["name"])
         _connect(dag, task["name"], name)
         group = op.initialize(name, "TaskGroup", task, dag.node.id, RUNNING, flags={})
-    for one in expanded:
-        if not _execute_one(dag, task, one, group):
-            return
+    agenda = _items(dag, group, expanded)
+    if not agenda.look(op, lambda one: _execute_one(dag, task, one, group)):
+        return
+    if agenda.busy and not hooked(task):
+        return
     phase = SUCCEEDED
     for one in expanded:
         node = dag.task_node(one["name"])
@@ -270,6 +329,16 @@ def _execute_group(dag: Dag, task: Json, expanded: list[Json]) -> None:
         if node.unsuccessful:
             phase = node.phase
     op.mark(group, phase)
+
+
+def _items(dag: Dag, group: Node, expanded: list[Json]) -> Agenda:
+    """Which items of a task need a look; kept from pass to pass."""
+    key = ("agenda", group.name)
+    known = dag.op.run.cache.get(key)
+    if known is None or known[0] is not expanded:
+        known = dag.op.run.cache[key] = (expanded, Agenda.of((dag.name_of(one["name"]), one) for one in expanded))
+    agenda: Agenda = known[1]
+    return agenda
 
 
 def _execute_one(dag: Dag, task: Json, one: Json, group: Node | None) -> bool:
@@ -394,9 +463,9 @@ def _phase(dag: Dag, targets: list[str]) -> str:
 
 def _something_runs(dag: Dag) -> bool:
     """A quick answer for most passes: some task has been made and has not ended."""
-    for task in dag.graph.tasks:
-        if task in dag.ended:
-            continue
+    if dag.kept.agenda.asleep:
+        return True
+    for task in dag.kept.agenda.awake:
         node = dag.task_node(task)
         if node is not None and not node.fulfilled and node.type != "TaskGroup":
             return True
@@ -406,6 +475,9 @@ def _something_runs(dag: Dag) -> bool:
 def _group_phase(dag: Dag, node: Node) -> str:
     """The phase that a TaskGroup left running should have, once all its children have ended."""
     if node.type != "TaskGroup" or not node.children:
+        return ""
+    known = dag.op.run.cache.get(("agenda", node.name))
+    if known is not None and (known[1].fresh or known[1].asleep):
         return ""
     children = [dag.op.run.nodes.get(child) for child in node.children]
     if any(child is None or not child.fulfilled for child in children):

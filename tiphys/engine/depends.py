@@ -12,6 +12,7 @@ from tiphys.engine.expressions import evaluate_bool
 Json = dict[str, Any]
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 ITEM_RESULTS = ("AnySucceeded", "AllFailed")
+_PLAIN = re.compile(r"\s*[a-zA-Z0-9][-a-zA-Z0-9]*(\s*&&\s*[a-zA-Z0-9][-a-zA-Z0-9]*)*\s*$")
 _TERM = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*?\.[A-Z][a-zA-Z]+)|([a-zA-Z0-9][-a-zA-Z0-9]*)")
 
 
@@ -23,14 +24,31 @@ class Dependencies:
         self.tasks = {task["name"]: task for task in tasks}
         self._parsed: dict[str, tuple[list[str], str]] = {}
         self._ancestors: dict[str, list[str]] = {}
+        self._dependents: dict[str, list[str]] = {}
 
     def of(self, name: str) -> list[str]:
         """The tasks that task `name` waits for, in the order in which it names them."""
         return self._resolve(name)[0]
 
+    def dependents(self, name: str) -> list[str]:
+        """The tasks that wait for task `name`."""
+        if not self._dependents:
+            for task in self.tasks:
+                for dependency in self.of(task):
+                    self._dependents.setdefault(dependency, []).append(task)
+        return self._dependents.get(name, [])
+
     def logic(self, name: str) -> str:
         """The full boolean expression of task `name`, or an empty text."""
         return self._resolve(name)[1]
+
+    def holds(self, name: str, results: Mapping[str, Mapping[str, bool]]) -> bool:
+        """Whether the dependencies of task `name` let it run. Raises ExpressionError."""
+        task = self.tasks[name]
+        if _PLAIN.match(task.get("depends") or " && ".join(task.get("dependencies") or [])):
+            # By far the most frequent form needs no expression: every task that is named has ended well.
+            return all(any(results[other][word] for word in self._good(other)) for other in self.of(name))
+        return holds(self.logic(name), results)
 
     def leaves(self) -> list[str]:
         """The tasks that no other one waits for, by name."""
@@ -77,11 +95,14 @@ class Dependencies:
         logic = _TERM.sub(replace, depends)
         return list(names), logic
 
-    def _expand(self, name: str) -> str:
-        results = ["Succeeded", "Skipped", "Daemoned"]
+    def _good(self, name: str) -> list[str]:
+        """The results that a bare name stands for."""
         continue_on = self.tasks.get(name, {}).get("continueOn") or {}
-        results += [result for key, result in (("error", "Errored"), ("failed", "Failed")) if continue_on.get(key)]
-        return "(" + " || ".join(f"{name}.{result}" for result in results) + ")"
+        forgiven = [result for key, result in (("error", "Errored"), ("failed", "Failed")) if continue_on.get(key)]
+        return ["Succeeded", "Skipped", "Daemoned", *forgiven]
+
+    def _expand(self, name: str) -> str:
+        return "(" + " || ".join(f"{name}.{result}" for result in self._good(name)) + ")"
 
 
 def terms(depends: str) -> list[tuple[str, str]]:

@@ -266,7 +266,7 @@ class Engine:
             msg = f"run {name!r} has no failed step: there is nothing to retry"
             raise EngineError(msg)
         self.journal.forget_nodes(name, gone)
-        run.dirty.update(run.nodes)
+        run.dirty.update(dict.fromkeys(run.nodes))
         self.journal.save(run)
         return again
 

@@ -23,6 +23,10 @@ NODE_TYPES = {
     "steps": "Steps", "dag": "DAG", "suspend": "Suspend",
 }  # fmt: skip
 _DISPLAY_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]$")
+_RESULT_OF = re.compile(
+    r"""(?:steps|tasks)(?:\.([\w-]+)|\[\\*['"]([^'"\\]+)\\*['"]\])(?:\.outputs\.result|\[\\*['"]outputs)"""
+)
+"""Where a text asks for the result of a step or task, whose name is one of the groups."""
 _DISPLAY_KEY = "workflows.argoproj.io/display-name"
 
 
@@ -81,7 +85,10 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
         if _settled(node):
             return node
     op.check_parallelism(processed, node, call.boundary)
-    return _make(op, name, node, call, inner_scope, processed)
+    made = _make(op, name, node, call, inner_scope, processed)
+    if node is None and _DISPLAY_KEY in (processed.get("annotations") or {}):
+        op.run.restless.add(made.id)  # as on Argo, its name is looked at in the pass after the one that made it
+    return made
 
 
 def _settled(node: Node) -> bool:
@@ -123,7 +130,7 @@ def _processed(op: Operation, name: str, call: Call) -> tuple[str, Json]:
     key = ("processed", name)
     known = op.run.cache.get(key)
     status = op.globals["workflow.status"]
-    if known and known[0] == (op.run.version, status) and known[1] is call.arguments:
+    if known and known[0] == (op.run.version, status) and (known[1] is call.arguments or known[1] == call.arguments):
         return known[2], known[4]
     inner_scope, template = op.resolve(call.holder, call.scope)
     local = {"node.name": name}
@@ -147,6 +154,7 @@ def _display_name(op: Operation, node: Node | None, processed: Json) -> None:
     if node.display_name != shown:
         node.display_name = shown
         op.touch(node)
+    op.run.restless.discard(node.id)
 
 
 def _fail(op: Operation, name: str, node: Node | None, call: Call, problem: object) -> Node:
@@ -322,15 +330,11 @@ def _result_is_used(op: Operation, call: Call, node: Node) -> bool:
     if parent is None:
         return True
     key = ("result refs", call.boundary, op.run.version)
-    text = op.run.cache.get(key)
-    if text is None:
-        text = op.run.cache[key] = text_of(_original(op, call.boundary) or parent)
-    step = re.sub(r"\(.*", "", (call.holder.get("name") or node.display_name), flags=re.DOTALL)
-    plain = re.escape(step)
-    return (
-        re.search(rf"(steps|tasks)(\.{plain}|\[\\*['\"]{plain}\\*['\"]\])(\.outputs\.result|\[\\*['\"]outputs)", text)
-        is not None
-    )
+    names = op.run.cache.get(key)
+    if names is None:
+        text = text_of(_original(op, call.boundary) or parent)
+        names = op.run.cache[key] = {found[1] or found[2] for found in _RESULT_OF.finditer(text)}
+    return (call.holder.get("name") or node.display_name).partition("(")[0] in names
 
 
 def _original(op: Operation, boundary: str) -> Json | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,10 @@ from tiphys.engine.images import ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
+from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
 
 Json = dict[str, Any]
-_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _CAP_SYS_ADMIN = 21
-_PIPE_HOLDS = 32768  # bytes that a pipe takes without a reader
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Surroundings:
 class _Process:
     """One running step."""
 
-    process: asyncio.subprocess.Process
+    step: Launched
     kill_timer: asyncio.TimerHandle | None = None
     killed: bool = field(default=False)
 
@@ -60,6 +58,7 @@ class Executor:
         self._run = run
         self._around = surroundings
         self._report = report
+        self._spawner = Spawner()
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._served: dict[str, asyncio.Future[Ending]] = {}
@@ -79,21 +78,22 @@ class Executor:
             if identity in self._served:
                 self._served[identity].cancel()
             return
-        _signal(running.process, signal.SIGTERM)
+        running.step.signal(signal.SIGTERM)
         if running.kill_timer is None or grace == 0:
             loop = asyncio.get_running_loop()
-            running.kill_timer = loop.call_later(grace, _signal, running.process, signal.SIGUSR1)
+            running.kill_timer = loop.call_later(grace, running.step.signal, signal.SIGUSR1)
 
     async def end_all(self) -> None:
         """Kill whatever still runs and was not asked to end before; wait until all is gone."""
         for running in self._running.values():
             # A daemon whose boundary has ended may still be in its grace period.
             if running.kill_timer is None:
-                _signal(running.process, signal.SIGUSR1)
+                running.step.signal(signal.SIGUSR1)
         for work in self._served.values():
             work.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._spawner.close()
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
@@ -169,40 +169,27 @@ class Executor:
         if start.node_id in self._stopping:
             return {"exit": 143}, None
         spec["alive"] = str(self._around.state / "steps.lock")
-        spec_read, spec_write = os.pipe()
-        status_read, status_write = os.pipe()
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)
+        result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", _LAUNCHER, str(spec_read), str(status_write), str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE if start.keep_result else log,
-                stderr=log, pass_fds=(spec_read, status_write), start_new_session=True, env={}, cwd="/",
-            )  # fmt: skip
+            tell = partial(self._tell, start) if "containers" in spec else None
+            step = self._spawner.start(spec, result_write if start.keep_result else log, log, tell)
+        except BaseException:
+            os.close(log)
+            raise
         finally:
-            os.close(spec_read)
-            os.close(status_write)
-        self._running[start.node_id] = _Process(process)
+            if start.keep_result:
+                os.close(result_write)
+        self._running[start.node_id] = running = _Process(step)
+        self._report(PodStarted(start.node_id, attempt, daemon=bool(start.template.get("daemon"))))
         try:
-            reader = asyncio.create_task(_copy_stdout(process, log)) if start.keep_result else None
-            follower = self._follower(start, status_read) if "containers" in spec else None
-            await asyncio.to_thread(_write_all, spec_write, json.dumps(spec).encode()) if _is_big(spec) else _write_all(
-                spec_write, json.dumps(spec).encode()
-            )
-            self._report(PodStarted(start.node_id, attempt, daemon=bool(start.template.get("daemon"))))
-            await process.wait()
-            stdout = await reader if reader else None
+            stdout = await _copy_stdout(result_read, log) if start.keep_result else None
+            return await step.report(), stdout
         finally:
             os.close(log)
-            running = self._running.pop(start.node_id)
+            self._running.pop(start.node_id)
             if running.kill_timer is not None:
                 running.kill_timer.cancel()
-        return await follower if follower else _read_report(status_read, process.returncode), stdout
-
-    def _follower(self, start: StartPod, status: int) -> asyncio.Task[Json]:
-        from tiphys.engine.containers import follow  # noqa: PLC0415
-
-        return asyncio.create_task(follow(status, lambda event: self._tell(start, event)))
 
 
 @dataclass(frozen=True)
@@ -262,43 +249,19 @@ def _has_artifacts(start: StartPod, section: str) -> bool:
     return any("raw" not in entry for entry in entries)
 
 
-def _is_big(spec: Json) -> bool:
-    return sum(len(value) for value in spec["env"].values()) + sum(map(len, spec["argv"])) > _PIPE_HOLDS
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            file.write(data)
-        except BrokenPipeError:
-            return
-
-
-async def _copy_stdout(process: asyncio.subprocess.Process, log: int) -> bytes:
+async def _copy_stdout(descriptor: int, log: int) -> bytes:
     """Copy the step's stdout to its log; the last part of it is the result."""
     kept = bytearray()
-    if process.stdout is None:
-        return b""
-    while chunk := await process.stdout.read(65536):
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb"))
+    while chunk := await reader.read(65536):
         os.write(log, chunk)
         kept += chunk
         if len(kept) > 2 * RESULT_LIMIT:
             del kept[: -RESULT_LIMIT - 1]
+    transport.close()
     return bytes(kept)
-
-
-def _read_report(descriptor: int, returncode: int | None) -> Json:
-    with os.fdopen(descriptor, "rb") as file:
-        text = file.read()
-    if text.strip():
-        report: Json = json.loads(text.splitlines()[-1])
-        return report
-    return {"exit": 137} if returncode is not None else {"error": "the step's launcher was lost"}
-
-
-def _signal(process: asyncio.subprocess.Process, number: int) -> None:
-    with suppress(ProcessLookupError):
-        process.send_signal(number)
 
 
 def log_path(state: Path, run: str, node_id: str) -> Path:
@@ -324,7 +287,7 @@ def can_make_private_roots() -> bool:
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
     return (
-        subprocess.run([sys.executable, "-I", "-S", _LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
+        subprocess.run([sys.executable, "-I", "-S", LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
         == 0
     )
 

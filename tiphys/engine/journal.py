@@ -18,10 +18,13 @@ Json = dict[str, Any]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     name TEXT PRIMARY KEY, digest TEXT, phase TEXT, created REAL, finished REAL, header TEXT, notes TEXT);
+CREATE TABLE IF NOT EXISTS progress (run TEXT PRIMARY KEY, body TEXT);
 CREATE TABLE IF NOT EXISTS nodes (run TEXT, id TEXT, position INTEGER, body TEXT, PRIMARY KEY (run, id));
 CREATE TABLE IF NOT EXISTS memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (cache, key));
 CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
 """
+
+_SAVE_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?) ON CONFLICT (run, id) DO UPDATE SET body = excluded.body"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Journal:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.executescript(_TABLES)
-        self._headers: dict[str, str] = {}
+        self._progress: dict[str, str] = {}
+        self._positions: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -60,32 +64,43 @@ class Journal:
             "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)",
             (run.name, digest, run.phase, run.created, 0.0, json.dumps(run.header()), json.dumps(notes)),
         )
+        self.save(run)
 
     def save(self, run: RunState) -> list[str]:
         """Write down what changed, in one transaction; the ids of the nodes that did."""
-        changed = [node_id for node_id in run.nodes if node_id in run.dirty]
-        header = json.dumps(run.header())
-        header_changed = self._headers.get(run.name) != header
-        if not changed and not header_changed:
+        changed = list(run.dirty)
+        progress = json.dumps(run.progress())
+        moved = self._progress.get(run.name) != progress
+        if not changed and not moved:
             return []
-        position = {node_id: index for index, node_id in enumerate(run.nodes)} if changed else {}
-        rows = [(run.name, key, position[key], json.dumps(run.nodes[key].to_json())) for key in changed]
+        first = self._next_position(run.name)
+        rows = [
+            (run.name, key, first + index, json.dumps(run.nodes[key].to_json())) for index, key in enumerate(changed)
+        ]
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            self._database.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", rows)
-            if header_changed:
+            self._database.executemany(_SAVE_NODE, rows)
+            if moved:
                 self._database.execute(
-                    "UPDATE runs SET phase = ?, finished = ?, header = ? WHERE name = ?",
-                    (run.phase, run.finished, header, run.name),
+                    "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
                 )
+                self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
             self._database.execute("COMMIT")
         except BaseException:
             if self._database.in_transaction:  # a full disk has ended it already
                 self._database.execute("ROLLBACK")
             raise
-        self._headers[run.name] = header
+        self._progress[run.name] = progress
+        self._positions[run.name] = first + len(rows)
         run.dirty.clear()
         return changed
+
+    def _next_position(self, run: str) -> int:
+        """A number above that of every node that the journal has."""
+        if run not in self._positions:
+            query = "SELECT COALESCE(MAX(position), -1) + 1 FROM nodes WHERE run = ?"
+            self._positions[run] = self._database.execute(query, (run,)).fetchone()[0]
+        return self._positions[run]
 
     def load(self, name: str) -> RunState:
         """The state of a run. Raises UnknownRunError."""
@@ -94,8 +109,10 @@ class Journal:
             known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
             msg = f"run {name!r} is not known here (the latest: {known}): `tiphys list` shows all"
             raise UnknownRunError(msg)
+        progress = self._database.execute("SELECT body FROM progress WHERE run = ?", (name,)).fetchone()
         bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
-        return RunState.from_header(json.loads(row[0]), [Node.from_json(json.loads(body)) for (body,) in bodies])
+        nodes = [Node.from_json(json.loads(body)) for (body,) in bodies]
+        return RunState.of(json.loads(row[0]), json.loads(progress[0]) if progress else {}, nodes, self.memo())
 
     def forget_nodes(self, run: str, ids: list[str]) -> None:
         """Take nodes out of a run, for a retry."""
@@ -109,10 +126,11 @@ class Journal:
     def delete(self, run: str) -> None:
         """Forget a run and its nodes."""
         self._database.execute("BEGIN IMMEDIATE")
-        for table, column in (("nodes", "run"), ("requests", "run"), ("runs", "name")):
+        for table, column in (("nodes", "run"), ("progress", "run"), ("requests", "run"), ("runs", "name")):
             self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))  # noqa: S608  # our own names
         self._database.execute("COMMIT")
-        self._headers.pop(run, None)
+        self._progress.pop(run, None)
+        self._positions.pop(run, None)
 
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""

@@ -1,11 +1,13 @@
 # This starts for every step: what pathlib and contextlib cost at import counts.
 # ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
-# ruff: noqa: SIM105, S108, S606, PLC0415, D402, TRY300, TRY301, FBT003
+# ruff: noqa: SIM105, S108, PLC0415, D402, TRY300
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
-Started as `python -I -S launcher.py SPEC_FD STATUS_FD`. It reads a JSON spec from SPEC_FD, so that no secret is in
-an argument list, and writes one JSON line to STATUS_FD: `{"exit": N}`, or `{"error": TEXT}` when the step could not
-be started. SIGTERM goes on to the program; SIGUSR1, which also comes when the engine dies, kills everything.
+Started once an engine as `python -I -S launcher.py --serve SOCKET_FD ENGINE_PID`; it forks for each step, because to
+start Python takes longer than most small programs run. A request on the socket brings four descriptors: the spec (a
+file of JSON, so that no secret is in an argument list), the status pipe, stdout and stderr. The fork writes one JSON
+line to the status pipe: `{"exit": N}`, or `{"error": TEXT}` when the step could not be started. SIGTERM goes on to the
+program; SIGUSR1, which also comes when the server or its engine dies, kills everything.
 
 As root, or where the kernel allows user namespaces, the step gets a root of its own: a tmpfs with the host's folders
 bound in, a fresh /tmp, a fresh /proc, and overlays where it declares files, so that two steps may write the same
@@ -119,7 +121,7 @@ def covered(spec: Json, path: str) -> bool:
 def shelter(spec: Json, root: str) -> None:
     """Lay an overlay over each host folder in which the step declares a file."""
     spec["sheltered"] = []
-    for path in sorted(spec["declared"], key=len):
+    for path in sorted(map(real, spec["declared"]), key=len):
         if inside(path, "/tmp") or inside(path, "/dev") or any(inside(path, kept) for kept in spec["keep"]):
             continue
         folder = os.path.dirname(path)
@@ -141,6 +143,24 @@ def shelter(spec: Json, root: str) -> None:
         spec["sheltered"].append(folder)
 
 
+def real(path: str) -> str:
+    """The path without links in the folders that lead to it: `/var/run/x` may be `/run/x`."""
+    folder, _, name = path.rstrip("/").rpartition("/")
+    return os.path.join(os.path.realpath(folder or "/"), name)
+
+
+def guard(spec: Json, path: str) -> None:
+    """Raise OSError where a declared path is something of this machine that the step would take away or write over."""
+    if os.path.normpath(path) != path.rstrip("/") or not path.startswith("/"):
+        raise OSError(f"{path!r} is no plain absolute path: write it without . and ..")
+    found = real(path)
+    own = ["/tmp", *(volume["path"] for volume in spec["volumes"])]
+    own += spec["sheltered"] if spec["private"] else ["/var/tmp"]
+    kept = any(inside(found, folder) for folder in spec["keep"])
+    if os.path.lexists(found) and (kept or not any(found != folder and inside(found, folder) for folder in own)):
+        raise OSError(f"{path} is there on this machine and would be replaced: choose a path that is the step's own")
+
+
 def overlay(lower: str, place: str, target: str) -> None:
     """Show `lower` at `target`; what is written there goes to `place`."""
     options = f"lowerdir={lower},upperdir={place}/upper,workdir={place}/work"
@@ -159,13 +179,12 @@ def enter(root: str) -> None:
     os.chdir("/")
 
 
-def place(entry: Json) -> None:
+def place(spec: Json, entry: Json) -> None:
     """Put an input file or folder at its path."""
     import shutil
 
     source, path = entry["source"], entry["path"]
-    if os.path.normpath(path).count("/") == 1 and os.path.lexists(path):  # top-level guard
-        raise OSError(f"{path} is there on this machine and would be replaced")
+    guard(spec, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     remove(path)
     if os.path.isdir(source):
@@ -221,25 +240,20 @@ def find_program(name: str, environment: dict[str, str]) -> tuple[str, str]:
 
 
 def start_program(spec: Json) -> tuple[int, Json | None]:
-    """Fork and exec the program; its PID, or a report if there is no such program."""
+    """Start the program; its PID, or a report if there is no such program."""
     path, missing = find_program(spec["argv"][0], spec["env"])
     if missing:
         return 0, {"exit": MISSING_PROGRAM, "message": missing}
     if not os.path.isdir(spec["cwd"]):
         return 0, {"error": f"workingDir {spec['cwd']} is not there"}
-    child = os.fork()
-    if child:
-        return child, None
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.setsid()
     os.chdir(spec["cwd"])
+    defaults = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
     try:
-        os.execve(path, spec["argv"], spec["env"])
+        # Cheaper than fork: the page tables of this interpreter are not copied.
+        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults), None
     except OSError as error:
         os.write(2, f"exec {path}: {error.strerror}\n".encode())
-        os._exit(126)
+        return 0, {"exit": 126}
 
 
 def supervise(spec: Json) -> Json:
@@ -282,13 +296,12 @@ def run_step(spec: Json) -> Json:
     """Files in, program, files out; the report."""
     try:
         for entry in spec["files"]:
-            place(entry)
+            place(spec, entry)
         for folder in spec["folders"]:
             os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
-                if not entry["path"].startswith(("/tmp/", "/var/tmp/")) and os.path.lexists(entry["path"]):
-                    raise OSError(f"{entry['path']} is there on this machine and would be replaced")
+                guard(spec, entry["path"])
                 remove(entry["path"])
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
@@ -323,6 +336,10 @@ def descendants() -> list[int]:
 def kill_descendants() -> None:
     """SIGKILL everything below this process."""
     for _ in range(20):
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return  # orphans come to us: there are none, without a look at every process of the machine
         below = descendants()
         if not below:
             return
@@ -388,7 +405,8 @@ def link_volumes(spec: Json) -> None:
     """Without a private root a volume is a link at its path, which must be free; /tmp is that of the machine."""
     for volume in spec["volumes"]:
         path = volume["path"]
-        if os.path.islink(path) and not os.path.exists(path):
+        attempts = os.path.dirname(os.path.dirname(spec["overlays"]))
+        if os.path.islink(path) and not os.path.exists(path) and inside(os.readlink(path), attempts):
             os.unlink(path)  # of a step that was killed
         if os.path.lexists(path) and path != "/tmp":
             raise OSError(17, f"{path} exists on this machine, and without namespaces nothing can hide it")
@@ -418,24 +436,85 @@ def probe() -> int:
     return exit_code(os.waitpid(init, 0)[1])
 
 
-def main() -> None:
-    """See the module's docstring."""
-    if sys.argv[1] == "--probe":
-        try:
-            sys.exit(probe())
-        except OSError:
-            sys.exit(1)
-    engine = int(sys.argv[3])
-    prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
+def serve(descriptor: int, engine: int) -> None:
+    """Fork for each step that the engine asks for, and pass its signals on, until its end of the socket closes."""
+    import gc
+    import shutil  # noqa: F401  # here once, not in every fork
+    import socket
+
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != engine:
         os._exit(137)
-    status = int(sys.argv[2])
-    os.set_inheritable(status, False)
-    with os.fdopen(int(sys.argv[1]), "rb") as file:
+    children: dict[int, int] = {}  # pid -> the engine's number of the step
+    asked = socket.socket(fileno=descriptor)
+    os.umask(0o022)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: reap(children))
+    gc.disable()
+    gc.freeze()
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(asked, 4096, 4)
+        if not text:
+            os._exit(0)
+        request = json.loads(text)
+        if "signal" in request:
+            for pid, number in list(children.items()):
+                if number == request["step"]:
+                    signal_quietly(pid, request["signal"])
+            continue
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        server = os.getpid()
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            asked.close()
+            try:
+                one(descriptors, server)
+            finally:
+                os._exit(1)
+        children[child] = request["step"]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        for each in descriptors:
+            os.close(each)
+
+
+def reap(children: dict[int, int]) -> None:
+    """Forget the steps that have ended."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        children.pop(pid, None)
+
+
+def one(descriptors: list[int], server: int) -> None:
+    """Be the launcher of one step, and end."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if os.getppid() != server:
+        os._exit(137)
+    os.setsid()
+    source, status, out, err = descriptors
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    with os.fdopen(source, "rb") as file:
         spec = json.load(file)
+    os.close(out)
+    os.close(err)
+    run_one(spec, status)
+    os._exit(0)
+
+
+def run_one(spec: Json, status: int) -> None:
+    """Run the step that `spec` describes."""
     if "containers" in spec:
         spec["module"], spec["status"] = load_containers(), status
-    os.umask(0o022)
     # Held until everything of this step is gone: an engine that takes over waits for it.
     alive = os.open(spec["alive"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_SH)
@@ -443,6 +522,16 @@ def main() -> None:
         (private if spec["private"] else shared)(spec, status)
     except OSError as error:
         send(status, {"error": str(error)})
+
+
+def main() -> None:
+    """See the module's docstring."""
+    if sys.argv[1] == "--serve":
+        serve(int(sys.argv[2]), int(sys.argv[3]))
+    try:
+        sys.exit(probe())
+    except OSError:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,10 @@ class Operation:
         self.actions: list[Action] = []
         self.wake: float | None = None
         self.depth = 0
+        self.ended = False
+        """Whether a node has ended in this pass."""
         self.globals = self._globals()
-        self.active: dict[str, int] | None = None
+        self.active: dict[tuple[str | None, bool], int] = {}
 
     # --- the workflow's variables
 
@@ -157,7 +159,8 @@ class Operation:
         )  # fmt: skip
         self.run.nodes[node.id] = node
         self.run.dirty.add(node.id)
-        self.active = None
+        self.ended = self.ended or node.fulfilled
+        self._count(node)
         return node
 
     def skipped(  # noqa: PLR0913, PLR0917
@@ -179,7 +182,10 @@ class Operation:
     def mark(self, node: Node, phase: str, message: str | None = None) -> Node:
         """Set a node's phase, and its end when that is one."""
         if node.phase != phase or (message is not None and node.message != message):
+            if phase in FULFILLED and not node.fulfilled:
+                self.ended = True
             node.phase = phase
+            self.active.clear()
             node.message = node.message if message is None else message
             self.touch(node)
         if node.ended and not node.finished:
@@ -211,10 +217,14 @@ class Operation:
         """End a node in Error."""
         return self.mark(node, ERROR, str(problem))
 
+    def _count(self, node: Node) -> None:
+        """Add a new node to the counts that are known."""
+        for boundary, pods_only in self.active:
+            self.active[boundary, pods_only] += _is_active(node, boundary, pods_only)
+
     def touch(self, node: Node) -> None:
         """Note that the node changed, so that the journal keeps it."""
         self.run.dirty.add(node.id)
-        self.active = None
 
     def add_child(self, parent: Node, child_name: str) -> None:
         """Draw the edge from `parent` to the node called `child_name`."""
@@ -276,9 +286,7 @@ class Operation:
 
     def active_below(self, boundary: str | None, *, pods_only: bool) -> int:
         """How many nodes are pending or running: all pods of the run, or what lies directly below a boundary."""
-        if self.active is None:
-            self.active = {}
-        key = f"{boundary}/{pods_only}"
+        key = boundary, pods_only
         if key not in self.active:
             self.active[key] = sum(1 for node in self.run.nodes.values() if _is_active(node, boundary, pods_only))
         return self.active[key]

@@ -30,6 +30,16 @@ class Place:
     keep: tuple[str, ...]
     private: bool
 
+    @property
+    def home(self) -> Path:
+        """The step's HOME: its own /tmp where it has one."""
+        return Path("/tmp") if self.private else self.attempt / "home"  # noqa: S108
+
+    @property
+    def root(self) -> Path:
+        """Where a private root is mounted: one empty folder for all, because each step sees its own mounts only."""
+        return self.attempt.parent / "root"
+
 
 class StepError(TemplateError):
     """The step can't be started, or its outputs can't be taken: the node ends in Error."""
@@ -100,10 +110,8 @@ def launcher_spec(
     template = start.template
     body = body_of(template)
     image = images.require(body.get("image") or "", template.get("name") or "")
-    for name in ("home", "tmp", "root", "in", "out", "volumes", "overlays"):
-        (place.attempt / name).mkdir(parents=True, exist_ok=True)
-    (place.attempt / "tmp").chmod(0o1777)
-    env = environment(body, image, objects, place.attempt / "home")
+    _make_folders(template, body, place)
+    env = environment(body, image, objects, place.home)
     env.update(argo_env(start))
     files = _input_files(template, place, store)
     argv = argv_of(body, image, declared(body, objects))
@@ -117,7 +125,7 @@ def launcher_spec(
         "argv": argv,
         "env": env,
         "cwd": body.get("workingDir") or image.workdir,
-        "root": str(place.attempt / "root"),
+        "root": str(place.root),
         "tmp": _tmp_folder(volumes, place),
         "overlays": str(place.attempt / "overlays"),
         "keep": list(place.keep),
@@ -133,6 +141,23 @@ def argv_of(body: Json, image: Image, known: Mapping[str, str]) -> list[str]:
     """The words of a container's command line; `known` is what its manifest puts into its environment."""
     words = [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
     return [expand_references(word, known) for word in words]
+
+
+def _make_folders(template: Json, body: Json, place: Place) -> None:
+    """The folders that this step needs, and no more: to make and to remove one takes as long as to run `true`."""
+    outputs = template.get("outputs") or {}
+    wanted = {
+        "home": not place.private,
+        "tmp": True,
+        "in": template.get("script") is not None or (template.get("inputs") or {}).get("artifacts"),
+        "out": outputs.get("parameters") or outputs.get("artifacts"),
+        "volumes": body.get("volumeMounts"),
+    }
+    place.root.mkdir(exist_ok=True)
+    for name, needed in wanted.items():
+        if needed:
+            (place.attempt / name).mkdir(parents=True, exist_ok=True)
+    (place.attempt / "tmp").chmod(0o1777)
 
 
 def argo_env(start: StartPod) -> dict[str, str]:
@@ -200,7 +225,7 @@ def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -
     for mount in body.get("volumeMounts") or []:
         folder = place.attempt / "volumes" / mount["name"]
         if not folder.exists():
-            folder.mkdir()
+            folder.mkdir(parents=True)
             _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
         found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
     return sorted(found, key=lambda volume: len(volume["path"]))

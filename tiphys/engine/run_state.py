@@ -10,6 +10,14 @@ from tiphys.engine.nodes import Node
 Json = dict[str, Any]
 
 
+class Dirty(dict[str, None]):
+    """Ids of the nodes that have changed, in the order in which they first did."""
+
+    def add(self, node_id: str) -> None:
+        """The node has changed."""
+        self[node_id] = None
+
+
 @dataclass(slots=True)
 class RunState:
     """One run. `now` and all times are seconds since the epoch.
@@ -41,7 +49,9 @@ class RunState:
     launched: set[str] = field(default_factory=set)
     killing: dict[str, str] = field(default_factory=dict)
     deadlines: dict[str, tuple[float, str]] = field(default_factory=dict)
-    dirty: set[str] = field(default_factory=set)
+    dirty: Dirty = field(default_factory=Dirty)
+    sleepers: dict[str, Any] = field(default_factory=dict)
+    restless: set[str] = field(default_factory=set)
     version: int = 0
     cache: dict[Any, Any] = field(default_factory=dict)
 
@@ -51,18 +61,19 @@ class RunState:
         return self.phase in ("Succeeded", "Failed", "Error")
 
     def header(self) -> Json:
-        """Everything but the nodes and what is derived, as a JSON object."""
+        """What was settled at submit, as a JSON object."""
         return {name: getattr(self, name) for name in _HEADER}
 
+    def progress(self) -> Json:
+        """What changes while the run goes on, without the nodes."""
+        return {name: getattr(self, name) for name in _PROGRESS}
+
     @classmethod
-    def from_header(cls, header: Json, nodes: list[Node]) -> RunState:
-        """The state that `header` and the nodes' rows describe."""
-        return cls(
-            **{name: header[name] for name in _HEADER if name in header}, nodes={node.id: node for node in nodes}
-        )
+    def of(cls, header: Json, progress: Json, nodes: list[Node], memo: dict[str, dict[str, Json]]) -> RunState:
+        """The state that a journal's rows describe."""
+        known = {name: value for name, value in {**header, **progress}.items() if name in (*_HEADER, *_PROGRESS)}
+        return cls(**known, nodes={node.id: node for node in nodes}, memo=memo)
 
 
-_HEADER = (
-    "name", "uid", "created", "spec", "namespace", "labels", "annotations", "templates", "config_maps", "memo", "locks", "phase",
-    "message", "started", "finished", "shutdown", "suspended", "outputs",
-)  # fmt: skip
+_HEADER = ("name", "uid", "created", "spec", "namespace", "labels", "annotations", "templates", "config_maps")
+_PROGRESS = ("locks", "phase", "message", "started", "finished", "shutdown", "suspended", "outputs")

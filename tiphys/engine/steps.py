@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tiphys.engine.agenda import Agenda, hooked
 from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
@@ -41,11 +42,9 @@ def execute_steps(op: Operation, name: str, call: Call, inner_scope: str, templa
         node = op.executable(name, "Steps", template, call.holder, call.boundary, RUNNING, call.flags)
     elif node.phase == "Pending":
         op.mark(node, RUNNING)
-    scope = Scope(template)
-    scope.add_workflow_outputs(op.run.outputs)
     groups = template["steps"] or []
-    before: Node | None = None
-    for index, steps in enumerate(groups):
+    first, before, scope = _kept(op, name, template)
+    for index, steps in enumerate(groups[first:], first):
         group_node = _group_node(op, f"{name}[{index}]", node, before)
         group = Group(op, group_node, node.id, inner_scope, call.on_exit, scope)
         _execute_group(group, steps or [])
@@ -57,6 +56,7 @@ def execute_steps(op: Operation, name: str, call: Call, inner_scope: str, templa
         for step in steps or []:
             _add_step(group, step)
         before = group_node
+        op.run.cache[("scope", name)] = (template, op.run.version, index + 1, before, scope)
     if before is not None:
         _set_outbound(op, node, before)
     outputs = template_outputs(template, scope)
@@ -64,6 +64,16 @@ def execute_steps(op: Operation, name: str, call: Call, inner_scope: str, templa
         node.outputs = outputs
         op.export_outputs(outputs)
     return op.close(node, SUCCEEDED)
+
+
+def _kept(op: Operation, name: str, template: Json) -> tuple[int, Node | None, Scope]:
+    """Where the last pass got to: the index of the first group that has not ended, the group before it, what is known."""
+    known = op.run.cache.get(("scope", name))
+    if known is not None and known[0] is template and known[1] == op.run.version:
+        return known[2], known[3], known[4]
+    scope = Scope(template)
+    scope.add_workflow_outputs(op.run.outputs)
+    return 0, None, scope
 
 
 def _group_node(op: Operation, name: str, steps_node: Node, before: Node | None) -> Node:
@@ -96,13 +106,23 @@ def _execute_group(group: Group, steps: list[Json]) -> None:
     except TemplateError as problem:
         op.error(node, problem)
         return
-    by_node: dict[str, Json] = {}
-    for step in expanded:
-        if not _execute_step(group, step, by_node):
-            return
-    if not _children_done(group, by_node):
+    agenda, by_node = _agenda(group, expanded)
+    if not agenda.look(op, lambda step: _execute_step(group, step, by_node)):
         return
-    _close(group, by_node)
+    if agenda.busy and not any(map(hooked, steps)):
+        return
+    if not agenda.fresh and _children_done(group, by_node):
+        _close(group, by_node)
+
+
+def _agenda(group: Group, expanded: list[Json]) -> tuple[Agenda, dict[str, Json]]:
+    """Which of the group's steps need a look, and the steps by their nodes' names; kept from pass to pass."""
+    key = ("agenda", group.node.name)
+    known = group.op.run.cache.get(key)
+    if known is None or known[0] is not expanded:
+        children = ((f"{group.node.name}.{step['name']}", step) for step in expanded)
+        known = group.op.run.cache[key] = (expanded, Agenda.of(children), {})
+    return known[1], known[2]
 
 
 def _expanded(group: Group, steps: list[Json]) -> list[Json]:
@@ -176,8 +196,6 @@ def _call(group: Group, step: Json, name: str, by_node: dict[str, Json]) -> bool
     if node is not None:
         by_node[name] = step
         op.add_child(group.node, name)
-    else:
-        group.op.run.cache[("waiting", group.node.id)] = True
     return True
 
 
@@ -186,7 +204,7 @@ def _children_done(group: Group, by_node: dict[str, Json]) -> bool:
     from tiphys.engine import hooks  # noqa: PLC0415
 
     op = group.op
-    done = not op.run.cache.pop(("waiting", group.node.id), False)
+    done = True
     for child in list(group.node.children):
         node = op.run.nodes[child]
         step = by_node.get(node.name)

@@ -205,3 +205,33 @@ def test_an_image_that_nothing_stands_in_for_is_refused_with_the_remedy(run: Run
     container: {image: "quay.io/x/y:1", command: ["true"]}
 """
         )
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("section", ["inputs", "outputs"])
+def test_a_declared_path_never_takes_away_what_the_machine_has(tmp_path: Path, section: str, private: bool) -> None:  # noqa: FBT001
+    """A folder, a file in a kept folder, and a way round by dots: refused with the path, and still there afterwards."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "conftest.py").write_text("x" * 200)
+    before = sorted(each.name for each in precious.iterdir())
+    for path in (str(precious), f"{precious}/conftest.py", f"/tmp/../{precious}/conftest.py"):
+        raw = ", raw: {data: x}" if section == "inputs" else ""
+        manifest = (
+            HEAD
+            + f"""
+  - name: main
+    {section}: {{artifacts: [{{name: a, path: "{path}"{raw}}}]}}
+    container: {{image: "debian:12", command: ["true"]}}
+"""
+        )
+        engine = Engine(tmp_path / "state", private=private, keep=(precious.parent,))
+        try:
+            result = engine.run(engine.submit(load_text(manifest)), handle_signals=False)
+        except ManifestError:
+            continue
+        if section == "inputs" or not private:
+            assert result.phase == "Error", (path, result.message)
+            assert path in result.message
+        assert sorted(each.name for each in precious.iterdir()) == before
+        assert (precious / "conftest.py").stat().st_size > 100

@@ -39,11 +39,11 @@ def test_ctrl_c_leaves_nothing_behind(step: str, command: list[str]) -> None:
         [*command, "--fresh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROJECT
     )
     assert run.stdout is not None
-    for line in run.stdout:
-        if f"● {step} Running" in line:
-            break
-    else:
-        pytest.fail(f"{step} never ran")
+    seen = ""
+    while f"● {step} Running" not in seen:
+        line = run.stdout.readline()
+        assert line, f"{step} never ran:\n{seen}"
+        seen += line
     run.send_signal(signal.SIGINT)
     output, _ = run.communicate(timeout=120)
     assert run.returncode != 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -165,7 +164,7 @@ def dags(draw: st.DrawFn) -> list[list[int]]:
 def reloaded(run: RunState) -> RunState:
     """The run as a new engine reads it from the journal."""
     nodes = [Node.from_json(json.loads(json.dumps(node.to_json()))) for node in run.nodes.values()]
-    return RunState.from_header(copy.deepcopy(json.loads(json.dumps(run.header()))), nodes)
+    return RunState.of(json.loads(json.dumps(run.header())), json.loads(json.dumps(run.progress())), nodes, run.memo)
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiphys.engine.depends import Dependencies, holds
@@ -92,6 +92,7 @@ def test_a_float_reads_back_from_its_go_form(value: float) -> None:
     assert float(go_float(value)) == value
 
 
+@example("0|")
 @given(st.text(max_size=40))
 def test_no_text_crashes_the_parsers(text: str) -> None:
     """No text crashes the parsers."""

@@ -39,7 +39,7 @@ class _Parser:
 
     @property
     def _token(self) -> Token:
-        return self._tokens[self._index]
+        return self._tokens[min(self._index, len(self._tokens) - 1)]
 
     def _fail(self, what: str) -> ExpressionError:
         token = self._token
