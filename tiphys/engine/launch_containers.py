@@ -60,6 +60,7 @@ class Pod:
     def run(self) -> Json:
         """Until all has ended; the report."""
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        self.stopping = bool(self.launcher.early)
         while True:
             self.start_what_may()
             if self.over():

@@ -32,6 +32,7 @@ MISSING_PROGRAM = 64
 
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
+early: list[bool] = []  # whether SIGTERM came before there was a program to pass it on to
 
 
 def check(result: int, what: str) -> None:
@@ -262,6 +263,8 @@ def supervise(spec: Json) -> Json:
     if report is not None:
         return report
     signal.signal(signal.SIGTERM, lambda *_: signal_quietly(child, signal.SIGTERM))
+    if early:
+        signal_quietly(child, signal.SIGTERM)
     while True:
         try:
             pid, status = os.wait()
@@ -364,7 +367,7 @@ def private(spec: Json, status: int) -> None:
     if init == 0:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: early.append(True))
         try:
             build_root(spec)
             report = run_step(spec)
@@ -391,6 +394,7 @@ def shared(spec: Json, status: int) -> None:
         os._exit(137)
 
     signal.signal(signal.SIGUSR1, kill_all)
+    signal.signal(signal.SIGTERM, lambda *_: early.append(True))
     try:
         link_volumes(spec)
         report = run_step(spec)
