@@ -33,6 +33,7 @@ MISSING_PROGRAM = 64
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
 early: list[bool] = []  # whether SIGTERM came before there was a program to pass it on to
+ENDING = (signal.SIGTERM, signal.SIGUSR1)  # held back in a new launcher until it can pass them on
 
 
 def check(result: int, what: str) -> None:
@@ -368,6 +369,7 @@ def private(spec: Json, status: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda *_: early.append(True))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         try:
             build_root(spec)
             report = run_step(spec)
@@ -377,6 +379,7 @@ def private(spec: Json, status: int) -> None:
         os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: signal_quietly(init, signal.SIGTERM))
     signal.signal(signal.SIGUSR1, lambda *_: signal_quietly(init, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     while True:
         try:
             os.waitpid(init, 0)
@@ -395,6 +398,7 @@ def shared(spec: Json, status: int) -> None:
 
     signal.signal(signal.SIGUSR1, kill_all)
     signal.signal(signal.SIGTERM, lambda *_: early.append(True))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     try:
         link_volumes(spec)
         report = run_step(spec)
@@ -467,7 +471,7 @@ def serve(descriptor: int, engine: int) -> None:
                 if number == request["step"]:
                     signal_quietly(pid, request["signal"])
             continue
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *ENDING))
         server = os.getpid()
         child = os.fork()
         if child == 0:
@@ -479,7 +483,7 @@ def serve(descriptor: int, engine: int) -> None:
             finally:
                 os._exit(1)
         children[child] = request["step"]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *ENDING))
         for each in descriptors:
             os.close(each)
 
