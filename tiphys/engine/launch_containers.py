@@ -17,7 +17,6 @@ Json = dict[str, Any]
 NOT_STARTED, STOPPED = 64, 143
 NEWNS = 0x20000
 FIRST_PROBE = 0.05  # seconds; later ones come more slowly, up to the period that the manifest gives
-WATCHED = {signal.SIGCHLD, signal.SIGTERM}
 
 
 class Container:
@@ -59,8 +58,7 @@ class Pod:
 
     def run(self) -> Json:
         """Until all has ended; the report."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-        self.stopping = bool(self.launcher.early)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.launcher.WATCHED)
         while True:
             self.start_what_may()
             if self.over():
@@ -68,6 +66,7 @@ class Pod:
             self.wait()
             self.reap()
             self.react()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         main = next((item for item in self.mains if item.name == "main"), None)
         ended = [{"name": item.name, "role": item.role, "exit": item.exit, "message": item.message}
                  for item in self.containers]  # fmt: skip
@@ -169,13 +168,15 @@ class Pod:
         moments += [self.kill_at] if self.kill_at is not None else []
         moments += [self.probe.due] if self.probe is not None and self.probe.due is not None else []
         if not moments:
-            number = signal.sigwaitinfo(WATCHED).si_signo
+            number = signal.sigwaitinfo(self.launcher.WATCHED).si_signo
         else:
-            found = signal.sigtimedwait(WATCHED, max(0.0, min(moments) - time.monotonic()))
+            found = signal.sigtimedwait(self.launcher.WATCHED, max(0.0, min(moments) - time.monotonic()))
             number = found.si_signo if found else 0
         if number == signal.SIGTERM:
             self.stopping = True
             self.terminate([*self.inits, *self.mains, *self.sidecars])
+        elif number == signal.SIGUSR1:
+            self.launcher.obey_the_end()
 
     def reap(self) -> None:
         """Take in every child that has ended."""
@@ -228,13 +229,21 @@ class Pod:
         """A signal to the process groups of those that run."""
         for item in items:
             if item.pid:
-                self.launcher.signal_quietly(-item.pid, number)
+                self.launcher.signal_quietly(-item.pid if _leads(item.pid) else item.pid, number)
 
     def tell_if_ready(self) -> None:
         """Say once that the daemon is ready."""
         if self.probe is not None and self.probe.ready and not self.probe.told:
             self.probe.told = True
             self.say(ready=True)
+
+
+def _leads(pid: int) -> bool:
+    """Whether a container's process has begun its own process group; before that it has no children either."""
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 class Probe:

@@ -1,6 +1,6 @@
 # This starts for every step: what pathlib and contextlib cost at import counts.
 # ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
-# ruff: noqa: SIM105, S108, PLC0415, D402, TRY300
+# ruff: noqa: SIM105, S108, PLC0415, D402
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
 Started once an engine as `python -I -S launcher.py --serve SOCKET_FD ENGINE_PID`; it forks for each step, because to
@@ -32,8 +32,9 @@ MISSING_PROGRAM = 64
 
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
-early: list[bool] = []  # whether SIGTERM came before there was a program to pass it on to
-ENDING = (signal.SIGTERM, signal.SIGUSR1)  # held back in a new launcher until it can pass them on
+# Blocked in a launcher from its first moment and taken by sigwaitinfo: to a Python handler a signal that comes just
+# before a call that waits is lost until the call returns.
+WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1}
 
 
 def check(result: int, what: str) -> None:
@@ -252,7 +253,7 @@ def start_program(spec: Json) -> tuple[int, Json | None]:
     defaults = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
     try:
         # Cheaper than fork: the page tables of this interpreter are not copied.
-        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults), None
+        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults, setsigmask=()), None
     except OSError as error:
         os.write(2, f"exec {path}: {error.strerror}\n".encode())
         return 0, {"exit": 126}
@@ -260,19 +261,39 @@ def start_program(spec: Json) -> tuple[int, Json | None]:
 
 def supervise(spec: Json) -> Json:
     """Start the program, pass SIGTERM on, reap until it ends; the report."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     child, report = start_program(spec)
-    if report is not None:
-        return report
-    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(child, signal.SIGTERM))
-    if early:
-        signal_quietly(child, signal.SIGTERM)
+    while report is None:
+        number = signal.sigwaitinfo(WATCHED).si_signo
+        if number == signal.SIGTERM:
+            signal_quietly(child, signal.SIGTERM)
+        elif number == signal.SIGUSR1:
+            obey_the_end()
+        else:
+            report = reap_until(child)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return report
+
+
+def reap_until(child: int) -> Json | None:
+    """Reap whatever has ended; the report if `child` is among it."""
+    report = None
     while True:
         try:
-            pid, status = os.wait()
-        except InterruptedError:
-            continue
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return report
+        if not pid:
+            return report
         if pid == child:
-            return {"exit": exit_code(status)}
+            report = {"exit": exit_code(status)}
+
+
+def obey_the_end() -> None:
+    """What SIGUSR1 asks for, where it is not for a PID namespace to do."""
+    handler = signal.getsignal(signal.SIGUSR1)
+    if callable(handler):
+        handler(signal.SIGUSR1, None)
 
 
 def load_containers() -> Any:
@@ -367,9 +388,6 @@ def private(spec: Json, status: int) -> None:
     init = os.fork()
     if init == 0:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, lambda *_: early.append(True))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         try:
             build_root(spec)
             report = run_step(spec)
@@ -377,15 +395,10 @@ def private(spec: Json, status: int) -> None:
             report = {"error": f"the step's private root can't be made: {error}"}
         send(status, report)
         os._exit(0)
-    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(init, signal.SIGTERM))
-    signal.signal(signal.SIGUSR1, lambda *_: signal_quietly(init, signal.SIGKILL))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    while True:
-        try:
-            os.waitpid(init, 0)
-            return
-        except InterruptedError:
-            continue
+    while os.waitpid(init, os.WNOHANG)[0] == 0:
+        number = signal.sigwaitinfo(WATCHED).si_signo
+        if number != signal.SIGCHLD:
+            signal_quietly(init, signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL)
 
 
 def shared(spec: Json, status: int) -> None:
@@ -397,8 +410,7 @@ def shared(spec: Json, status: int) -> None:
         os._exit(137)
 
     signal.signal(signal.SIGUSR1, kill_all)
-    signal.signal(signal.SIGTERM, lambda *_: early.append(True))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     try:
         link_volumes(spec)
         report = run_step(spec)
@@ -471,19 +483,18 @@ def serve(descriptor: int, engine: int) -> None:
                 if number == request["step"]:
                     signal_quietly(pid, request["signal"])
             continue
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *ENDING))
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         server = os.getpid()
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             asked.close()
             try:
                 one(descriptors, server)
             finally:
                 os._exit(1)
         children[child] = request["step"]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *ENDING))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         for each in descriptors:
             os.close(each)
 
