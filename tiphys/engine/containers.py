@@ -124,9 +124,19 @@ class _Maker:
                 pod_wide.append(volume)
                 self._spec["declared"].append(volume["path"])
             elif known[volume["path"]] != volume["source"]:
+                self._need_namespaces(body, volume)
                 own.append(volume)
         pod_wide.sort(key=lambda volume: len(volume["path"]))
         return own
+
+    def _need_namespaces(self, body: Json, volume: Json) -> None:
+        """Without a private root a mount for one container would be a mount for the whole machine."""
+        if not self._place.private:
+            msg = (
+                f"container {body['name']}: {volume['path']} shows another volume to another container of the pod, which"
+                " needs namespaces, and there are none here: give them different paths"
+            )
+            raise StepError(msg)
 
 
 def log_of(logs: Path, identity: str, node_name: str, container: str, role: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -223,12 +224,20 @@ def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -
     declared = {volume["name"]: volume for volume in reversed(template.get("volumes") or [])}
     found = []
     for mount in body.get("volumeMounts") or []:
+        _check_mount_path(mount)
         folder = place.attempt / "volumes" / mount["name"]
         if not folder.exists():
             folder.mkdir(parents=True)
             _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
         found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
     return sorted(found, key=lambda volume: len(volume["path"]))
+
+
+def _check_mount_path(mount: Json) -> None:
+    path = mount.get("mountPath") or ""
+    if not path.startswith("/") or os.path.normpath(path) != path.rstrip("/"):
+        msg = f"volumeMounts {mount['name']!r}: mountPath {path!r}: give an absolute path below /, without . and .."
+        raise StepError(msg)
 
 
 def _below(folder: Path, mount: Json, body: Json, objects: ObjectStore) -> Path:

@@ -95,6 +95,33 @@ def test_containers_of_a_set_share_a_volume_and_wait_for_their_dependencies(stat
     assert "unheard" in engine.log_path("wf", node(run, "[0].set.a").id).read_text()
 
 
+@pytest.mark.parametrize("private", [True, False])
+def test_two_containers_may_have_different_volumes_at_a_path_where_there_are_namespaces(
+    state: Path, *, private: bool
+) -> None:
+    """Without, the mount would be one of the whole machine: the step ends in Error before anything of it runs."""
+    engine = Engine(state, private=private)
+    text = (
+        HEAD
+        + """
+  - name: main
+    volumes: [{name: one, emptyDir: {}}, {name: two, emptyDir: {}}]
+    containerSet:
+      containers:
+      - {name: a, image: "debian:12", command: [touch, /tiphys-own/a], volumeMounts: [{name: one, mountPath: /tiphys-own}]}
+      - {name: main, image: "debian:12", dependencies: [a], command: [ls, -A, /tiphys-own], volumeMounts: [{name: two, mountPath: /tiphys-own}]}
+"""
+    )
+    done = engine.run(engine.submit(load_text(text)), handle_signals=False)
+    assert done.phase == ("Succeeded" if private else "Error")
+    assert engine.log_path("wf", node(done, "").id).exists() == private
+    if private:
+        assert engine.log_path("wf", node(done, "").id).read_text() == ""
+    else:
+        assert "/tiphys-own shows another volume to another container" in done.message
+    assert not Path("/tiphys-own").exists()
+
+
 def test_what_depends_on_a_container_that_failed_ends_in_error_and_the_others_are_ended(run: Run) -> None:
     """Dependents exit with 64, which is Error; the rest gets SIGTERM; the pod has the first failure by name (operator.go inferFailedReason)."""
     result = run(

@@ -63,6 +63,24 @@ def test_a_sub_path_stays_in_its_volume(run: Run) -> None:
     assert (done.phase, "leaves the volume" in done.message) == ("Error", True)
 
 
+@pytest.mark.parametrize("path", ["w", "/", "/x/../etc", "/../../w"])
+def test_a_mount_is_at_a_plain_path_below_the_root(run: Run, path: str) -> None:
+    """Nothing is made on this machine at a path that leads elsewhere."""
+    done = run(
+        HEAD
+        + f"""
+  volumes: [{{name: work, emptyDir: {{}}}}]
+  templates:
+  - name: main
+    container: {{image: "debian:12", command: ["true"], volumeMounts: [{{name: work, mountPath: {path}}}]}}
+"""
+    )
+    assert (done.phase, done.message) == (
+        "Error",
+        f"volumeMounts 'work': mountPath '{path}': give an absolute path below /, without . and ..",
+    )
+
+
 def test_a_projected_volume_holds_config_maps_and_secrets_side_by_side(run: Run, engine: Engine) -> None:
     """With the items that each source names."""
     engine.objects.apply({"kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "A", "b": "B"}})
