@@ -147,9 +147,17 @@ class StackSettings:
     project: Path = PROJECT
 
 
+@dataclass(frozen=True)
+class TerminalSettings:
+    """How to write to a terminal."""
+
+    no_color: str = _setting("NO_COLOR", "anything: no colours on a terminal", "")
+
+
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
     ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
+    TerminalSettings,
 )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +13,8 @@ from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
     "up", "down", "status", "doctor", "env",
-    "run", "list_", "get", "logs", "resume", "retry", "stop",
+    "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
+    "delete", "parity",
     "render", "simulate", "predict", "release",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""
@@ -31,8 +31,8 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit code is the process's."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(words[:1]).parse_args(words)
     try:
         code: int = arguments.func(arguments)
     except TiphysError as error:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
-    except (OSError, sqlite3.OperationalError) as error:
+    except Exception as error:
         if not _is_full(error):
             raise
         print(f"error: no room left on the disk of {_home()}; free some, then type the same again", file=sys.stderr)
@@ -63,7 +63,8 @@ def _home() -> str:
     return str(stack_settings().home)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: list[str]) -> argparse.ArgumentParser:
+    """Knows the command that `first` names, without loading the others; all of them if it names none."""
     parser = argparse.ArgumentParser(
         prog="tiphys",
         description="Machine-learning pipelines on Argo Workflows: the same manifest on this laptop and on a cluster.",
@@ -72,6 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tiphys {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in [each for each in COMMANDS if [each.rstrip("_")] == first] or COMMANDS:
         importlib.import_module(f"tiphys.cli.{name}").add_parser(subparsers)
     return parser

@@ -18,8 +18,8 @@ def project() -> Path:
     return stack_settings().project
 
 
-def open_engine() -> Engine:
-    """The engine on this project's state folder."""
+def open_engine(state: Path | None = None, *, namespace: str = "default", private: bool | None = None) -> Engine:
+    """The engine on this project's state folder, or on another; see Engine for the rest."""
     from tiphys.engine import Engine, Image, load_images
     from tiphys.settings import stack_settings
 
@@ -35,4 +35,6 @@ def open_engine() -> Engine:
     ]
     table = settings.project / IMAGES_FILE
     extra = load_images(table) if table.exists() else []
-    return Engine(settings.home / "engine", images=[*extra, *own], keep=[settings.project, settings.home])
+    keep = [settings.project, settings.home]
+    where = state or settings.home / "engine"
+    return Engine(where, images=[*extra, *own], keep=keep, namespace=namespace, private=private)

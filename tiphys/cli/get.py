@@ -1,49 +1,69 @@
-"""`tiphys get`: one run, drawn as a tree."""
+"""`tiphys get`: one run, drawn as `argo get` does, or as data."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
+
+from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour
 
 _EXAMPLES = """examples:
   tiphys get continuous-training-x7k2p
-  tiphys get continuous-training-x7k2p -o json
+  tiphys get @latest
+  tiphys get @latest --node-field-selector phase=Failed
+  tiphys get @latest -o json                 the Workflow in Argo's JSON
+  tiphys get @latest -o summary              shorter: phases, seconds, outputs by name
 """
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
-        "get", help="one run, as a tree", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "get",
+        help="one run and its steps",
+        description="Show a run: what it is, then its steps as a tree.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its name; `tiphys list` shows all")
-    parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "-o", "--output", choices=("tree", "json", "yaml", "summary"), default="tree", help="what to print"
+    )
+    parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="only these steps")
+    add_colour(parser)
     parser.set_defaults(func=main)
 
 
+@explained("get")
 def main(args: argparse.Namespace) -> int:
     """Print the run."""
     from tiphys.cli.engine_access import open_engine
-    from tiphys.cli.run import say
-    from tiphys.engine import EngineError
-    from tiphys.engine.summary import summary
-    from tiphys.engine.tree import duration, lines
+    from tiphys.cli.runs import find_run
 
     engine = open_engine()
-    try:
-        run = engine.get(args.run)
-    except EngineError as error:
-        say(f"tiphys get: {error}")
-        return 2
-    if args.output == "json":
-        print(json.dumps(summary(run, engine.notes(args.run)), indent=2, ensure_ascii=False))
+    run = find_run(engine, args.run)
+    if args.output == "tree":
+        import time
+
+        from tiphys.engine.argo_get import draw
+        from tiphys.engine.selector import parse_selector
+
+        clauses = parse_selector(args.node_field_selector)
+        print("\n".join(draw(run, time.time(), colour=in_colour(args), clauses=clauses)))
         return 0
-    print(f"Name:     {run.name}\nPhase:    {run.phase or 'Pending'}")
-    if run.message:
-        print(f"Message:  {run.message}")
-    if run.finished:
-        print(f"Duration: {duration(run.finished - run.started)}")
-    print("\n" + "\n".join(lines(run, colour=sys.stdout.isatty())))
+    from tiphys.engine.argo_shape import workflow_json
+    from tiphys.engine.summary import summary
+
+    print(_text(summary(run, engine.notes(run.name)) if args.output == "summary" else workflow_json(run), args.output))
     return 0
+
+
+def _text(data: dict[str, Any], output: str) -> str:
+    if output == "yaml":
+        import yaml
+
+        text: str = yaml.safe_dump(data, allow_unicode=True)
+        return text.rstrip("\n")
+    import json
+
+    return json.dumps(data, indent=2, ensure_ascii=False)

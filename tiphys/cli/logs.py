@@ -3,116 +3,118 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
     from tiphys.engine import Engine, Node, RunState
 
 _EXAMPLES = """examples:
   tiphys logs continuous-training-x7k2p
-  tiphys logs continuous-training-x7k2p train
-  tiphys logs continuous-training-x7k2p train -f
+  tiphys logs @latest train
+  tiphys logs @latest -f                  go on until the run has ended
 """
+_COLOURS = (32, 33, 34, 35, 36, 37)
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
-        "logs", help="what steps printed", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "logs",
+        help="what steps printed",
+        description="Print what the steps of a run printed; each line begins with the step's name if there are several.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its name; `tiphys list` shows all")
-    parser.add_argument("node", metavar="NODE", nargs="?", default="", help="a step's name or id (default: all)")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("node", metavar="STEP", nargs="?", default="", help="a step's name or id (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the run has ended")
+    add_colour(parser)
     parser.set_defaults(func=main)
 
 
+@explained("logs")
 def main(args: argparse.Namespace) -> int:
     """Print the logs."""
     from tiphys.cli.engine_access import open_engine
-    from tiphys.cli.run import say
-    from tiphys.engine import EngineError
+    from tiphys.cli.runs import find_run
 
     engine = open_engine()
+    run = find_run(engine, args.run)
+    tails = _Tails(engine, run.name, args.node, in_colour(args))
+    if not args.follow or run.done:
+        tails.print_new(run, whole=True)
+        return 0
     try:
-        run = engine.get(args.run)
-        nodes = _nodes(run, args.node)
-        if args.follow and not run.done:
-            _follow(engine, args.run, args.node)
-            return 0
-    except EngineError as error:
-        say(f"tiphys logs: {error}")
-        return 2
+        return _follow(engine, run.name, tails)
     except KeyboardInterrupt:
         return 130
-    for node in nodes:
-        for line in _lines(engine.log_path(run.name, node.id), 0)[0]:
-            _print(node, line, len(nodes) > 1)
+
+
+def _follow(engine: Engine, name: str, tails: _Tails) -> int:
+    from tiphys.cli.following import follow
+
+    for run in follow(engine, name):
+        tails.print_new(run, whole=run.done)
+    if not run.done:
+        say(f"no engine drives {name} any more: `tiphys resume {name}` goes on with it")
+        return 1
     return 0
 
 
-def _nodes(run: RunState, wanted: str) -> list[Node]:
+class _Tails:
+    """What was printed so far of each log of a run."""
+
+    def __init__(self, engine: Engine, run: str, wanted: str, colour: bool) -> None:  # noqa: FBT001
+        self._place: Callable[[str], Path] = lambda node_id: engine.log_path(run, node_id)
+        self._wanted = wanted
+        self._colour = colour
+        self._offsets: dict[str, int] = {}
+
+    def print_new(self, run: RunState, *, whole: bool) -> None:
+        """Print the lines that are new; `whole` with the last one even if its end is not there."""
+        nodes = chosen(run, self._wanted, [node for node in run.nodes.values() if self._place(node.id).exists()])
+        prefixed = not self._wanted or len(nodes) > 1
+        for node in nodes:
+            prefix = f"{self._painted(' '.join(node.display_name.split()))}: " if prefixed else ""
+            for line in self._new_lines(node, whole=whole):
+                print(f"{prefix}{line}", flush=True)
+
+    def _painted(self, name: str) -> str:
+        code = _COLOURS[sum(map(ord, name)) % len(_COLOURS)]
+        return f"\x1b[{code}m{name}\x1b[0m" if self._colour else name
+
+    def _new_lines(self, node: Node, *, whole: bool) -> list[str]:
+        offset = self._offsets.get(node.id, 0)
+        with self._place(node.id).open("rb") as file:
+            if file.seek(0, 2) < offset:
+                offset = 0  # an interrupted step began anew
+            file.seek(offset)
+            data = file.read()
+        if not whole:
+            data = data[: data.rfind(b"\n") + 1]
+        self._offsets[node.id] = offset + len(data)
+        text = data.decode("utf-8", "replace")
+        return text.removesuffix("\n").split("\n") if text else []
+
+
+def chosen(run: RunState, wanted: str, logged: list[Node]) -> list[Node]:
+    """The nodes that `wanted` stands for among those that have a log: by id or name, a loop's or retry's by its own.
+
+    Raises EngineError where there is no such step and none is to come.
+    """
     from tiphys.engine import EngineError
 
-    pods = [node for node in run.nodes.values() if node.type in ("Pod", "Container")]
     if not wanted:
-        return pods
-    found = [node for node in pods if wanted in (node.id, node.name, node.display_name)]
-    found = found or [node for node in pods if node.display_name.startswith(f"{wanted}(")]
-    if not found and not run.done:
-        return []
-    if not found:
-        names = ", ".join(node.display_name for node in pods) or "none ran"
-        msg = f"run {run.name!r} has no step {wanted!r} (steps: {names})"
-        raise EngineError(msg)
-    return found
-
-
-def _lines(path: Path, offset: int) -> tuple[list[str], int]:
-    """The whole lines of a log from `offset` on, and where they end."""
-    if not path.exists():
-        return [], offset
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read()
-    return data.decode("utf-8", "replace").splitlines(), offset + len(data)
-
-
-def _print(node: Node, line: str, several: bool) -> None:  # noqa: FBT001
-    print(f"{node.display_name}: {line}" if several else line, flush=True)
-
-
-def _follow(engine: Engine, name: str, wanted: str) -> None:
-    """Print what is new whenever a log or the journal changes, until the run has ended."""
-    offsets: dict[str, int] = {}
-    for _ in _changes(engine.state, engine.log_path(name, "x").parent):
-        run = engine.get(name)
-        nodes = _nodes(run, wanted)
-        for node in nodes:
-            found, offsets[node.id] = _lines(engine.log_path(name, node.id), offsets.get(node.id, 0))
-            for line in found:
-                _print(node, line, len(nodes) > 1 or not wanted)
-        if run.done:
-            return
-
-
-def _changes(*folders: Path) -> Iterator[None]:
-    """Yields at once, then whenever a file in one of the folders was written to (inotify)."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    watcher = libc.inotify_init1(os.O_CLOEXEC)
-    modified_or_created = 0x2 | 0x100
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        if libc.inotify_add_watch(watcher, os.fsencode(folder), modified_or_created) < 0:
-            print(f"can't watch {folder}", file=sys.stderr)
-    try:
-        while True:
-            yield
-            os.read(watcher, 65536)
-    finally:
-        os.close(watcher)
+        return logged
+    found = [node for node in logged if wanted in (node.id, node.name, node.display_name)]
+    found = found or [node for node in logged if node.display_name.startswith(f"{wanted}(")]
+    known = any(wanted in (node.id, node.name, node.display_name) for node in run.nodes.values())
+    if found or known or not run.done:
+        return found
+    names = ", ".join(node.display_name for node in logged) or "none ran"
+    msg = f"run {run.name!r} has no step {wanted!r} (steps: {names})"
+    raise EngineError(msg)

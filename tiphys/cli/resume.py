@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
+
+if TYPE_CHECKING:
+    from tiphys.engine import Engine, RunState
 
 _EXAMPLES = """examples:
   tiphys resume continuous-training-x7k2p
   tiphys resume approval-4kd2n --node approve -p verdict=yes
+  tiphys resume @latest --node-field-selector inputs.parameters.stage.value=two
 """
 
 
@@ -16,37 +22,60 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "resume",
         help="go on with an interrupted or suspended run",
-        description="Go on with a run whose engine is gone; finished steps are not run again. "
-        "If an engine drives the run, its suspended steps are resumed.",
+        description="Let the suspended steps of a run go on. A run whose engine is gone is driven on here, to its end; "
+        "finished steps are not run again.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its name; `tiphys list` shows all")
-    parser.add_argument("--node", default="", help="resume only this suspended step")
-    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="a supplied output")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("--node", default="", metavar="STEP", help="resume only this suspended step")
+    parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="resume only these steps")
+    parser.add_argument(
+        "-p", "--parameter", "--set", action="append", default=[], metavar="K=V", help="a value that the step waits for"
+    )
+    add_colour(parser)
     parser.set_defaults(func=main)
 
 
+@explained("resume")
 def main(args: argparse.Namespace) -> int:
     """Resume, and drive the run to its end if no engine does."""
     from tiphys.cli.engine_access import open_engine
-    from tiphys.cli.run import drive, parse_parameters, say
-    from tiphys.engine import EngineError
+    from tiphys.cli.run import drive
+    from tiphys.cli.runs import find_run
     from tiphys.engine.lock import is_held
 
     engine = open_engine()
-    try:
-        run = engine.get(args.run)
-        if run.done:
-            say(f"run {args.run} has ended: {run.phase}: `tiphys retry {args.run}` runs what failed again")
-            return 0 if run.phase == "Succeeded" else 1
-        matches = (node.id for node in run.nodes.values() if args.node and args.node in (node.id, node.display_name))
-        if args.node or args.parameter or is_held(engine.state):
-            engine.resume_suspended(args.run, next(matches, args.node), parse_parameters(args.parameter, None))
-        if is_held(engine.state):
-            say(f"asked the engine that drives {args.run} to resume it")
-            return 0
-        return drive(engine, args.run)
-    except EngineError as error:
-        say(f"tiphys resume: {error}")
-        return 2
+    run = find_run(engine, args.run)
+    if run.done:
+        say(f"run {run.name} has ended: {run.phase}: `tiphys retry {run.name}` runs what failed again")
+        return 0 if run.phase == "Succeeded" else 1
+    driven = engine.driven() == run.name
+    asked = _ask(engine, run, args, driven=driven)
+    if driven:
+        say(f"asked {run.name} to go on: {asked}" if asked else f"{run.name} goes on: nothing waits to be resumed")
+        return 0
+    if is_held(engine.state):
+        say(f"an engine drives {engine.driven()} now: `tiphys resume {run.name}` when it has ended")
+        return 1
+    return drive(engine, run.name, colour=in_colour(args))
+
+
+def _ask(engine: Engine, run: RunState, args: argparse.Namespace, *, driven: bool) -> str:
+    """Write down what is to go on; what that is, in words."""
+    from tiphys.cli.manifests import parse_parameters
+    from tiphys.engine.control import select_suspended
+
+    parameters = parse_parameters(args.parameter)
+    selector = f"displayName={args.node}" if args.node and args.node not in run.nodes else f"id={args.node}"
+    selector = ",".join(filter(None, (args.node_field_selector, selector if args.node else "")))
+    if not (driven or selector or parameters or run.suspended):
+        return ""  # an interrupted run: its suspended steps go on waiting, once an engine drives it
+    waiting = select_suspended(run, selector, parameters)
+    if not selector and (run.suspended or waiting):
+        engine.resume_suspended(run.name, parameters=parameters)
+    elif selector:
+        for node in waiting:
+            engine.resume_suspended(run.name, node.id, parameters)
+    names = ", ".join(node.display_name for node in waiting)
+    return names or ("the run" if run.suspended and not selector else "")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
+
 _EXAMPLES = """examples:
   tiphys retry continuous-training-x7k2p
+  tiphys retry @latest -p epochs=3
+  tiphys retry @latest --restart-successful --node-field-selector displayName=train
 """
 
 
@@ -15,24 +19,33 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "retry",
         help="run again what failed, keep what succeeded",
+        description="Run again, in the same run, the steps that failed and what comes after them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its name; `tiphys list` shows all")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="change a parameter")
+    parser.add_argument("--restart-successful", action="store_true", help="steps that are selected run again, too")
+    parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="selects those steps")
+    parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
+    add_colour(parser)
     parser.set_defaults(func=main)
 
 
+@explained("retry")
 def main(args: argparse.Namespace) -> int:
     """Reset what failed, then drive the run to its end."""
     from tiphys.cli.engine_access import open_engine
-    from tiphys.cli.run import drive, say
-    from tiphys.engine import EngineError
+    from tiphys.cli.manifests import parse_parameters
+    from tiphys.cli.run import drive
+    from tiphys.cli.runs import find_name
+    from tiphys.engine.errors import EngineError
 
+    if args.restart_successful != bool(args.node_field_selector):
+        msg = "--restart-successful and --node-field-selector go together: the one says that, the other what"
+        raise EngineError(msg)
     engine = open_engine()
-    try:
-        again = engine.retry(args.run)
-        say(f"running again: {', '.join(again)}")
-        return drive(engine, args.run)
-    except EngineError as error:
-        say(f"tiphys retry: {error}")
-        return 2
+    name = find_name(engine, args.run)
+    again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector)
+    say(f"running again in {name}: {', '.join(again) or 'what did not begin'}")
+    return drive(engine, name, args.output, colour=in_colour(args))

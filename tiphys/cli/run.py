@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.runs import add_colour, explained, in_colour, say
+
 if TYPE_CHECKING:
+    from tiphys.cli.manifests import Submission
     from tiphys.engine import Engine, RunState
+    from tiphys.engine.driver import Listener
 
 _EXAMPLES = """examples:
   tiphys run hello-world.yaml
+  tiphys run templates.yaml workflow.yaml -p message=ahoy
+  helm template chart | tiphys run - --name first
+  tiphys run hello-world.yaml -o json > run.json     the Workflow in Argo's JSON
+  tiphys run hello-world.yaml --dry-run              check only
   tiphys run continuous-training --upload source=FOLDER -p promote=false
-  tiphys run ingest --parameter-file ingest.yaml --summary summary.json
 """
-RENDERED = Path("workflows") / "rendered"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,97 +30,117 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "run",
         help="run a workflow here, to its end",
-        description="Run a workflow here, to its end. Exit code 0 only if it Succeeded.",
+        description="Run a workflow here, to its end. Templates, ConfigMaps and Secrets of the files are installed first. "
+        "Exit code 0 only if it Succeeded, 2 if it was refused.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("workflow", metavar="NAME|FILE.yaml", help="a workflow of this project, or a manifest")
-    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="set a parameter")
     parser.add_argument(
-        "--upload",
-        action="append",
-        default=[],
-        metavar="K=FOLDER",
-        help="upload a folder, set the parameter to its place",
+        "workflow",
+        nargs="+",
+        metavar="NAME|FILE.yaml",
+        help="manifests (- is standard input), or one workflow of this project, or an installed WorkflowTemplate",
     )
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="set a parameter")
     parser.add_argument("--parameter-file", type=Path, metavar="FILE", help="YAML or JSON with names and values")
+    parser.add_argument("--upload", action="append", default=[], metavar="K=FOLDER", help="upload, set K to its place")
+    parser.add_argument("--entrypoint", default="", metavar="TEMPLATE", help="start with this template")
     parser.add_argument("--name", default="", help="the run's name (default: from the manifest)")
+    parser.add_argument("--generate-name", default="", metavar="PREFIX", help="what the run's name begins with")
+    parser.add_argument("-l", "--labels", default="", metavar="K=V,...", help="labels of the run")
     parser.add_argument("--fresh", action="store_true", help="do not go on with an interrupted run of the same")
+    parser.add_argument("--dry-run", action="store_true", help="only check whether it would run")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write what happened as JSON")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
+    add_colour(parser)
     parser.set_defaults(func=main)
 
 
+@explained("run")
 def main(args: argparse.Namespace) -> int:
-    """Submit, or go on with an interrupted run; then drive it to its end."""
+    """Submit, or go on with an interrupted run; then drive it to its end. Several Workflows: one after the other."""
     from tiphys.cli.engine_access import open_engine, project
-    from tiphys.cli.upload import upload
-    from tiphys.engine import EngineError
+    from tiphys.cli.manifests import Overrides, overridden, submissions
+    from tiphys.engine import ManifestError
 
     engine = open_engine()
-    try:
-        documents, template = manifest(args.workflow, project())
-        parameters = {**parse_parameters(args.parameter, args.parameter_file), **upload(engine, args.upload)}
-        interrupted = None if args.fresh else engine.unfinished(documents, template, parameters)
-        if interrupted:
-            say(f"going on with {interrupted}, which was interrupted (--fresh starts a new run)")
-        name = interrupted or engine.submit(documents, template=template, parameters=parameters, name=args.name)
-        return drive(engine, name, args.output, args.summary)
-    except EngineError as error:
-        say(f"tiphys run: {error}")
-        return 2
-
-
-def manifest(workflow: str, project: Path) -> tuple[list[dict[str, Any]], str]:
-    """The documents of a file, or of a rendered workflow and its name. Raises ManifestError."""
-    from tiphys.engine import ManifestError, load_file
-
-    path = Path(workflow)
-    if path.suffix in (".yaml", ".yml", ".json") or path.is_file():
-        return load_file(path), ""
-    rendered = project / RENDERED / f"{workflow}.yaml"
-    if not rendered.is_file():
-        known = ", ".join(sorted(file.stem for file in rendered.parent.glob("*.yaml"))) or "none rendered yet"
-        msg = f"no workflow {workflow!r} (known: {known}): give one of these names, or a file ending in .yaml"
+    found = submissions(args.workflow, project(), engine)
+    if len(found) > 1 and (args.name or args.summary):
+        msg = f"--name and --summary are for one Workflow, and these files hold {len(found)}: give one file at a time"
         raise ManifestError(msg)
-    documents = load_file(rendered)
-    names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
-    return documents, workflow if workflow in names else ""
+    overrides = Overrides(args.entrypoint, args.generate_name, args.labels)
+    worst = 0
+    for each in found:
+        worst = max(worst, _one(engine, overridden(each, overrides) if each.runs else each, args))
+    return worst
 
 
-def parse_parameters(pairs: list[str], file: Path | None) -> dict[str, str]:
-    """Parameters of the file, then of the command line. Raises ManifestError."""
-    from tiphys.engine import ManifestError, load_parameters
+def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> int:
+    from tiphys.cli.manifests import parse_parameters
+    from tiphys.cli.upload import upload
 
-    values = load_parameters(file) if file else {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            msg = f"-p {pair}: write NAME=VALUE"
-            raise ManifestError(msg)
-        if "{{" in value:
-            msg = f"-p {name}: the value holds '{{{{', which would be filled in once more: leave it out"
-            raise ManifestError(msg)
-        values[name] = value
-    return values
+    if not submission.runs:
+        return _install(engine, submission, dry=args.dry_run)
+    documents, template = submission.documents, submission.template
+    with contextlib.redirect_stdout(sys.stderr if args.output == "json" else sys.stdout):
+        parameters = {**parse_parameters(args.parameter, args.parameter_file), **upload(engine, args.upload)}
+    if args.dry_run:
+        workflow, _, notes = engine.check(documents, template=template, parameters=parameters)
+        metadata = workflow.get("metadata") or {}
+        say(f"{metadata.get('name') or metadata.get('generateName')} would run")
+        for note in notes:
+            say(f"note: {note}")
+        return 0
+    interrupted = None if args.fresh else engine.unfinished(documents, template, parameters)
+    if interrupted:
+        say(f"going on with {interrupted}, which was interrupted (--fresh starts a new run)")
+    name = interrupted or engine.submit(documents, template=template, parameters=parameters, name=args.name)
+    return drive(engine, name, args.output, args.summary, colour=in_colour(args))
 
 
-def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None = None) -> int:
+def _install(engine: Engine, submission: Submission, *, dry: bool) -> int:
+    """Put what the store keeps into it, where there is no Workflow to run."""
+    from tiphys.engine import ManifestError
+    from tiphys.engine.lint import KEPT, finder, problems
+
+    kept = [document for document in submission.documents if document["kind"] in KEPT]
+    if not kept:
+        kinds = ", ".join(sorted({document["kind"] for document in submission.documents})) or "nothing"
+        msg = f"there is no Workflow to run (the manifest holds {kinds}): give a file with one"
+        raise ManifestError(msg)
+    find = finder(kept, engine.objects.get)
+    for document in kept:
+        for problem in problems(document, find, engine.images):
+            raise ManifestError(problem)
+    if not dry:
+        engine.apply(kept)
+    for document in kept:
+        print(f"{document['kind']} {document['metadata']['name']} {'is valid' if dry else 'installed'}")
+    names = [document["metadata"]["name"] for document in kept if document["kind"] == "WorkflowTemplate"]
+    if names and not dry:
+        say(f"run one with: tiphys run {names[0]}")
+    return 0
+
+
+def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None = None, *, colour: bool = False) -> int:
     """Run `name` to its end, showing it; the exit code."""
     from tiphys.engine.engine import ignore
-    from tiphys.engine.summary import write_summary
-    from tiphys.engine.tree import LiveTree
 
     notes = engine.notes(name)
+    listener: Listener = ignore
     if output == "tree":
+        from tiphys.engine.tree import LiveTree
+
+        listener = LiveTree(colour=colour)
         for note in notes:
             print(f"note: {note}")
-    listener = LiveTree() if output == "tree" else ignore
     command = " ".join(sys.argv[:3])
     run = engine.run(name, listener, command=command, on_interrupt=_explain_interrupt)
     if summary is not None:
+        from tiphys.engine.summary import write_summary
+
         write_summary(run, summary, notes)
-    _show_end(engine, run, output, notes)
+    _show_end(engine, run, output, colour=colour)
     return 0 if run.phase == "Succeeded" else 1
 
 
@@ -127,21 +153,19 @@ def _explain_interrupt(count: int) -> None:
     )
 
 
-def _show_end(engine: Engine, run: RunState, output: str, notes: list[str]) -> None:
+def _show_end(engine: Engine, run: RunState, output: str, *, colour: bool) -> None:
+    if output == "json":
+        import json
+
+        from tiphys.engine.argo_shape import workflow_json
+
+        print(json.dumps(workflow_json(run), indent=2, ensure_ascii=False))
+        return
     from tiphys.cli.afterword import afterword
-    from tiphys.engine.summary import summary
     from tiphys.engine.tree import report
     from tiphys.settings import stack_settings
 
-    if output == "json":
-        print(json.dumps(summary(run, notes), indent=2, ensure_ascii=False))
-        return
     logs = {node_id: engine.log_path(run.name, node_id) for node_id in run.nodes}
-    print("\n".join(report(run, logs, colour=sys.stdout.isatty())))
+    print("\n".join(report(run, logs, colour=colour)))
     for line in afterword(engine, run, stack_settings().home):
         print(line)
-
-
-def say(text: str) -> None:
-    """One line for a person, beside the output."""
-    print(text, file=sys.stderr, flush=True)

@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tiphys.engine.artifacts import BucketStore, FolderStore
     from tiphys.engine.engine import Engine
-    from tiphys.engine.errors import EngineError, ManifestError, StateLockedError, UnknownRunError
+    from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError, StateLockedError, UnknownRunError
     from tiphys.engine.images import Image, load_images
     from tiphys.engine.load import load_file, load_parameters, load_text
     from tiphys.engine.nodes import Node
     from tiphys.engine.objects import ObjectStore
     from tiphys.engine.run_state import RunState
+    from tiphys.engine.unpack import Limits
 
 _HOMES = {
     "Engine": "engine", "BucketStore": "artifacts", "FolderStore": "artifacts", "EngineError": "errors",
-    "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
+    "JournalDamagedError": "errors", "ManifestError": "errors", "StateLockedError": "errors", "UnknownRunError": "errors", "Image": "images",
     "load_images": "images", "load_file": "load", "load_parameters": "load", "load_text": "load", "Node": "nodes",
-    "ObjectStore": "objects", "RunState": "run_state",
+    "Limits": "unpack", "ObjectStore": "objects", "RunState": "run_state",
 }  # fmt: skip
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "EngineError",
     "FolderStore",
     "Image",
+    "JournalDamagedError",
+    "Limits",
     "ManifestError",
     "Node",
     "ObjectStore",

@@ -91,4 +91,9 @@ class ResumeSuspended:
     message: str = ""
 
 
-Result = PodStarted | PodReady | ContainerChanged | PodEnded | Shutdown | ResumeSuspended
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Start nothing more until the run is resumed; what runs goes on."""
+
+
+Result = PodStarted | PodReady | ContainerChanged | PodEnded | Shutdown | Suspend | ResumeSuspended

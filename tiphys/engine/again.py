@@ -1,87 +1,222 @@
-"""Prepares a run to go on: for a retry what failed goes and what succeeded stays; daemons are made to run again."""
+"""Prepares a run that has ended for a retry, as Argo does: what failed goes, what is around it opens again.
+
+A step that failed and what hangs below it is taken out. From there every group up to the root (DAG, Steps, their groups,
+a failed Retry) is Running again. A failed step after which something succeeded was forgiven, and stays.
+"""
 
 from __future__ import annotations
 
-from tiphys.engine.nodes import PENDING, RUNNING, Node
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tiphys.engine.merge import set_parameters
+from tiphys.engine.nodes import FULFILLED, RUNNING, SKIPPED, SUCCEEDED, Node, node_id
 from tiphys.engine.run_state import RunState
 
-_CONTAINERS = {"Steps", "DAG", "StepGroup", "TaskGroup", "Retry"}
+_GROUPS = frozenset({"DAG", "Steps", "StepGroup", "TaskGroup"})
+_EXECUTED = frozenset({"Pod", "Container", "HTTP", "Plugin"})
+_NESTING = frozenset({"Retry", "StepGroup", "TaskGroup"})
 
 
-def reset_failed(run: RunState) -> tuple[list[str], list[str]]:
-    """Take failed steps, and what came after them, out of the run; the ids that are gone, the names that run again."""
-    again = [node for node in run.nodes.values() if node.unsuccessful and node.type not in _CONTAINERS]
-    gone = _gone(run, again)
-    reopened = _reopened(run, gone)
-    for node_id in gone:
-        del run.nodes[node_id]
-    for node in run.nodes.values():
-        node.children = [child for child in node.children if child not in gone]
-        if node.id in reopened:
-            node.phase, node.message, node.finished, node.outbound = RUNNING, "", 0.0, []
-    if again:
-        run.phase, run.message, run.finished, run.shutdown = RUNNING, "", 0.0, ""
-        run.cache.clear()
-    return sorted(gone), [node.display_name for node in again]
+@dataclass
+class Reset:
+    """What a retry does: the ids that go, those that are Running again, the names of the steps that run again."""
+
+    gone: set[str] = field(default_factory=set)
+    opened: set[str] = field(default_factory=set)
+    steps: list[str] = field(default_factory=list)
 
 
-def revive_daemons(run: RunState) -> None:
-    """Let the daemons that died with the last engine start again, before what comes after them goes on."""
-    daemons = [node for node in run.nodes.values() if node.daemoned]
-    if not daemons:
-        return
-    for node in daemons:
-        node.daemoned, node.pod_ip = False, ""
-        node.phase = RUNNING if node.type == "Retry" else PENDING
-    run.cache["reviving"] = reviving = {node.id for node in daemons}
-    run.dirty.update(dict.fromkeys(reviving))
-    front = set(reviving)
-    while front:
-        groups = {
-            node.id
-            for node in run.nodes.values()
-            if node.type in ("StepGroup", "TaskGroup", "Retry") and front & set(node.children)
-        } - reviving
-        for identity in groups:
-            run.nodes[identity].phase, run.nodes[identity].finished = RUNNING, 0.0
-        reviving |= groups
-        run.dirty.update(dict.fromkeys(groups))
-        front = groups
+class Graph:
+    """The nodes of a run with one parent each, in the order of their ids as Argo chooses it."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        """`nodes` by id."""
+        self.nodes = nodes
+        self._parents: dict[str, str] = {}
+        for identity in sorted(nodes):
+            for child in nodes[identity].children:
+                if child in nodes:
+                    self._parents[child] = identity
+
+    def parent(self, node: Node) -> Node | None:
+        """The node above."""
+        return self.nodes.get(self._parents.get(node.id, ""))
+
+    def below(self, *starts: str) -> set[str]:
+        """The ids of all that hangs below `starts`."""
+        found: set[str] = set()
+        front = list(starts)
+        while front:
+            for child in self.nodes[front.pop()].children:
+                if child in self.nodes and child not in found:
+                    found.add(child)
+                    front.append(child)
+        return found
+
+    def downwards(self, root: str) -> Iterator[Node]:
+        """Breadth first from the root: what stands above comes first."""
+        queue, seen = [root] if root in self.nodes else [], {root}
+        for identity in queue:
+            yield self.nodes[identity]
+            for child in self.nodes[identity].children:
+                if child in self.nodes and child not in seen:
+                    seen.add(child)
+                    queue.append(child)
 
 
-def _gone(run: RunState, again: list[Node]) -> set[str]:
-    """The failed nodes, all that hangs below them, unfinished groups after them, and the exit handler."""
-    gone: set[str] = set()
-    front = [node.id for node in again]
-    front += [node.id for node in run.nodes.values() if node.name.startswith(f"{run.name}.onExit")]
-    front += [
-        node.id for node in run.nodes.values() if node.phase in ("Omitted", "Skipped") and _after_failure(node, again)
+def plan(run: RunState, chosen: Iterable[str] = ()) -> Reset:
+    """What a retry of `run` would do; `chosen` are ids of nodes that run again whether they failed or not."""
+    graph, reset = Graph(run.nodes), Reset()
+    starts = set(chosen)
+    starts |= {node.id for node in _failed(run, graph, starts)}
+    if not starts:
+        starts = {node.id for node in run.nodes.values() if node.unsuccessful and _has_no_culprit(run, graph, node)}
+    reset.steps = [
+        run.nodes[each].display_name for each in run.nodes if each in starts and not _in_exit(run, run.nodes[each])
     ]
-    while front:
-        current = front.pop()
-        if current in gone or current not in run.nodes:
-            continue
-        gone.add(current)
-        front += run.nodes[current].children
-    return gone
+    for node in graph.downwards(run.name):
+        if node.id in starts and node.id not in reset.gone:
+            reset.gone |= {node.id} | graph.below(node.id)
+            _open_path(graph, node, reset)
+    reset.gone |= {node.id for node in run.nodes.values() if _in_exit(run, node)}
+    reset.opened -= reset.gone
+    return reset
 
 
-def _after_failure(node: Node, again: list[Node]) -> bool:
-    return node.phase == "Omitted" and bool(again)
-
-
-def _reopened(run: RunState, gone: set[str]) -> set[str]:
-    """The containers around what is gone: they are not done any more."""
-    parents: dict[str, list[str]] = {}
+def apply(run: RunState, reset: Reset, now: float, parameters: Mapping[str, str] | None = None) -> None:
+    """Do it: the run is as before what failed, and not done any more. `now` is in seconds since the epoch."""
+    if parameters:
+        set_parameters(run.spec, parameters)
+        groups = [each for each in reset.opened if run.nodes[each].type in ("TaskGroup", "StepGroup")]
+        reset.gone |= Graph(run.nodes).below(*groups)
+        reset.opened -= reset.gone
+    for identity in reset.gone:
+        run.nodes.pop(identity, None)
     for node in run.nodes.values():
-        for child in node.children:
-            parents.setdefault(child, []).append(node.id)
-    reopened: set[str] = set()
-    for node_id in gone:
-        boundary = run.nodes[node_id].boundary
-        while boundary and boundary not in reopened:
-            reopened.add(boundary)
-            boundary = run.nodes[boundary].boundary
-        reopened.update(parent for parent in parents.get(node_id, []) if run.nodes[parent].type in _CONTAINERS)
-    groups = {node.id for node in run.nodes.values() if node.unsuccessful and node.type in _CONTAINERS}
-    return (reopened | groups) - gone
+        node.children = [child for child in node.children if child not in reset.gone]
+        node.outbound = [last for last in node.outbound if last not in reset.gone]
+        if node.id in reset.opened:
+            _open(node, now)
+    run.phase, run.message, run.started, run.finished, run.shutdown = RUNNING, "", now, 0.0, ""
+    run.spec.pop("shutdown", None)
+    run.suspended = False
+    run.locks.clear()
+    run.cache.clear()
+    run.deadlines.clear()
+    run.version += 1
+    run.sleepers.clear()
+    run.restless.clear()
+    run.dirty.update(dict.fromkeys(run.nodes))
+
+
+def _failed(run: RunState, graph: Graph, chosen: set[str]) -> Iterator[Node]:
+    for node in run.nodes.values():
+        if not node.unsuccessful or not (node.type in _EXECUTED or _ended_unstarted(node)):
+            continue
+        above = graph.parent(node) if node.flag("retried") else None
+        if not _something_succeeded_below(graph, above or node, chosen):
+            yield node
+
+
+def _ended_unstarted(node: Node) -> bool:
+    """A suspended step that was stopped, or a step that never got so far; Argo leaves these as they are."""
+    return node.type in ("Suspend", "Skipped")
+
+
+def _something_succeeded_below(graph: Graph, node: Node, chosen: set[str]) -> bool:
+    return any(graph.nodes[each].phase == SUCCEEDED and each not in chosen for each in graph.below(node.id))
+
+
+def _has_no_culprit(run: RunState, graph: Graph, node: Node) -> bool:
+    """A group that failed by itself: no step in it did."""
+    return not any(run.nodes[each].unsuccessful for each in graph.below(node.id))
+
+
+def _in_exit(run: RunState, node: Node) -> bool:
+    return node.name.startswith(f"{run.name}.onExit")
+
+
+def _open_path(graph: Graph, start: Node, reset: Reset) -> None:
+    """Open what is above `start`, up to the root."""
+    current: Node | None = start
+    while current is not None:
+        if current.type in _GROUPS:
+            reset.opened.add(current.id)
+            current = _open_boundaries(graph, current, reset)
+        elif current.type == "Container":
+            current = _take_out_pod(graph, current, reset)
+        else:
+            if current.type == "Retry" and current.unsuccessful:
+                reset.opened.add(current.id)
+            current = graph.parent(current)
+
+
+def _open_boundaries(graph: Graph, node: Node, reset: Reset) -> Node | None:
+    current: Node | None = node
+    while current is not None:
+        above = graph.parent(current)
+        if above is not None and above.type == "Retry":
+            reset.opened.add(above.id)
+            current, above = above, graph.parent(above)
+        if above is not None and above.type in _NESTING:
+            reset.opened.add(above.id)
+        if not current.boundary:
+            return above
+        wanted, current = current.boundary, above
+        while current is not None and current.id != wanted:
+            current = graph.parent(current)
+        if current is not None:
+            reset.opened.add(current.id)
+    return None
+
+
+def _take_out_pod(graph: Graph, container: Node, reset: Reset) -> Node | None:
+    """The containers of one pod run again together."""
+    current: Node | None = container
+    while current is not None and current.type != "Pod":
+        current = graph.parent(current)
+    if current is None:
+        return None
+    reset.gone |= {current.id} | graph.below(current.id)
+    return graph.parent(current)
+
+
+def _open(node: Node, now: float) -> None:
+    if node.type == "Suspend":
+        for entry in (node.outputs or {}).get("parameters") or []:
+            entry.pop("value", None)
+            entry["valueFrom"] = {"supplied": {}}
+    if node.phase != SKIPPED:
+        node.phase = RUNNING
+    node.message, node.started, node.finished = "", now, 0.0
+
+
+def renamed(run: RunState, name: str, now: float) -> dict[str, Node]:
+    """The nodes of a failed run under a new name, for `resubmit --memoized`: what succeeded is Skipped, with its outputs.
+
+    As on Argo, the message of such a step says which it was. What failed is not there, nor is the exit handler.
+    """
+    reset = plan(run)
+    ids = {
+        old: node_id(name, name + node.name.removeprefix(run.name))
+        for old, node in run.nodes.items()
+        if old not in reset.gone
+    }
+    nodes = {}
+    for old, identity in ids.items():
+        node = Node.from_json(run.nodes[old].to_json())
+        node.id, node.name = identity, name + node.name.removeprefix(run.name)
+        node.boundary = ids.get(node.boundary, "")
+        node.children = [ids[child] for child in node.children if child in ids]
+        node.outbound = [ids[last] for last in node.outbound if last in ids]
+        node.started, node.attempts = now, 0
+        node.display_name = name if old == run.name else node.display_name
+        if old in reset.opened:
+            _open(node, now)
+        elif node.phase in FULFILLED:
+            node.finished = now
+        if node.type == "Pod" and not node.unsuccessful:
+            node.type, node.phase, node.message = "Skipped", SKIPPED, f"original pod: {old}"
+        nodes[identity] = node
+    return nodes

@@ -9,6 +9,7 @@ from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
+_MEMOIZATION = ("hit", "key", "cacheName")
 
 
 def workflow_json(run: RunState) -> Json:
@@ -16,22 +17,33 @@ def workflow_json(run: RunState) -> Json:
     status: Json = {
         "phase": run.phase,
         "message": run.message,
+        "conditions": [{"type": "Completed", "status": "True" if run.done else "False"}],
         "startedAt": _moment(run.started),
         "finishedAt": _moment(run.finished),
         "outputs": run.outputs,
         "nodes": {node.id: _node(node) for node in run.nodes.values()},
     }
+    labels = {**run.labels, "workflows.argoproj.io/phase": run.phase or "Pending"}
+    if run.done:
+        labels["workflows.argoproj.io/completed"] = "true"
     metadata = {
-        "name": run.name, "namespace": run.namespace, "uid": run.uid, "creationTimestamp": rfc3339(run.created),
-        "labels": run.labels, "annotations": run.annotations,
+        "name": run.name, "generateName": run.generate_name, "namespace": run.namespace, "uid": run.uid,
+        "creationTimestamp": rfc3339(run.created), "labels": labels, "annotations": run.annotations,
     }  # fmt: skip
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": metadata,
-        "spec": run.spec,
+        "metadata": _given(metadata),
+        "spec": _spec(run),
         "status": _given(status),
     }
+
+
+def _spec(run: RunState) -> Json:
+    """The spec with what was asked of the run since."""
+    asked: Json = {"suspend": True} if run.suspended else {}
+    asked |= {"shutdown": run.shutdown} if run.shutdown else {}
+    return {**{key: value for key, value in run.spec.items() if key != "suspend"}, **asked}
 
 
 def _node(node: Node) -> Json:
@@ -58,7 +70,11 @@ def _node(node: Node) -> Json:
             }
         ),
         **({} if node.flags is None else {"nodeFlag": node.flags}),
-        **({} if node.memoization is None else {"memoizationStatus": node.memoization}),
+        **(
+            {}
+            if node.memoization is None
+            else {"memoizationStatus": {key: node.memoization[key] for key in _MEMOIZATION}}
+        ),
     }
 
 

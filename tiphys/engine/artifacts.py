@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tiphys.engine.errors import TemplateError
+from tiphys.engine.unpack import plain_name
 
 Json = dict[str, Any]
 
@@ -118,7 +119,7 @@ class BucketStore:
         if source.is_dir():
             for path in sorted(source.rglob("*")):
                 if path.is_file():
-                    self._upload(path, f"{key}/{path.relative_to(source).as_posix()}")
+                    self._upload(contained(path, source), f"{key}/{path.relative_to(source).as_posix()}")
         else:
             self._upload(source, key)
 
@@ -134,7 +135,7 @@ class BucketStore:
             return True
         below = [name for name in names if name.startswith(key.rstrip("/") + "/")]
         for name in below:
-            path = target / name[len(key.rstrip("/")) + 1 :]
+            path = target / plain_name(name[len(key.rstrip("/")) + 1 :])
             client.fget_object(bucket_name=self._bucket, object_name=name, file_path=str(path))
         return bool(below)
 
@@ -148,6 +149,14 @@ class BucketStore:
         """Remove an object and all below it."""
         for name in [key, *self.list(key)]:
             self._client().remove_object(bucket_name=self._bucket, object_name=name)
+
+
+def contained(path: Path, folder: Path) -> Path:
+    """`path`, unless it is a link that leads out of `folder`. Raises TemplateError."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        return path
+    msg = f"artifact file {path.relative_to(folder)} is a link that leads out of the artifact: store a copy instead"
+    raise TemplateError(msg)
 
 
 def archive_kind(artifact: Json) -> str:
@@ -179,64 +188,8 @@ def _zip(source: Path, packed: Path, inner_name: str) -> Path:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         if source.is_dir():
             for path in sorted(source.rglob("*")):
-                archive.write(path, f"{inner_name}/{path.relative_to(source).as_posix()}")
+                if path.is_dir() or path.is_file():
+                    archive.write(contained(path, source), f"{inner_name}/{path.relative_to(source).as_posix()}")
         else:
             archive.write(source, inner_name)
     return packed
-
-
-def unpack(stored: Path, artifact: Json, target: Path) -> None:
-    """Bring a stored artifact into the form that a step sees: archives opened, plain files as they are."""
-    archive = artifact.get("archive") or {}
-    if "none" in archive or stored.is_dir():
-        _move(stored, target)
-    elif "zip" in archive:
-        _unzip(stored, target)
-    elif _is_tar(stored):
-        _untar(stored, target)
-    elif "tar" in archive:
-        msg = f"artifact {artifact.get('name')} is no tar archive, but says so: take `archive` away"
-        raise TemplateError(msg)
-    else:
-        _move(stored, target)
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(source, target)
-
-
-def _is_tar(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(262)
-    return (head[:2] == b"\x1f\x8b" and tarfile.is_tarfile(path)) or head[257:262] == b"ustar"
-
-
-def _untar(stored: Path, target: Path) -> None:
-    opened = target.with_name(f"{target.name}.opened")
-    opened.mkdir(parents=True)
-    with tarfile.open(stored) as archive:
-        archive.extractall(opened, filter="data")
-    _settle(opened, target)
-
-
-def _unzip(stored: Path, target: Path) -> None:
-    opened = target.with_name(f"{target.name}.opened")
-    opened.mkdir(parents=True)
-    with zipfile.ZipFile(stored) as archive:
-        for name in archive.namelist():
-            if name.startswith("/") or ".." in name.split("/"):
-                msg = f"zip entry {name!r} leaves its folder: refused"
-                raise TemplateError(msg)
-        archive.extractall(opened)  # noqa: S202  # every name has been checked above
-    _settle(opened, target)
-
-
-def _settle(opened: Path, target: Path) -> None:
-    """What an archive held: its one entry, else all of them as a folder."""
-    entries = list(opened.iterdir())
-    if len(entries) == 1:
-        shutil.move(entries[0], target)
-        shutil.rmtree(opened)
-    else:
-        shutil.move(opened, target)

@@ -102,6 +102,7 @@ class _Maker:
         if not argv:
             msg = f"container {body['name']}: image {body.get('image')} has no command: give `command` or map the image"
             raise StepError(msg)
+        pod.refuse_nul(argv, env)
         return {
             "name": body["name"],
             "role": role,

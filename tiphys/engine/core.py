@@ -21,6 +21,7 @@ from tiphys.engine.actions import (
     Result,
     ResumeSuspended,
     Shutdown,
+    Suspend,
 )
 from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
@@ -58,12 +59,7 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
         operation = Operation(run, now)
-        try:
-            _operate(operation)
-        except TemplateError as problem:
-            _finish(run, now, ERROR, f"error in entry template execution: {problem}")
-        except EngineError as problem:
-            _finish(run, now, ERROR, str(problem))
+        _operate_safely(operation)
         actions += operation.actions
         at = operation.wake
         if run.done or not (run.cache.pop("lock released", False) or operation.ended):
@@ -107,6 +103,8 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
         _container_changed(run, result, now)
     elif isinstance(result, Shutdown):
         _shut_down(run, result.strategy, now, actions)
+    elif isinstance(result, Suspend):
+        run.suspended = True
     elif isinstance(result, ResumeSuspended):
         _resume(run, result, now)
 
@@ -173,7 +171,7 @@ def _close_containers(run: RunState, pod: Node, now: float) -> None:
 def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) -> None:
     if run.shutdown == "Terminate":
         return
-    run.shutdown = strategy
+    run.shutdown, run.suspended = strategy, False
     for node in list(run.nodes.values()):
         if node.fulfilled or (strategy == "Stop" and in_exit_handler(run, node)):
             continue
@@ -221,7 +219,10 @@ def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
                 entry["value"] = given[entry["name"]]
                 entry.pop("valueFrom", None)
         if result.phase == SUCCEEDED:
-            supply_defaults(node)
+            try:
+                supply_defaults(node)
+            except TemplateError:  # whoever resumes is told before; until all values are there the step waits
+                continue
         node.phase, node.message, node.finished = result.phase, result.message, now
         run.dirty.add(node.id)
 
@@ -249,6 +250,29 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
     if run.cache.pop("again", False):
         following.append(now)
     return min(following) if following else None
+
+
+def _operate_safely(op: Operation) -> None:
+    """One pass; what can't be worked out ends the run in Error, and never the engine."""
+    try:
+        _operate(op)
+    except TemplateError as problem:
+        _finish(op.run, op.now, ERROR, f"error in entry template execution: {problem}")
+    except EngineError as problem:
+        _finish(op.run, op.now, ERROR, str(problem))
+    except RecursionError:
+        _give_up(op.run, op.now, "an expression or a value nests too deeply to be worked out: write it flatter")
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError) as defect:
+        # A manifest that nobody thought of must not leave its steps without an engine.
+        _give_up(op.run, op.now, f"defect of the engine: {type(defect).__name__}: {defect}")
+
+
+def _give_up(run: RunState, now: float, reason: str) -> None:
+    _finish(run, now, ERROR, reason)
+    for node in run.nodes.values():
+        if not node.fulfilled:
+            node.phase, node.message, node.finished = ERROR, reason, now
+            run.dirty.add(node.id)
 
 
 # --- one pass

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from tiphys.engine.actions import Action, KillPod, Result, ResumeSuspended, SaveMemo, Shutdown, StartPod
+from tiphys.engine.actions import Action, KillPod, Result, ResumeSuspended, SaveMemo, Shutdown, StartPod, Suspend
 from tiphys.engine.core import step
 from tiphys.engine.executor import Executor, Surroundings
 from tiphys.engine.journal import Journal
@@ -59,6 +59,7 @@ class Driver:
             if handle_signals:
                 for number in (*_SIGNALS, signal.SIGUSR2):
                     loop.remove_signal_handler(number)
+                signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a request that comes too late must not kill
 
     def interrupt(self) -> None:
         """One Ctrl-C."""
@@ -129,5 +130,8 @@ class Driver:
                 results.append(Shutdown(request["strategy"]))
             elif request.get("kind") == "resume":
                 given = tuple((request.get("parameters") or {}).items())
-                results.append(ResumeSuspended(request.get("node") or "", given))
+                phase, message = request.get("phase") or "Succeeded", request.get("message") or ""
+                results.append(ResumeSuspended(request.get("node") or "", given, phase, message))
+            elif request.get("kind") == "suspend":
+                results.append(Suspend())
         return results

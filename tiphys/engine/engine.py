@@ -18,7 +18,7 @@ from typing import Any
 
 from tiphys.engine.artifacts import ArtifactStore, FolderStore
 from tiphys.engine.driver import Driver, Listener
-from tiphys.engine.errors import EngineError, ManifestError
+from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
 from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
 from tiphys.engine.journal import Journal, Summary
@@ -27,6 +27,8 @@ from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
+from tiphys.engine.shapes import check_run_name, check_shape
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -49,10 +51,12 @@ class Engine:
         private: bool | None = None,
         namespace: str = "default",
         slots: int = 0,
+        limits: Limits = NORMAL,
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
+        `limits` bound what an archive may become when it is opened, and what a step may give as one output.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
@@ -63,6 +67,7 @@ class Engine:
         self._private = private
         self._namespace = namespace
         self._slots = slots or max(8, 4 * (os.cpu_count() or 1))
+        self._limits = limits
         self._journal: Journal | None = None
 
     @property
@@ -89,13 +94,14 @@ class Engine:
         workflow, spec, notes = self.check(documents, template=template, parameters=parameters)
         self.apply(documents)
         metadata = workflow.get("metadata") or {}
-        run_name = name or metadata.get("name") or _random_name(metadata.get("generateName") or "workflow-")
+        run_name = name or metadata.get("name") or random_name(metadata.get("generateName") or "workflow-")
+        check_run_name(run_name)
         if any(summary.name == run_name for summary in self.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
         run = RunState(
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
-            namespace=metadata.get("namespace") or self._namespace,
+            namespace=metadata.get("namespace") or self._namespace, generate_name=metadata.get("generateName") or "",
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip
@@ -113,8 +119,19 @@ class Engine:
         self, documents: list[Json], *, template: str = "", parameters: Mapping[str, str] | None = None
     ) -> tuple[Json, Json, list[str]]:
         """The workflow, its merged spec, and notes on what is advisory. Raises ManifestError."""
+        try:
+            return self._checked(documents, template, parameters)
+        except RecursionError:
+            msg = "the manifest nests an expression, a tag or a template too deeply: write it flatter"
+            raise ManifestError(msg) from None
+
+    def _checked(
+        self, documents: list[Json], template: str, parameters: Mapping[str, str] | None
+    ) -> tuple[Json, Json, list[str]]:
         from tiphys.engine.validate import validate  # noqa: PLC0415
 
+        for document in documents:
+            check_shape(document)
         workflow = _workflow_of(documents, template)
         local = {(doc["kind"], (doc.get("metadata") or {}).get("name")): doc for doc in documents}
 
@@ -153,7 +170,9 @@ class Engine:
         handle_signals: bool = True,
     ) -> RunState:
         """Drive a run, new or interrupted, to its end. Raises StateLockedError if another engine holds the state folder."""
-        with StateLock(self.state, command):
+        if handle_signals:
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # who sees the lock may send it before the driver listens
+        with StateLock(self.state, command, name):
             self._expire(besides=name)
             run = self.journal.load(name)
             if run.done:
@@ -188,7 +207,10 @@ class Engine:
         from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, expires_at  # noqa: PLC0415
 
         for name in names:
-            run = self.journal.load(name)
+            try:
+                run = self.journal.load(name)
+            except JournalDamagedError:
+                continue  # whoever asks for this run is told
             moment = expires_at(run)
             if moment is not None and time.time() >= moment:
                 delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
@@ -198,7 +220,7 @@ class Engine:
     def _recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again; its leftovers go."""
         shutil.rmtree(self.state / "attempts", ignore_errors=True)
-        from tiphys.engine.again import revive_daemons  # noqa: PLC0415
+        from tiphys.engine.revive import revive_daemons  # noqa: PLC0415
 
         for node in run.nodes.values():
             if node.type in ("Pod", "HTTP", "Container") and not node.fulfilled:
@@ -208,7 +230,9 @@ class Engine:
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
-        return Surroundings(self.state, self.images, self.objects, self._store, self._keep, private, self._slots)
+        return Surroundings(
+            self.state, self.images, self.objects, self._store, self._keep, private, self._slots, self._limits
+        )
 
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None
@@ -236,39 +260,35 @@ class Engine:
         """Where a node's log is, or will be."""
         return log_path(self.state, run, node_id)
 
+    def driven(self) -> str:
+        """The name of the run that an engine drives now; empty if none does."""
+        return str(read_holder(self.state).get("run") or "") if is_held(self.state) else ""
+
     def stop(self, name: str, *, terminate: bool = False) -> bool:
         """Ask the engine that drives the run to stop it; False if the run has ended. Raises EngineError."""
-        return self._ask(name, {"kind": "shutdown", "strategy": "Terminate" if terminate else "Stop"})
+        return self.ask(name, {"kind": "shutdown", "strategy": "Terminate" if terminate else "Stop"})
 
     def resume_suspended(self, name: str, node: str = "", parameters: Mapping[str, str] | None = None) -> bool:
         """Ask the engine that drives the run to resume suspended steps; False if the run has ended."""
-        return self._ask(name, {"kind": "resume", "node": node, "parameters": dict(parameters or {})})
+        return self.ask(name, {"kind": "resume", "node": node, "parameters": dict(parameters or {})})
 
-    def _ask(self, name: str, request: Json) -> bool:
+    def ask(self, name: str, request: Json) -> bool:
+        """Write a request down for the engine that drives the run, now or later; False if the run has ended."""
         if self.get(name).done:
             return False
         self.journal.request(name, request)
-        holder = read_holder(self.state)
-        if is_held(self.state) and isinstance(pid := holder.get("pid"), int):
+        if self.driven() == name and isinstance(pid := read_holder(self.state).get("pid"), int):
             os.kill(pid, signal.SIGUSR2)
         return True
 
-    def retry(self, name: str) -> list[str]:
-        """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again."""
-        run = self.get(name)
-        if not run.done:
-            msg = f"run {name!r} has not ended: `tiphys resume {name}` goes on with it"
-            raise EngineError(msg)
-        from tiphys.engine.again import reset_failed  # noqa: PLC0415
+    def retry(self, name: str, parameters: Mapping[str, str] | None = None, chosen: str = "") -> list[str]:
+        """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again.
 
-        gone, again = reset_failed(run)
-        if not again:
-            msg = f"run {name!r} has no failed step: there is nothing to retry"
-            raise EngineError(msg)
-        self.journal.forget_nodes(name, gone)
-        run.dirty.update(dict.fromkeys(run.nodes))
-        self.journal.save(run)
-        return again
+        `chosen` is a selector of nodes that run again although they succeeded. Raises EngineError.
+        """
+        from tiphys.engine.control import retry  # noqa: PLC0415
+
+        return retry(self, name, parameters, chosen)
 
 
 def _workflow_of(documents: list[Json], template: str) -> Json:
@@ -296,5 +316,6 @@ def _reference_to(template: str) -> Json:
     }
 
 
-def _random_name(prefix: str) -> str:
+def random_name(prefix: str) -> str:
+    """`prefix` and five characters, as generateName gives on a cluster."""
     return prefix + "".join(random.choices(_LETTERS, k=5))  # noqa: S311  # a name, not a secret

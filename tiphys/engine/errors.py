@@ -6,6 +6,7 @@
      ├─ ManifestError    refused before anything runs: the manifest is wrong or asks for what a laptop lacks
      ├─ UnknownRunError       no run of that name in this state folder
      ├─ StateLockedError      another engine holds the state folder
+     ├─ JournalDamagedError   the journal, or one run's rows in it, can't be read
      └─ TemplateError    a step can't be made: the node ends in Error with this text, as on Argo
          ├─ ExpressionError   an expression does not parse, or fails
          ├─ AbsentOptionalError    a tag names the output of a skipped step that has no default
@@ -29,6 +30,10 @@ class UnknownRunError(EngineError):
 
 class StateLockedError(EngineError):
     """Another engine holds the state folder."""
+
+
+class JournalDamagedError(EngineError):
+    """The journal, or one run's rows in it, can't be read."""
 
 
 class TemplateError(EngineError):

@@ -23,6 +23,7 @@ from tiphys.engine.nodes import ERROR, FAILED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
+from tiphys.engine.unpack import NORMAL, Limits
 
 Json = dict[str, Any]
 _CAP_SYS_ADMIN = 21
@@ -39,6 +40,7 @@ class Surroundings:
     keep: tuple[str, ...] = ()
     private: bool = True
     slots: int = 8
+    limits: Limits = NORMAL
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Executor:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         keep = (*self._around.keep, str(self._around.state))
-        place = Place(folder, keep, self._around.private)
+        place = Place(folder, keep, self._around.private, self._around.limits)
         kind = _Kind.of(start, self._around.state / "runs" / self._run)
         try:
             if kind.in_engine:

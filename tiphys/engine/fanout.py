@@ -12,6 +12,9 @@ from tiphys.engine.substitute import ALL, fill
 from tiphys.engine.when import should_execute
 
 Json = dict[str, Any]
+MOST_ITEMS = 100_000
+"""Of a withSequence; far more than the state of a workflow can hold on a cluster."""
+_WIDE = re.compile(r"[0-9]{4,}")
 _GO_KINDS = {dict: "object", str: "string", bool: "bool"}
 
 
@@ -75,6 +78,9 @@ def sequence(spec: Json) -> list[str]:
     else:
         msg = "neither end nor count was specified in withSequence"
         raise TemplateError(msg)
+    if abs(end - start) >= MOST_ITEMS:
+        msg = f"withSequence gives {abs(end - start) + 1:,} items: {MOST_ITEMS:,} at most, split the work or use steps that loop"
+        raise TemplateError(msg)
     numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
     return [_formatted(spec.get("format") or "%d", number) for number in numbers]
 
@@ -88,6 +94,9 @@ def _whole(text: Any) -> int:
 
 
 def _formatted(pattern: str, number: int) -> str:
+    if _WIDE.search(pattern):
+        msg = f"withSequence.format {pattern[:40]!r} asks for more than 999 characters: make it smaller"
+        raise TemplateError(msg)
     try:
         return pattern.replace("%v", "%d") % number
     except (TypeError, ValueError) as error:

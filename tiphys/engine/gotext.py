@@ -5,6 +5,7 @@ Argo inserts both into manifests, so they are visible in parameters and node nam
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -12,11 +13,31 @@ from typing import Any, Self
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HTML_RE = re.compile("[<>&\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXPONENT = re.compile(r"e([+-])0*(\d)")
 
 
 class AnyKeys(dict[Any, Any]):
-    """A map whose keys may be anything, as groupBy gives it: Go can't write it as JSON."""
+    """A map whose keys may be anything, as groupBy and fromPairs make it: Go can't write it as JSON."""
+
+    def __init__(self, go_type: str = "map[interface {}]interface {}") -> None:
+        """Empty; `go_type` is groupBy's `map[interface {}][]interface {}` or fromPairs' own."""
+        super().__init__()
+        self.go_type = go_type
+
+    @staticmethod
+    def wrapped(key: Any) -> tuple[type, Any]:
+        """The form in which `key` is stored: 1, 1.0 and true are three keys. Raises TypeError for lists and maps."""
+        if isinstance(key, (list, dict)):
+            msg = "runtime error: hash of unhashable type"
+            raise TypeError(msg)
+        return type(key), key
+
+    def missing(self) -> Any:
+        """What a missing key gives."""
+        from tiphys.engine.expressions.values import NilItems  # noqa: PLC0415
+
+        return NilItems() if self.go_type.endswith("[]interface {}") else None
 
 
 def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
@@ -49,8 +70,11 @@ def _exponent_form(value: float) -> str:
     return _EXPONENT.sub(lambda match: f"e{match[1]}{match[2]}", digits)
 
 
-def go_json(value: Any) -> str:  # noqa: PLR0911
-    """`value` as Go's json.Marshal: compact, keys sorted, `<`, `>` and `&` escaped, floats in Go's shortest form."""
+def go_json(value: Any) -> str:  # noqa: C901, PLR0911
+    """`value` as Go's json.Marshal: compact, keys sorted, `<`, `>` and `&` escaped, floats in Go's shortest form.
+
+    Raises TypeError for what has no JSON form.
+    """
     if isinstance(value, str):
         return go_json_string(value)
     if value is None or isinstance(value, bool):
@@ -58,17 +82,36 @@ def go_json(value: Any) -> str:  # noqa: PLR0911
     if isinstance(value, RawNumber):
         return value.text
     if isinstance(value, float):
+        if not math.isfinite(value):
+            msg = f"json: unsupported value: {go_float(value)}"
+            raise TypeError(msg)
         return go_float(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, AnyKeys):
-        msg = "json: unsupported type: map[interface {}][]interface {}"
+        msg = f"json: unsupported type: {value.go_type}"
         raise TypeError(msg)
+    if getattr(value, "nil", False):
+        return "null"
     if isinstance(value, dict):
         pairs = (f"{go_json_string(str(key))}:{go_json(value[key])}" for key in sorted(value, key=str))
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(go_json(item) for item in value) + "]"
+    return _special_json(value)
+
+
+def _special_json(value: Any) -> str:
+    """Values that only expressions make: bytes, durations, times, months."""
+    if isinstance(value, bytes):
+        return f'"{base64.b64encode(value).decode()}"'
+    if hasattr(value, "json"):
+        return go_json_string(value.json())
+    for name in ("ns", "number"):
+        if hasattr(value, name):
+            return str(getattr(value, name))
+    if getattr(value, "go_type", "") == "*time.Location":
+        return "{}"
     msg = f"{type(value).__name__} has no JSON form"
     raise TypeError(msg)
 
@@ -86,12 +129,41 @@ def parameters_json(parameters: list[dict[str, Any]]) -> str:
 
 
 def go_json_string(text: str) -> str:
-    """`text` as a JSON string, escaped as Go does."""
+    """`text` as a JSON string, escaped as Go does; half a character becomes U+FFFD."""
     quoted = json.dumps(text, ensure_ascii=False)
+    if not quoted.isascii():
+        quoted = _SURROGATE.sub("\\\\ufffd", quoted)
     return _HTML_RE.sub(lambda match: _HTML[match[0]], quoted)
 
 
-def go_value(value: Any) -> str:
+_GO_ESCAPES = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    '"': '\\"',
+    "\\": "\\\\",
+}
+
+
+def go_quote(text: str) -> str:
+    """`text` in the %q form of Go's fmt."""
+    return '"' + "".join(_GO_ESCAPES.get(char) or (char if char.isprintable() else _coded(char)) for char in text) + '"'
+
+
+def _coded(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x80:  # noqa: PLR2004
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def go_value(value: Any) -> str:  # noqa: PLR0911
     """`value` in the %v form of Go's fmt."""
     if value is None:
         return "<nil>"
@@ -99,15 +171,18 @@ def go_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return _go_value_float(value)
+    if isinstance(value, AnyKeys):
+        pairs = sorted((go_value(key), go_value(inner)) for (_, key), inner in value.items())
+        return "map[" + " ".join(f"{key}:{inner}" for key, inner in pairs) + "]"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{go_value(value[key])}" for key in sorted(value, key=str)) + "]"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, bytes)):
         return "[" + " ".join(go_value(item) for item in value) + "]"
     return str(value)
 
 
 def _go_value_float(value: float) -> str:
-    text = go_float(value, small=-4)
+    text = go_float(value, large=6, small=-4)
     return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", text)
 
 
@@ -134,10 +209,27 @@ def parse_json_raw(text: str) -> Any:
 
 
 def _loads(text: str, number: Any) -> Any:
+    def finite(digits: str) -> Any:
+        value = number(digits)
+        if math.isinf(value):
+            msg = f"json: cannot unmarshal number {digits} into Go value of type float64"
+            raise ValueError(msg)
+        return value
+
     try:
-        return json.loads(text, parse_int=number, parse_float=number, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_int=finite, parse_float=finite, parse_constant=_refuse_constant)
+        return _whole(found) if "\\ud" in text.lower() else found
     except json.JSONDecodeError as error:
         raise ValueError(_go_json_error(text, error)) from None
+
+
+def _whole(value: Any) -> Any:
+    """`value` with U+FFFD for every half of a character."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {_whole(key): _whole(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.errors import UnknownRunError
+from tiphys.engine.errors import JournalDamagedError, UnknownRunError
+from tiphys.engine.journal_file import decode, open_database
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
@@ -42,15 +42,9 @@ class Journal:
     """The journal of a state folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open, or make, the journal of `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "journal.db"
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = sqlite3.connect(path, timeout=10, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_TABLES)
+        """Open, or make, the journal of `folder`. Raises JournalDamagedError."""
+        self._path = folder / "journal.db"
+        self._database = open_database(self._path, _TABLES)
         self._progress: dict[str, str] = {}
         self._positions: dict[str, int] = {}
 
@@ -73,27 +67,33 @@ class Journal:
         moved = self._progress.get(run.name) != progress
         if not changed and not moved:
             return []
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(run, changed, progress if moved else "")
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        self._progress[run.name] = progress
+        run.dirty.clear()
+        return changed
+
+    def _write(self, run: RunState, changed: list[str], progress: str) -> None:
         first = self._next_position(run.name)
         rows = [
             (run.name, key, first + index, json.dumps(run.nodes[key].to_json())) for index, key in enumerate(changed)
         ]
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            self._database.executemany(_SAVE_NODE, rows)
-            if moved:
-                self._database.execute(
-                    "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
-                )
-                self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
-            self._database.execute("COMMIT")
-        except BaseException:
-            if self._database.in_transaction:  # a full disk has ended it already
-                self._database.execute("ROLLBACK")
-            raise
-        self._progress[run.name] = progress
+        self._database.executemany(_SAVE_NODE, rows)
+        if progress:
+            self._database.execute(
+                "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
+            )
+            self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
         self._positions[run.name] = first + len(rows)
-        run.dirty.clear()
-        return changed
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:  # a full disk has ended it already
+            self._database.execute("ROLLBACK")
 
     def _next_position(self, run: str) -> int:
         """A number above that of every node that the journal has."""
@@ -103,7 +103,7 @@ class Journal:
         return self._positions[run]
 
     def load(self, name: str) -> RunState:
-        """The state of a run. Raises UnknownRunError."""
+        """The state of a run. Raises UnknownRunError, or JournalDamagedError if this run's rows can't be read."""
         row = self._database.execute("SELECT header FROM runs WHERE name = ?", (name,)).fetchone()
         if row is None:
             known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
@@ -111,26 +111,42 @@ class Journal:
             raise UnknownRunError(msg)
         progress = self._database.execute("SELECT body FROM progress WHERE run = ?", (name,)).fetchone()
         bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
-        nodes = [Node.from_json(json.loads(body)) for (body,) in bodies]
-        return RunState.of(json.loads(row[0]), json.loads(progress[0]) if progress else {}, nodes, self.memo())
+        nodes = [decode(self._path, name, body, Node.from_json) for (body,) in bodies]
+        moved = decode(self._path, name, progress[0], dict) if progress else {}
+        memo = self.memo()
+        return decode(self._path, name, row[0], lambda header: RunState.of(header, moved, nodes, memo))
 
-    def forget_nodes(self, run: str, ids: list[str]) -> None:
-        """Take nodes out of a run, for a retry."""
-        self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run, key) for key in ids])
+    def rewrite(self, run: RunState, gone: list[str]) -> None:
+        """Write down a run that was changed from outside: nodes are gone, its spec may be another."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run.name, key) for key in gone])
+            self._database.execute("UPDATE runs SET header = ? WHERE name = ?", (json.dumps(run.header()), run.name))
+            self._write(run, list(run.dirty), json.dumps(run.progress()))
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        run.dirty.clear()
+
+    def delete(self, run: str) -> None:
+        """Forget a run: its state, its nodes, what was asked of it."""
+        self._database.execute("BEGIN IMMEDIATE")
+        for statement in (
+            "DELETE FROM nodes WHERE run = ?",
+            "DELETE FROM progress WHERE run = ?",
+            "DELETE FROM requests WHERE run = ?",
+            "DELETE FROM runs WHERE name = ?",
+        ):
+            self._database.execute(statement, (run,))
+        self._database.execute("COMMIT")
+        self._progress.pop(run, None)
+        self._positions.pop(run, None)
 
     def with_ttl(self) -> list[str]:
         """The runs that have ended and whose spec says when they are to go."""
         query = "SELECT name FROM runs WHERE finished > 0 AND header LIKE '%\"ttlStrategy\"%'"
         return [row[0] for row in self._database.execute(query).fetchall()]
-
-    def delete(self, run: str) -> None:
-        """Forget a run and its nodes."""
-        self._database.execute("BEGIN IMMEDIATE")
-        for table, column in (("nodes", "run"), ("progress", "run"), ("requests", "run"), ("runs", "name")):
-            self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))  # noqa: S608  # our own names
-        self._database.execute("COMMIT")
-        self._progress.pop(run, None)
-        self._positions.pop(run, None)
 
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""
@@ -153,7 +169,8 @@ class Journal:
         """All memoized outputs, by cache and key."""
         found: dict[str, dict[str, Json]] = {}
         for cache, key, body in self._database.execute("SELECT cache, key, body FROM memo"):
-            found.setdefault(cache, {})[key] = json.loads(body)
+            with suppress(JournalDamagedError):  # as if it had never been kept
+                found.setdefault(cache, {})[key] = decode(self._path, "", body, dict)
         return found
 
     def save_memo(self, cache: str, key: str, entry: Json) -> None:

@@ -204,7 +204,9 @@ def set_mode(path: str, mode: int, *, recursive: bool) -> None:
     if recursive:
         for folder, folders, files in os.walk(path):
             for name in folders + files:
-                os.chmod(os.path.join(folder, name), mode)
+                each = os.path.join(folder, name)
+                if not os.path.islink(each):  # what it leads to may be anyone's
+                    os.chmod(each, mode)
 
 
 def remove(path: str) -> None:
@@ -217,11 +219,30 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def collect(entry: Json) -> None:
+def measure(path: str, limit: int) -> None:
+    """Raise OSError if an output is too large, holes included, or holds what can't be stored."""
+    total = 0
+    paths = [path]
+    for folder, folders, files in os.walk(path):
+        paths += [os.path.join(folder, name) for name in folders + files]
+    for each in paths:
+        try:
+            found = (os.stat if each == path else os.lstat)(each)
+        except OSError:
+            continue
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+            raise OSError(f"{each} is a device, pipe or socket, which can't be an output")
+        total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        if total > limit:
+            raise OSError(f"{path} has more than {limit:,} bytes, the engine's limit for one output")
+
+
+def collect(entry: Json, limit: int) -> None:
     """Copy an output out of the private root; one that is not there is left out."""
     import shutil
 
     path, target = entry["path"], entry["target"]
+    measure(path, limit)
     if os.path.isdir(path):
         shutil.copytree(path, target, symlinks=True)
     elif os.path.isfile(path):
@@ -320,24 +341,35 @@ def exit_code(status: int) -> int:
 def run_step(spec: Json) -> Json:
     """Files in, program, files out; the report."""
     try:
-        for entry in spec["files"]:
-            place(spec, entry)
-        for folder in spec["folders"]:
-            os.makedirs(folder, exist_ok=True)
         if not spec["private"]:
             for entry in spec["collect"]:
                 guard(spec, entry["path"])
                 remove(entry["path"])
+        for entry in spec["files"]:
+            place(spec, entry)
+        for folder in spec["folders"]:
+            os.makedirs(folder, exist_ok=True)
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
     module = spec.get("module")
     report = module.supervise(spec, sys.modules[__name__]) if module else supervise(spec)
     try:
         for entry in spec["collect"]:
-            collect(entry)
+            collect(entry, spec["limit"])
     except OSError as error:
         report.setdefault("error", f"the step's outputs can't be read: {error}")
+    if not spec["private"]:
+        for entry in (*spec["files"], *spec["collect"]):
+            clear(entry["path"])
     return report
+
+
+def clear(path: str) -> None:
+    """Take what the step declared off the host's folders again; `guard` has seen that it was not there before."""
+    try:
+        remove(path)
+    except OSError:
+        pass
 
 
 def descendants() -> list[int]:

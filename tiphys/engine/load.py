@@ -10,6 +10,7 @@ import yaml
 
 from tiphys.engine.errors import ManifestError
 from tiphys.engine.gotext import go_float
+from tiphys.engine.nesting import DEEPEST, check_text, check_tree
 
 Json = dict[str, Any]
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,15 +46,17 @@ def _construct_float(loader: Any, node: Any) -> Any:
 
 
 def _construct_mapping(loader: Any, node: Any) -> Json:
+    own = {id(key_node) for key_node, _ in node.value}  # what `<<` merges in may be given once more
     seen: set[str] = set()
     loader.flatten_mapping(node)
     mapping: Json = {}
     for key_node, value_node in node.value:
         key = _key(loader.construct_object(key_node, deep=True))
-        if key in seen:
-            msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
-            raise ManifestError(msg)
-        seen.add(key)
+        if id(key_node) in own:
+            if key in seen:
+                msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
+                raise ManifestError(msg)
+            seen.add(key)
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 
@@ -69,14 +72,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 def load_text(text: str, source: str = "the manifest") -> list[Json]:
     """The documents of a YAML or JSON text. Raises ManifestError that names `source` and the line."""
-    try:
-        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
-    except yaml.YAMLError as error:
-        msg = f"{source} is not YAML: {error}"
-        raise ManifestError(msg) from None
-    except ManifestError as error:
-        msg = f"{source}: {error}"
-        raise ManifestError(msg) from None
+    documents = [document for document in _parse(text, source) if document is not None]
     for document in documents:
         if not isinstance(document, dict) or "kind" not in document:
             msg = f"{source}: a document without `kind`: write Kubernetes objects such as kind: Workflow"
@@ -84,29 +80,46 @@ def load_text(text: str, source: str = "the manifest") -> list[Json]:
     return documents
 
 
+def _parse(text: str, source: str) -> list[Any]:
+    """All documents of a text, none too deep or too large. Raises ManifestError that names `source`."""
+    try:
+        check_text(text, _Loader)
+        documents = list(yaml.load_all(text, Loader=_Loader))
+    except yaml.YAMLError as error:
+        msg = f"{source} is not YAML: {error}"
+        raise ManifestError(msg) from None
+    except RecursionError:
+        msg = f"{source}: nested more than {DEEPEST} levels deep: put inner templates beside the outer ones"
+        raise ManifestError(msg) from None
+    except (ManifestError, ValueError) as error:
+        msg = f"{source}: {error}"
+        raise ManifestError(msg) from None
+    for document in documents:
+        check_tree(document, source)
+    return documents
+
+
 def load_file(path: Path) -> list[Json]:
     """The documents of a manifest file. Raises ManifestError."""
+    return load_text(_read(path), str(path))
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises ManifestError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror}: check the path"
         raise ManifestError(msg) from None
     except UnicodeDecodeError:
         msg = f"{path} is not UTF-8: save it as UTF-8"
         raise ManifestError(msg) from None
-    return load_text(text, str(path))
 
 
 def load_parameters(path: Path) -> dict[str, str]:
     """A parameter file: a YAML or JSON mapping of names to values. Raises ManifestError."""
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a safe loader
-    except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}: check the path"
-        raise ManifestError(msg) from None
-    except yaml.YAMLError as error:
-        msg = f"{path} is not YAML: {error}"
-        raise ManifestError(msg) from None
+    documents = _parse(_read(path), str(path))
+    values = documents[0] if len(documents) == 1 else None
     if not isinstance(values, dict):
         msg = f"{path}: a parameter file is a mapping of names to values"
         raise ManifestError(msg)

@@ -17,10 +17,11 @@ from tiphys.engine.errors import StateLockedError
 class StateLock:
     """Held while an engine works on a state folder."""
 
-    def __init__(self, folder: Path, command: str) -> None:
-        """`command` is what a second engine is told about this one."""
+    def __init__(self, folder: Path, command: str, run: str = "") -> None:
+        """`command` is what a second engine is told about this one; `run` is the run that it drives."""
         self._path = folder / "lock"
         self._command = command
+        self._run = run
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -32,7 +33,8 @@ class StateLock:
         except BlockingIOError:
             os.close(self._descriptor)
             raise StateLockedError(self._describe()) from None
-        holder = {"pid": os.getpid(), "command": self._command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = {"pid": os.getpid(), "command": self._command, "run": self._run, "since": since}
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return self

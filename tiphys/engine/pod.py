@@ -16,10 +16,12 @@ from tiphys.engine.errors import TemplateError
 from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
 from tiphys.engine.objects import ObjectStore
+from tiphys.engine.unpack import NORMAL, Limits, unpack
 
 Json = dict[str, Any]
 SCRIPT_PATH = "/argo/staging/script"
 RESULT_LIMIT = 256 * 1024
+PARAMETER_LIMIT = 1024 * 1024  # bytes; a cluster's objects hold no more either
 _REFERENCE = re.compile(r"\$\$|\$\(([^()$]+)\)")
 
 
@@ -30,6 +32,7 @@ class Place:
     attempt: Path
     keep: tuple[str, ...]
     private: bool
+    limits: Limits = NORMAL
 
     @property
     def home(self) -> Path:
@@ -117,8 +120,10 @@ def launcher_spec(
     files = _input_files(template, place, store)
     argv = argv_of(body, image, declared(body, objects))
     if template.get("script") is not None:
-        files.append(_script_file(expand_references(body.get("source") or "", {}), place))
-        argv.append(SCRIPT_PATH)
+        script = _script_file(expand_references(body.get("source") or "", {}), place)
+        files += [script] if place.private else []  # its path on the host may be another step's, or not ours to make
+        argv.append(SCRIPT_PATH if place.private else script["source"])
+    refuse_nul(argv, env)
     collect = _output_paths(template, place)
     volumes = volumes_of(template, body, place, objects)
     return {
@@ -135,6 +140,7 @@ def launcher_spec(
         "files": files,
         "folders": sorted({str(Path(entry["path"]).parent) for entry in collect if place.private}),
         "collect": collect,
+        "limit": place.limits.size,
     }
 
 
@@ -167,16 +173,28 @@ def argo_env(start: StartPod) -> dict[str, str]:
     return {"ARGO_NODE_ID": start.node_id, "ARGO_POD_NAME": start.pod_name, "ARGO_TEMPLATE_NAME": name}
 
 
+def refuse_nul(argv: list[str], env: Mapping[str, str]) -> None:
+    """What no program can be given is an Error that says so. Raises StepError."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            msg = f"environment variable {name!r} holds a NUL character, or its name is empty or holds '=': correct it"
+            raise StepError(msg)
+    if any("\0" in word for word in argv):
+        msg = "command or args hold a NUL character, which no program can be given: encode it, with base64 for instance"
+        raise StepError(msg)
+
+
 def _script_file(source: str, place: Place) -> Json:
     script = place.attempt / "in" / "script"
     script.write_text(source, encoding="utf-8")
+    script.chmod(0o755)
     return {"source": str(script), "path": SCRIPT_PATH, "mode": 0o755}
 
 
 def _input_files(template: Json, place: Place, store: ArtifactStore) -> list[Json]:
     files = []
     for index, artifact in enumerate((template.get("inputs") or {}).get("artifacts") or []):
-        source = _fetch(artifact, place.attempt / "in" / str(index), store)
+        source = _fetch(artifact, place.attempt / "in" / str(index), store, place.limits)
         if source is None:
             continue
         entry: Json = {"source": str(source), "path": artifact["path"]}
@@ -186,7 +204,7 @@ def _input_files(template: Json, place: Place, store: ArtifactStore) -> list[Jso
     return files
 
 
-def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
+def _fetch(artifact: Json, target: Path, store: ArtifactStore, limits: Limits) -> Path | None:
     if "raw" in artifact:
         # On a cluster the template reaches the pod in an environment variable, where Kubernetes turns $$ into $.
         target.write_text(expand_references(artifact["raw"].get("data") or "", {}), encoding="utf-8")
@@ -203,7 +221,7 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore) -> Path | None:
             return None
         msg = f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}"
         raise StepError(msg)
-    artifacts.unpack(stored, artifact, target)
+    unpack(stored, artifact, target, limits)
     return target
 
 
@@ -337,7 +355,13 @@ def _take_parameters(template: Json, place: Place, outputs: Json) -> list[str]:
         source = entry.get("valueFrom") or {}
         kept = {key: value for key, value in entry.items() if key != "valueFrom"}
         if source.get("path"):
-            value = _parameter_value(place.attempt / "out" / f"p{index}", source)
+            try:
+                value = _parameter_value(place.attempt / "out" / f"p{index}", source)
+            except StepError as problem:
+                problems.append(str(problem))
+                kept["valueFrom"] = source
+                taken.append(kept)
+                continue
             if value is None:
                 problems.append(f"open /var/run/argo/outputs/parameters{source['path']}: no such file or directory")
                 kept["valueFrom"] = source
@@ -351,6 +375,11 @@ def _take_parameters(template: Json, place: Place, outputs: Json) -> list[str]:
 
 def _parameter_value(path: Path, source: Json) -> str | None:
     if path.is_file():
+        if (size := path.stat().st_size) > PARAMETER_LIMIT:
+            msg = (
+                f"{source['path']} has {size:,} bytes, an output parameter {PARAMETER_LIMIT:,} at most: use an artifact"
+            )
+            raise StepError(msg)
         return path.read_bytes().decode("utf-8", "replace").removesuffix("\n")
     default = source.get("default")
     return None if default is None else str(default)
@@ -368,7 +397,7 @@ def _take_artifacts(template: Json, place: Place, store: ArtifactStore, prefix: 
             continue
         try:
             taken.append(_store(artifact, path, place, store, prefix))
-        except OSError as error:
+        except (OSError, TemplateError) as error:
             problems.append(f"artifact {artifact['name']} can't be stored: {error}")
     if taken:
         outputs["artifacts"] = taken

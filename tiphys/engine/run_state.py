@@ -31,6 +31,7 @@ class RunState:
     created: float
     spec: Json
     namespace: str = "default"
+    generate_name: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Json] = field(default_factory=dict)
@@ -75,5 +76,16 @@ class RunState:
         return cls(**known, nodes={node.id: node for node in nodes}, memo=memo)
 
 
-_HEADER = ("name", "uid", "created", "spec", "namespace", "labels", "annotations", "templates", "config_maps")
+_HEADER = (
+    "name",
+    "uid",
+    "created",
+    "spec",
+    "namespace",
+    "generate_name",
+    "labels",
+    "annotations",
+    "templates",
+    "config_maps",
+)
 _PROGRESS = ("locks", "phase", "message", "started", "finished", "shutdown", "suspended", "outputs")

@@ -6,12 +6,14 @@ long as no tag spans two of them. Values that JSON could not carry are refused a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from tiphys.engine.errors import AbsentOptionalError, ExpressionError, TemplateError, UnresolvedError
 from tiphys.engine.expressions import evaluate, expand, has_variable, identifiers, is_function, parse
+from tiphys.engine.expressions.values import clean
 from tiphys.engine.gotext import go_json
 
 Variables = Mapping[str, Any]
@@ -23,6 +25,8 @@ _LATE = (
 )  # fmt: skip
 # What Go's strconv.Quote writes in a form that is no JSON: the object would not parse any more.
 _NOT_JSON = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
+# White space around a name that is the same in JSON: a tab or a line feed in a tag is an escape there, and stays.
+_SPACES = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 ALL = ("",)
 
 
@@ -62,18 +66,13 @@ class Substitution:
 
     def _tag(self, tag: str) -> str:
         filled = self._expression(tag[1:]) if tag.startswith("=") else self._simple(tag)
-        if filled is None:
-            return "{{" + tag + "}}"
-        if _NOT_JSON.search(filled):
-            msg = "cannot finish template replacement because the result was invalid JSON"
-            raise TemplateError(msg)
-        return filled
+        return "{{" + tag + "}}" if filled is None else filled
 
     def _is_strict(self, name: str) -> bool:
         return any(not first or name == first or name.startswith(f"{first}.") for first in self._strict)
 
     def _simple(self, tag: str) -> str | None:
-        name = tag.strip()
+        name = tag.strip(_SPACES)
         if name in self._variables:
             return self._value(tag, self._variables[name])
         if (nested := self._nested(tag)) is not None:
@@ -91,7 +90,7 @@ class Substitution:
         if not isinstance(value, str):
             msg = f"failed to resolve {{{{{tag}}}}} to string"
             raise TemplateError(msg)
-        return value
+        return _quotable(value)
 
     def _nested(self, tag: str) -> str | None:
         start = tag.rfind("{{")
@@ -101,7 +100,7 @@ class Substitution:
         if inner is None:
             msg = f'unable to substitute nested tag {{{{{tag}}}}}: "{tag[start + 2 :]}" is an absent optional'
             raise AbsentOptionalError(msg)
-        return "{{" + tag[:start] + str(inner)
+        return "{{" + tag[:start] + _quotable(str(inner))
 
     def _expression(self, text: str) -> str | None:
         if self._environment is None:
@@ -138,12 +137,25 @@ class Substitution:
             msg = f'failed to evaluate expression "{text}"'
             raise ExpressionError(msg)
         try:
-            return result if isinstance(result, str) else go_json(result)
+            return clean(result) if isinstance(result, str) else _written(go_json(result))
         except TypeError as error:
             if may_wait:
                 return None
             msg = f"failed to marshal evaluated expression: {error}"
             raise ExpressionError(msg) from None
+
+
+def _quotable(text: str) -> str:
+    """`text`, which Go must be able to quote in JSON. Raises TemplateError."""
+    if _NOT_JSON.search(text) or not (text.isascii() or all(char <= "\uffff" or char.isprintable() for char in text)):
+        msg = "cannot finish template replacement because the result was invalid JSON"
+        raise TemplateError(msg)
+    return text
+
+
+def _written(text: str) -> str:
+    """A result in JSON as it is inserted: without the quotes of a text, such as a date."""
+    return json.loads(text) if text.startswith('"') else _quotable(text)
 
 
 def fill(tree: Any, variables: Variables, strict: tuple[str, ...] = (), *, artifacts_may_wait: bool = True) -> Any:

@@ -27,6 +27,7 @@ SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPE
 _COLOURS = {SUCCEEDED: "32", RUNNING: "36", FAILED: "31", ERROR: "31", SKIPPED: "2", OMITTED: "2", PENDING: "33"}
 _INVISIBLE = {"StepGroup"}
 _LOG_LINES = 15
+_FRAME = 0.05  # seconds: a large run changes more often than anybody sees
 _MINUTE = 60
 
 
@@ -117,12 +118,14 @@ def _line(node: Node, name: str, now: float, colour: bool) -> str:  # noqa: FBT0
 class LiveTree:
     """A listener that shows a run while it happens."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """On a terminal the tree is redrawn in place; elsewhere each change of phase is one line."""
+    def __init__(self, stream: TextIO | None = None, *, colour: bool = True) -> None:
+        """On a terminal the tree is redrawn in place, in `colour`; elsewhere each change of phase is one line."""
         self._stream = stream or sys.stdout
         self._terminal = self._stream.isatty()
         self.period = 1.0 if self._terminal else 0.0
+        self._colour = colour
         self._drawn = 0
+        self._drawn_at = 0.0
         self._phases: dict[str, str] = {}
 
     def __call__(self, run: RunState, changed: Sequence[Node]) -> None:
@@ -133,8 +136,11 @@ class LiveTree:
             self._print_changes(run, changed)
 
     def _redraw(self, run: RunState) -> None:
+        if not run.done and time.monotonic() - self._drawn_at < _FRAME:
+            return  # the next second's tick, or the next change, shows it
+        self._drawn_at = time.monotonic()
         size = shutil.get_terminal_size()
-        shown = lines(run, colour=True, brief=True)
+        shown = lines(run, colour=self._colour, brief=True)
         if len(shown) > size.lines - 2:
             shown = [shown[0], "…", *shown[-(size.lines - 4) :]]
         up = f"\x1b[{self._drawn}F" if self._drawn else ""
@@ -146,8 +152,8 @@ class LiveTree:
         for node in sorted(changed, key=lambda each: each.name == run.name):  # the run's own line last
             if node.type in _INVISIBLE or node.phase == PENDING or self._phases.get(node.id) == node.phase:
                 continue
-            if is_plain_attempt(run, node):
-                continue
+            if is_plain_attempt(run, node) or (node.fulfilled and 0 < node.finished < run.started):
+                continue  # said by its Retry node; or it ended before the run was retried
             self._phases[node.id] = node.phase
             self._stream.write(change_line(run, node) + "\n")
         self._stream.flush()
@@ -162,7 +168,7 @@ def _cut(line: str, width: int) -> str:
         if not escaping:
             visible += 1
             if visible >= width:
-                return "".join(out) + "…\x1b[0m"
+                return "".join(out) + "…" + ("\x1b[0m" if "\x1b" in out else "")
         elif char == "m":
             escaping = False
         out.append(char)

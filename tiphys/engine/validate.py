@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tiphys.engine import validate_tags
@@ -23,6 +24,7 @@ _STEP_NAME = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
 _PARAMETER_NAME = re.compile(r"^[-a-zA-Z0-9_]+$")
 _LONGEST_NAME = 128
 _LEAF_NAMES = ("retries", "lastRetry", "pod.name", "tasks.name", "steps.name")
+_NOTHING = validate_tags.Known(frozenset(), frozenset())
 _LOOPS = ("withItems", "withParam", "withSequence")
 
 
@@ -59,6 +61,30 @@ def _enum(parameter: Json, name: str) -> None:
         raise ManifestError(msg)
 
 
+def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) -> list[str]:
+    """What is wrong in `spec`: the first thing in the whole, and the first in each template; each once.
+
+    A `library` is a WorkflowTemplate: its entrypoint, and the values of its arguments, may come later.
+    """
+    checks: list[Callable[[], None]] = []
+    if library:
+        for parameter in (spec.get("arguments") or {}).get("parameters") or []:
+            if parameter.get("valueFrom") is None:
+                parameter.setdefault("value", "")
+    else:
+        checks.append(lambda: _arguments(spec))
+    if spec.get("entrypoint") or not library:
+        checks.append(_Checker(spec, find, images).whole)
+    checks += [_Checker(spec, find, images).one(template) for template in spec.get("templates") or []]
+    found: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except ManifestError as problem:
+            found[str(problem)] = None
+    return list(found)
+
+
 class _Checker:
     def __init__(self, spec: Json, find: Find, images: ImageTable) -> None:
         self._spec = spec
@@ -81,6 +107,10 @@ class _Checker:
         self._exit()
         for template in templates:
             self._template(template, "", "templates", on_exit=False, only_shape=True)
+
+    def one(self, template: Json) -> Callable[[], None]:
+        """The check of one template by itself."""
+        return lambda: self._template(template, "", "templates", on_exit=False, only_shape=True)
 
     def _entry(self, holder: Json, arguments: Json, *, on_exit: bool) -> None:
         scope, template = self._resolve(holder, "", "spec.entrypoint")
@@ -198,14 +228,19 @@ class _Checker:
             if "{{" not in target and target not in graph.tasks:
                 msg = f"{place}.targets target '{target}' is not defined"
                 raise ManifestError(msg)
-        everything = known
+
+        def given(name: str) -> validate_tags.Known:
+            called = self._resolve(graph.tasks[name], scope, f"{place}.tasks.{name}")[1]
+            return _NOTHING.with_step("tasks", name, called, loop=_is_loop(graph.tasks[name]))
+
+        def given_to(task: str) -> Callable[[str], validate_tags.Known | None]:
+            # Asked for only when a tag names a task: the ancestors of every task of a long chain are many.
+            return lambda name: given(name) if name in graph.of(task) or name in graph.ancestors(task) else None
+
         for task in tasks:
-            inner = known
-            for ancestor in graph.ancestors(task["name"]):
-                called = self._resolve(graph.tasks[ancestor], scope, f"{place}.tasks.{ancestor}")[1]
-                inner = inner.with_step("tasks", ancestor, called, loop=_is_loop(graph.tasks[ancestor]))
-            called = self._step(task, scope, f"{place}.tasks.{task['name']}", inner, "tasks", on_exit=on_exit)
-            everything = everything.with_step("tasks", task["name"], called, loop=_is_loop(task))
+            inner = replace(known, before=given_to(task["name"]))
+            self._step(task, scope, f"{place}.tasks.{task['name']}", inner, "tasks", on_exit=on_exit)
+        everything = replace(known, before=lambda name: given(name) if name in graph.tasks else None)
         validate_tags.check_outputs(template.get("outputs") or {}, everything, place)
 
 
@@ -409,10 +444,18 @@ def _sorted(graph: Dependencies, place: str) -> None:
 
 def _refuse_cycle(graph: Dependencies, place: str) -> None:
     waiting = {name: set(graph.of(name)) for name in graph.tasks}
-    while waiting:
-        free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
-        if not free:
-            msg = f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}"
-            raise ManifestError(msg)
-        for name in free:
-            del waiting[name]
+    followers: dict[str, list[str]] = {}
+    for name, needs in waiting.items():
+        for need in needs:
+            followers.setdefault(need, []).append(name)
+    free = [name for name, needs in waiting.items() if not needs]
+    while free:
+        name = free.pop()
+        del waiting[name]
+        for follower in followers.get(name, ()):
+            waiting[follower].discard(name)
+            if not waiting[follower]:
+                free.append(follower)
+    if waiting:
+        msg = f"{place} sorting failed: graph with cycle: {', '.join(sorted(waiting))}"
+        raise ManifestError(msg)

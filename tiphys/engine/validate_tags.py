@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +48,7 @@ class Known:
     names: frozenset[str]
     on_exit: bool = False
     items: frozenset[str | None] | None = None
+    before: Callable[[str], Known | None] = lambda _task: None
 
     @classmethod
     def of_template(cls, template: Json, parameters: set[str], *, on_exit: bool) -> Known:
@@ -93,11 +95,17 @@ class Known:
         """Whether `tag` will have a value."""
         if tag in self.names or (tag.startswith("lastRetry.") and "lastRetry" in self.names):
             return True
+        if tag.startswith("tasks.") and (given := self.before(tag.split(".")[1])) is not None:
+            return tag in given.names
         if tag == "item" or tag.startswith("item."):
             return self._has_item(tag)
         if tag.startswith("workflow."):
             return self._has_global(tag.removeprefix("workflow."))
         return False
+
+    def has_task(self, name: str) -> bool:
+        """Whether the DAG task `name` comes before."""
+        return self.before(name) is not None
 
     def _has_item(self, tag: str) -> bool:
         if self.items is None:
@@ -133,7 +141,7 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
         return
     if task and name.startswith("tasks.") and ".outputs.artifacts." not in name:
         missing = name.split(".")[1]
-        if not any(other.startswith(f"tasks.{missing}.") for other in known.names):
+        if not known.has_task(missing):
             where = f" for parameter '{parameter}'" if parameter else ""
             msg = f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before"
             raise ManifestError(msg)

@@ -65,15 +65,17 @@ def test_a_sub_path_stays_in_its_volume(run: Run) -> None:
 
 @pytest.mark.parametrize("path", ["w", "/", "/x/../etc", "/../../w"])
 def test_a_mount_is_at_a_plain_path_below_the_root(run: Run, path: str) -> None:
-    """Nothing is made on this machine at a path that leads elsewhere."""
+    """Nothing is made on this machine at a path that leads elsewhere, also if it is known only when the step starts."""
     done = run(
         HEAD
-        + f"""
-  volumes: [{{name: work, emptyDir: {{}}}}]
+        + """
+  arguments: {parameters: [{name: p}]}
+  volumes: [{name: work, emptyDir: {}}]
   templates:
   - name: main
-    container: {{image: "debian:12", command: ["true"], volumeMounts: [{{name: work, mountPath: {path}}}]}}
-"""
+    container: {image: "debian:12", command: ["true"], volumeMounts: [{name: work, mountPath: "{{workflow.parameters.p}}"}]}
+""",
+        p=path,
     )
     assert (done.phase, done.message) == (
         "Error",

@@ -156,7 +156,7 @@ def test_what_a_step_leaves_running_ends_with_it(run: Run, tmp_path: Path) -> No
 
 
 def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -> None:
-    """Without private roots steps that share a path take turns."""
+    """Without private roots steps that share a path take turns, and leave nothing there."""
     engine = Engine(state, private=False)
     place = Path("/var/tmp") / f"tiphys-turns-{os.getpid()}"
     name = engine.submit(
@@ -178,7 +178,7 @@ def test_without_private_roots_steps_that_share_a_path_take_turns(state: Path) -
     result = engine.run(name, handle_signals=False)
     assert result.phase == "Succeeded", result.message
     assert {outputs(result, step)["o"] for step in "ab"} == {"a\na\na", "b\nb\nb"}
-    place.unlink()
+    assert not place.exists()
 
 
 def test_a_timeout_ends_the_whole_tree_of_processes(run: Run) -> None:

@@ -152,7 +152,7 @@ def test_a_killed_engine_goes_on_where_it_was(cli: Cli, boilings: Path) -> None:
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=60)
     interrupted = json.loads(cli("list", "-o", "json"))[0]["name"]
-    before = json.loads(cli("get", interrupted, "-o", "json"))
+    before = json.loads(cli("get", interrupted, "-o", "summary"))
     output, summary = cli.train(*upload)
     assert f"going on with {interrupted}" in output
     assert summary["phase"] == "Succeeded"

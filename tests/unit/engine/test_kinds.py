@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tiphys.engine.actions import ContainerChanged, PodEnded, PodReady
-from tiphys.engine.again import revive_daemons
 from tiphys.engine.nodes import node_id
+from tiphys.engine.revive import revive_daemons
 
 pytestmark = pytest.mark.unit
 DAEMON = """  - {name: server, daemon: true, container: {image: "debian:12", command: [serve]}}

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions import syntax
-from tiphys.engine.expressions.builtins import BUILTINS, LAZY
+from tiphys.engine.expressions.builtins import ARGO_FUNCTIONS, BUILTINS
+from tiphys.engine.expressions.check import check
 from tiphys.engine.expressions.environment import Environment
+from tiphys.engine.expressions.loops import LOOPS, Budget, How, item_of
+from tiphys.engine.expressions.methods import method
+from tiphys.engine.expressions.operators import OPERATORS, fetch, negate, whole
+from tiphys.engine.expressions.optimize import optimize
 from tiphys.engine.expressions.parser import parse
 from tiphys.engine.expressions.sprig import SPRIG
-from tiphys.engine.gotext import AnyKeys, go_value
+from tiphys.engine.expressions.values import Function, Items, from_bytes, is_nil, to_bytes, type_of
+from tiphys.engine.gotext import go_value
+
+FUNCTIONS: dict[str, Any] = {**ARGO_FUNCTIONS, "sprig": SPRIG}
 
 
 class _NilChainError(Exception):
@@ -21,15 +28,23 @@ class _NilChainError(Exception):
 
 def evaluate(text: str, environment: Environment) -> Any:
     """The value of `text`. Raises ExpressionError."""
-    tree = parse(text)
-    compile_check(tree, environment, text)
+    names = {**FUNCTIONS, **environment}
     try:
-        return _Evaluation(environment).value(tree)
+        return _Evaluation(names).value(compiled(text, names))
     except ExpressionError as error:
         raise error.shown_in(text) from None
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+    except RecursionError:
+        msg = f"the expression is nested too deeply: {text[:60]!r}..."
+        raise ExpressionError(msg) from None
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError) as error:
         msg = f"{error} in {text!r}"
         raise ExpressionError(msg) from error
+
+
+def compiled(text: str, names: Environment) -> syntax.Node:
+    """`text` parsed, checked and made ready to run. Raises ExpressionError."""
+    tree = parse(text)
+    return optimize(tree, check(tree, names, text))
 
 
 def evaluate_bool(text: str, environment: Environment) -> bool:
@@ -41,68 +56,18 @@ def evaluate_bool(text: str, environment: Environment) -> bool:
     return result
 
 
-def compile_check(tree: syntax.Node, environment: Environment, text: str) -> None:
-    """What expr finds before it runs: unknown names, and comparisons of plain texts with numbers."""
-    _check_names(tree, environment, frozenset(), text)
-    _check_types(tree, environment, text)
-
-
-def _check_names(node: syntax.Node, environment: Environment, local: frozenset[str], text: str) -> None:
-    if isinstance(node, syntax.Let):
-        _check_names(node.value, environment, local, text)
-        _check_names(node.body, environment, local | {node.name}, text)
-        return
-    if isinstance(node, syntax.Name):
-        known = node.name in local or node.name in environment or is_function(node.name)
-        if not known:
-            raise ExpressionError(f"unknown name {node.name}", node.at).shown_in(text)
-    for child in syntax.children(node):
-        _check_names(child, environment, local, text)
-
-
-def _check_types(node: syntax.Node, environment: Environment, text: str) -> None:
-    if isinstance(node, syntax.Binary) and node.operator in ("==", "!=", "<", ">", "<=", ">=", "-", "*", "/", "%"):
-        left, right = (_static_type(side, environment) for side in (node.left, node.right))
-        if left and right and not _comparable(left, right, node.operator):
-            message = f"invalid operation: {node.operator} (mismatched types {left} and {right})"
-            raise ExpressionError(message, node.at).shown_in(text)
-    for child in syntax.children(node):
-        _check_types(child, environment, text)
-
-
-def _comparable(left: str, right: str, operator: str) -> bool:
-    numbers = {"int", "float64"}
-    if left in numbers and right in numbers:
-        return True
-    return left == right and (left != "string" or operator not in "-*/%")
-
-
-def _static_type(node: syntax.Node, environment: Environment) -> str | None:
-    value: Any = None
-    if isinstance(node, syntax.Literal):
-        value = node.value
-    elif isinstance(node, syntax.Name):
-        value = environment.get(node.name)
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, int):
-        return "int"
-    return "float64" if isinstance(value, float) else None
-
-
 def is_function(path: str) -> bool:
-    """Whether `path` names a function that every expression has, such as `len` or `sprig.upper`."""
+    """Whether `path` names a function of Argo's environment, such as `asInt` or `sprig.upper`."""
     first, _, rest = path.partition(".")
-    return first in BUILTINS or first in LAZY or (first == "sprig" and (not rest or rest in SPRIG))
+    return path in FUNCTIONS or (first == "sprig" and rest in SPRIG)
 
 
 class _Evaluation:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._locals: dict[str, Any] = {}
-        self._pointers: list[dict[str, Any]] = []
+        self._pointers: list[tuple[Any, int, Any]] = []
+        self._budget = Budget()
 
     def value(self, node: syntax.Node) -> Any:
         try:
@@ -118,66 +83,87 @@ class _Evaluation:
     def name(self, node: syntax.Name) -> Any:
         if node.name in self._locals:
             return self._locals[node.name]
-        if node.name in self._environment:
-            return self._environment[node.name]
-        if node.name == "sprig":
-            return SPRIG
-        return BUILTINS.get(node.name)
+        if node.name == "$env":
+            return self._environment
+        return self._environment.get(node.name)
 
     def pointer(self, node: syntax.Pointer) -> Any:
-        if not self._pointers:
-            msg = "cannot use # outside of a predicate"
-            raise ExpressionError(msg)
-        return self._pointers[-1][node.name]
+        item, index, accumulator = self._pointers[-1]
+        if node.name:
+            return index if node.name == "index" else accumulator
+        return item_of(item)
 
     def member(self, node: syntax.Member) -> Any:
         target = self.value(node.target)
-        if target is None and node.optional:
+        if node.optional and is_nil(target):
             raise _NilChainError
         key = self.value(node.key)
-        return fetch(target, key)
+        found = method(target, key) if isinstance(key, str) else None
+        return found if found is not None else fetch(target, key)
 
     def chain(self, node: syntax.Chain) -> Any:
         try:
-            return self.value(node.body)
+            found = self.value(node.body)
         except _NilChainError:
             return None
+        return None if is_nil(found) else found
 
     def slice(self, node: syntax.Slice) -> Any:
         target = self.value(node.target)
-        size = len(target)
-        start = 0 if node.start is None else int(self.value(node.start))
-        end = size if node.end is None else int(self.value(node.end))
-        start, end = (max(0, min(size, size + edge if edge < 0 else edge)) for edge in (start, end))
-        return target[start:end] if start <= end else target[:0]
+        if not isinstance(target, (str, list)):
+            msg = f"cannot slice {type_of(target)}"
+            raise ExpressionError(msg)
+        data: Any = to_bytes(target) if isinstance(target, str) else target
+        size = len(data)
+        end = size if node.end is None else whole(self.value(node.end))
+        start = 0 if node.start is None else whole(self.value(node.start))
+        start = max(0, start + size if start < 0 else start)
+        end = min(size, max(0, end + size if end < 0 else end))
+        part = data[min(start, end) : end]
+        if isinstance(target, str):
+            return from_bytes(part)
+        return type(target)(part) if isinstance(target, Items) else part
 
     def unary(self, node: syntax.Unary) -> Any:
         operand = self.value(node.operand)
         if node.operator in ("!", "not"):
             return not _bool(operand)
-        if isinstance(operand, bool) or not isinstance(operand, (int, float)):
-            msg = f"invalid operation: {node.operator} on {go_value(operand)}"
-            raise ExpressionError(msg)
-        return -operand if node.operator == "-" else operand
+        return negate(operand) if node.operator == "-" else operand
 
     def binary(self, node: syntax.Binary) -> Any:
-        if node.operator in ("&&", "and"):
-            return _bool(self.value(node.left)) and _bool(self.value(node.right))
-        if node.operator in ("||", "or"):
-            return _bool(self.value(node.left)) or _bool(self.value(node.right))
-        if node.operator == "??":
+        operator = node.operator
+        if operator in ("&&", "and"):
+            return self.value(node.right) if _bool(self.value(node.left)) else False
+        if operator in ("||", "or"):
+            return True if _bool(self.value(node.left)) else self.value(node.right)
+        if operator == "??":
             left = self.value(node.left)
-            return self.value(node.right) if left is None else left
-        return _OPERATORS[node.operator](self.value(node.left), self.value(node.right))
+            return self.value(node.right) if is_nil(left) else left
+        left, right = self.value(node.left), self.value(node.right)
+        if operator.endswith("exactly"):
+            return _exactly(left, right) == operator.startswith("==")
+        found = OPERATORS[operator](left, right)
+        if operator == "..":
+            self._budget.take(len(found))
+        return found
 
     def conditional(self, node: syntax.Conditional) -> Any:
         return self.value(node.yes if _bool(self.value(node.test)) else node.no)
 
     def array(self, node: syntax.Array) -> Any:
+        self._budget.take(len(node.items))
         return [self.value(item) for item in node.items]
 
     def mapping(self, node: syntax.Mapping) -> Any:
-        return {go_value(self.value(key)): self.value(value) for key, value in node.pairs}
+        self._budget.take(len(node.pairs))
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.pairs:
+            key, value = self.value(key_node), self.value(value_node)
+            if not isinstance(key, str):
+                msg = f"interface conversion: interface {{}} is {type_of(key)}, not string"
+                raise ExpressionError(msg)
+            found.setdefault(key, value)  # expr takes them from the last to the first: the first one stays
+        return found
 
     def let(self, node: syntax.Let) -> Any:
         before = dict(self._locals)
@@ -187,14 +173,15 @@ class _Evaluation:
         finally:
             self._locals = before
 
+    def sequence(self, node: syntax.Sequence) -> Any:
+        return [self.value(part) for part in node.parts][-1]
+
     def predicate(self, node: syntax.Predicate) -> Any:
-        return self.function_of(node)
+        return self._once(node.body)
 
-    def function_of(self, node: syntax.Node) -> Callable[..., Any]:
-        body = node.body if isinstance(node, syntax.Predicate) else node
-
-        def once(element: Any, index: int = 0, accumulator: Any = None) -> Any:
-            self._pointers.append({"": element, "index": index, "acc": accumulator})
+    def _once(self, body: syntax.Node) -> Callable[..., Any]:
+        def once(item: Any, index: int = 0, accumulator: Any = None) -> Any:
+            self._pointers.append((item, index, accumulator))
             try:
                 return self.value(body)
             finally:
@@ -203,137 +190,43 @@ class _Evaluation:
         return once
 
     def call(self, node: syntax.Call) -> Any:
-        name = node.function.name if isinstance(node.function, syntax.Name) else ""
         arguments = [self.value(argument) for argument in node.arguments]
-        function = BUILTINS.get(name) or LAZY.get(name) or self.value(node.function)
-        if not callable(function):
-            msg = f"unknown function {name or 'there'}"
+        function = self.value(node.function)
+        if not isinstance(function, Function):
+            msg = f"invalid operation: cannot call {type_of(function)}"
             raise ExpressionError(msg)
         return function(*arguments)
 
+    def builtin(self, node: syntax.Builtin) -> Any:
+        loop = LOOPS.get(node.name)
+        arguments = [self.value(argument) for argument in node.arguments]
+        if loop is None:
+            found = BUILTINS[node.name](*arguments)
+            if node.name in _GROWING:
+                self._budget.take(len(found))
+            return found
+        then = node.then.body if isinstance(node.then, syntax.Predicate) else node.then
+        return loop(How(self._budget, self._once(then) if then is not None else None, node.throws), *arguments)
 
-def fetch(target: Any, key: Any) -> Any:
-    """`target[key]` as expr: a missing map key is nil, an index outside a list is an error."""
-    if isinstance(target, dict):
-        return target.get(key if isinstance(key, str) or isinstance(target, AnyKeys) else go_value(key))
-    if isinstance(target, (list, str)) and isinstance(key, (int, float)) and not isinstance(key, bool):
-        index = int(key)
-        if not -len(target) <= index < len(target):
-            msg = f"index out of range: {index} (array length is {len(target)})"
-            raise ExpressionError(msg)
-        return target[index]
-    msg = f"cannot fetch {go_value(key)} from {go_value(target)}"
-    raise ExpressionError(msg)
+
+_GROWING = {"repeat", "reverse", "concat", "flatten", "sort"}
 
 
 def _bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        msg = f"{go_value(value)} is not a boolean"
+        msg = f"interface conversion: interface {{}} is {type_of(value)}, not bool"
         raise ExpressionError(msg)
     return value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) != isinstance(right, bool):
-        return False
+def _exactly(left: Any, right: Any) -> bool:
+    """`==` of two ints or two texts, which must be what their types say."""
+    if type_of(left) != type_of(right) or left is None:
+        msg = f"interface conversion: interface {{}} is {type_of(left)}, not {type_of(right)}"
+        raise ExpressionError(msg)
     return bool(left == right)
 
 
-def _ordered(operator: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def apply(left: Any, right: Any) -> bool:
-        if (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str)):
-            return compare(left, right)
-        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
-        raise ExpressionError(msg)
-
-    return apply
-
-
-def _numeric(operator: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def apply(left: Any, right: Any) -> Any:
-        if _is_number(left) and _is_number(right):
-            return compute(left, right)
-        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
-        raise ExpressionError(msg)
-
-    return apply
-
-
-def _add(left: Any, right: Any) -> Any:
-    if isinstance(left, str) and isinstance(right, str):
-        return left + right
-    return _numeric("+", lambda a, b: a + b)(left, right)
-
-
-def _divide(left: Any, right: Any) -> float:
-    if right == 0:
-        return float("nan") if left == 0 else float("inf") * (1 if left > 0 else -1)
-    return float(left / right)
-
-
-def _modulo(left: Any, right: Any) -> Any:
-    if right == 0:
-        msg = "integer divide by zero"
-        raise ExpressionError(msg)
-    quotient = abs(int(left)) % abs(int(right))
-    return quotient if left >= 0 else -quotient
-
-
-def _inside(left: Any, right: Any) -> bool:
-    if right is None:
-        return False
-    if isinstance(right, dict):
-        return left in right
-    if isinstance(right, list):
-        return any(_equal(left, item) for item in right)
-    msg = f'operator "in" not defined on {_type(right)}'
-    raise ExpressionError(msg)
-
-
-def _texts(operator: str, test: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
-    def apply(left: Any, right: Any) -> bool:
-        if isinstance(left, str) and isinstance(right, str):
-            return test(left, right)
-        msg = f"invalid operation: {_type(left)} {operator} {_type(right)}"
-        raise ExpressionError(msg)
-
-    return apply
-
-
-def _range(left: Any, right: Any) -> list[int]:
-    return list(range(int(left), int(right) + 1))
-
-
-def _type(value: Any) -> str:
-    return str(BUILTINS["type"](value))
-
-
-_power = _numeric("**", lambda a, b: float(a) ** float(b))
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": _equal,
-    "!=": lambda left, right: not _equal(left, right),
-    "<": _ordered("<", lambda a, b: a < b),
-    ">": _ordered(">", lambda a, b: a > b),
-    "<=": _ordered("<=", lambda a, b: a <= b),
-    ">=": _ordered(">=", lambda a, b: a >= b),
-    "+": _add,
-    "-": _numeric("-", lambda a, b: a - b),
-    "*": _numeric("*", lambda a, b: a * b),
-    "/": _numeric("/", _divide),
-    "%": _numeric("%", _modulo),
-    "**": _power,
-    "^": _power,
-    "..": _range,
-    "in": _inside,
-    "matches": _texts("matches", lambda text, pattern: re.search(pattern, text) is not None),
-    "contains": _texts("contains", lambda text, part: part in text),
-    "startsWith": _texts("startsWith", str.startswith),
-    "endsWith": _texts("endsWith", str.endswith),
-}
 _HANDLERS: dict[type[syntax.Node], Callable[[_Evaluation, Any], Any]] = {
     syntax.Literal: _Evaluation.literal,
     syntax.Name: _Evaluation.name,
@@ -347,6 +240,8 @@ _HANDLERS: dict[type[syntax.Node], Callable[[_Evaluation, Any], Any]] = {
     syntax.Array: _Evaluation.array,
     syntax.Mapping: _Evaluation.mapping,
     syntax.Let: _Evaluation.let,
+    syntax.Sequence: _Evaluation.sequence,
     syntax.Predicate: _Evaluation.predicate,
     syntax.Call: _Evaluation.call,
+    syntax.Builtin: _Evaluation.builtin,
 }

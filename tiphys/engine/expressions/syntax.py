@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tiphys.engine.errors import ExpressionError
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -37,11 +39,12 @@ class Pointer(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member(Node):
-    """`target.key`, `target[key]` or `target?.key`."""
+    """`target.key`, `target[key]` or `target?.key`; `called` where a bracket follows: a method."""
 
     target: Node
     key: Node
     optional: bool
+    called: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +98,23 @@ class Call(Node):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Builtin(Node):
+    """A call of one of expr's own functions; `then` maps what filter or find lets through."""
+
+    name: str
+    arguments: tuple[Node, ...]
+    then: Node | None = None
+    throws: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence(Node):
+    """`a; b`: the value of the last one."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Predicate(Node):
     """`{# > 1}`: evaluated once for each element."""
 
@@ -139,11 +159,18 @@ def _nodes_in(value: Any) -> Iterator[Node]:
 
 
 def identifiers(tree: Node) -> list[str]:
-    """The variables that `tree` needs, such as `tasks.a.status`; members behind `??` and `?.` may be missing."""
+    """The variables that `tree` needs, such as `tasks.a.status`; members behind `??` and `?.` may be missing.
+
+    Raises ExpressionError where the tree is too deep.
+    """
     guarded: set[Node] = set()
-    _collect_guarded(tree, guarded)
     found: dict[str, None] = {}
-    _collect(tree, guarded, found)
+    try:
+        _collect_guarded(tree, guarded)
+        _collect(tree, guarded, found)
+    except RecursionError:
+        msg = "the expression is nested too deeply; give parts of it names with 'let'"
+        raise ExpressionError(msg) from None
     return list(found)
 
 

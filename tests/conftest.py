@@ -1,0 +1,29 @@
+"""Options of the whole suite."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seed N` repeats the random choices of an earlier run, which its header and its failures print."""
+    parser.addoption("--seed", type=int, default=None, help="seed of the random kills (default: another each time)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of this run."""
+    if config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randrange(1_000_000)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print the seed, so that a failure can be repeated."""
+    return f"seed of random choices: {config.getoption('--seed')}"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run's random choices."""
+    return int(request.config.getoption("--seed"))

@@ -1,0 +1,157 @@
+"""What a person names on the command line as documents: files, standard input, workflows of this project or installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiphys.engine import Engine
+
+Json = dict[str, Any]
+RENDERED = Path("workflows") / "rendered"
+STDIN = "-"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One Workflow with what comes beside it, or the name of the WorkflowTemplate to run; neither: only to install."""
+
+    documents: list[Json]
+    template: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is something to run."""
+        return bool(self.template) or any(
+            document["kind"] in ("Workflow", "WorkflowTemplate") for document in self.documents
+        )
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says of a Workflow beside its parameters."""
+
+    entrypoint: str = ""
+    generate_name: str = ""
+    labels: str = ""
+
+
+def read_documents(source: str) -> list[Json]:
+    """The documents of a file, or of standard input for `-`. Raises ManifestError."""
+    from tiphys.engine import load_file, load_text
+
+    return load_text(sys.stdin.read(), "standard input") if source == STDIN else load_file(Path(source))
+
+
+def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submission]:
+    """What to run, one after the other. Raises ManifestError."""
+    from tiphys.engine import ManifestError
+    from tiphys.engine.lint import cron_refusal
+
+    documents: list[Json] = []
+    template = ""
+    for source in sources:
+        if _is_file(source):
+            documents += read_documents(source)
+        elif len(sources) > 1:
+            msg = f"{source!r} is no file: give several files, or one workflow's name"
+            raise ManifestError(msg)
+        else:
+            documents, template = _named(source, project, engine)
+    for document in documents:
+        if document["kind"] == "CronWorkflow":
+            raise ManifestError(cron_refusal(document))
+    if template:
+        return [Submission(documents, template)]
+    return list(_split(documents))
+
+
+def _is_file(source: str) -> bool:
+    return source == STDIN or source.endswith(_SUFFIXES) or "/" in source or Path(source).is_file()
+
+
+def _named(name: str, project: Path, engine: Engine) -> tuple[list[Json], str]:
+    from tiphys.engine import ManifestError, load_file
+
+    rendered = project / RENDERED / f"{name}.yaml"
+    if rendered.is_file():
+        documents = load_file(rendered)
+        names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
+        return documents, name if name in names else ""
+    if engine.objects.get("WorkflowTemplate", name) is not None:
+        return [], name
+    own = [file.stem for file in rendered.parent.glob("*.yaml")]
+    known = ", ".join(sorted({*own, *engine.objects.names("WorkflowTemplate")})) or "none yet"
+    msg = f"no workflow {name!r} (known: {known}): give one of these names, or a file ending in .yaml"
+    raise ManifestError(msg)
+
+
+def _split(documents: list[Json]) -> Iterator[Submission]:
+    workflows = [document for document in documents if document["kind"] == "Workflow"]
+    if len(workflows) > 1:
+        beside = [document for document in documents if document["kind"] != "Workflow"]
+        for workflow in workflows:
+            yield Submission([workflow, *beside])
+        return
+    templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
+    yield Submission(documents, "" if workflows or len(templates) != 1 else templates[0]["metadata"].get("name", ""))
+
+
+def overridden(submission: Submission, overrides: Overrides) -> Submission:
+    """The submission with the command line's say in its Workflow. Raises ManifestError."""
+    if overrides == Overrides():
+        return submission
+    workflow = next((each for each in submission.documents if each["kind"] == "Workflow"), None)
+    others = [each for each in submission.documents if each is not workflow]
+    if submission.template or workflow is None:
+        workflow = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"generateName": f"{submission.template}-"},
+            "spec": {"workflowTemplateRef": {"name": submission.template}},
+        }
+    metadata = dict(workflow.get("metadata") or {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **parse_labels(overrides.labels)}
+    if overrides.generate_name:
+        metadata.pop("name", None)
+        metadata["generateName"] = overrides.generate_name
+    spec = dict(workflow.get("spec") or {})
+    if overrides.entrypoint:
+        spec["entrypoint"] = overrides.entrypoint
+    return Submission([{**workflow, "metadata": metadata, "spec": spec}, *others])
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """`KEY=VALUE,KEY=VALUE` as a mapping. Raises ManifestError."""
+    from tiphys.engine import ManifestError
+
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, separator, value = part.partition("=")
+        if not separator or not key:
+            msg = f"label {part!r}: write KEY=VALUE"
+            raise ManifestError(msg)
+        found[key] = value
+    return found
+
+
+def parse_parameters(pairs: list[str], file: Path | None = None) -> dict[str, str]:
+    """Parameters of the file, then of the command line. Raises ManifestError."""
+    from tiphys.engine import ManifestError, load_parameters
+
+    values = load_parameters(file) if file else {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            msg = f"-p {pair}: write NAME=VALUE"
+            raise ManifestError(msg)
+        if "{{" in value:
+            msg = f"-p {name}: the value holds '{{{{', which would be filled in once more: leave it out"
+            raise ManifestError(msg)
+        values[name] = value
+    return values

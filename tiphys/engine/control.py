@@ -1,0 +1,172 @@
+"""What may be done to a run from outside: retry, resubmit, suspend, resume, delete.
+
+Where an engine drives the run it is asked, through the journal; else the journal is changed here, under the same lock.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tiphys.engine import again
+from tiphys.engine.errors import EngineError
+from tiphys.engine.lock import StateLock
+from tiphys.engine.merge import set_parameters
+from tiphys.engine.nodes import RUNNING, Node
+from tiphys.engine.run_state import RunState
+from tiphys.engine.selector import matches, parse_selector
+
+if TYPE_CHECKING:
+    from tiphys.engine.engine import Engine
+
+Json = dict[str, Any]
+_PREVIOUS = "workflows.argoproj.io/resubmitted-from-workflow"
+
+
+def retry(engine: Engine, name: str, parameters: Mapping[str, str] | None = None, chosen: str = "") -> list[str]:
+    """Reset what failed in a run that has ended, and what `chosen` selects; the names of the steps that run again.
+
+    Raises:
+        EngineError: the run has not ended, or there is nothing to run again.
+    """
+    with StateLock(engine.state, f"retry {name}", name):
+        run = engine.get(name)
+        if not run.done:
+            msg = f"run {name!r} has not ended: `tiphys resume {name}` goes on with it"
+            raise EngineError(msg)
+        clauses = parse_selector(chosen)
+        wanted = [node.id for node in run.nodes.values() if clauses and matches(node, clauses)]
+        if run.phase == "Succeeded" and not wanted:
+            selects = f"no step matches {chosen!r}" if chosen else "it has no failed step: there is nothing to retry"
+            msg = f"run {name!r} Succeeded and {selects}; --restart-successful with --node-field-selector chooses steps"
+            raise EngineError(msg)
+        reset = again.plan(run, wanted)
+        if not reset.steps and not reset.gone:
+            msg = f"run {name!r} ended in {run.phase} before any step: change what it says ({run.message}), then run it anew"
+            raise EngineError(msg)
+        again.apply(run, reset, time.time(), parameters)
+        engine.journal.rewrite(run, sorted(reset.gone))
+    return reset.steps
+
+
+def resubmit(
+    engine: Engine, name: str, parameters: Mapping[str, str] | None = None, *, memoized: bool = False, as_name: str = ""
+) -> str:
+    """Write down a new run of the spec that `name` had, with its labels; the new run's name.
+
+    `memoized` takes over what succeeded, as steps that are Skipped. Raises EngineError.
+    """
+    from tiphys.engine.engine import random_name  # noqa: PLC0415  # it imports this module
+
+    old = engine.get(name)
+    if memoized and old.phase not in ("Failed", "Error"):
+        msg = f"run {name!r} is {old.phase or 'Pending'}: only a Failed or Error run can be resubmitted with --memoized"
+        raise EngineError(msg)
+    new_name = as_name or random_name(old.generate_name or f"{name}-")
+    if any(summary.name == new_name for summary in engine.runs()):
+        msg = f"a run called {new_name!r} exists already: give another --name"
+        raise EngineError(msg)
+    run = _copy(old, new_name, engine)
+    set_parameters(run.spec, parameters or {})
+    if memoized:
+        run.nodes = again.renamed(old, new_name, time.time())
+        run.phase, run.started, run.outputs = RUNNING, time.time(), old.outputs
+    engine.journal.create(run, engine.digest([run.spec], new_name), engine.notes(name))
+    run.dirty.update(dict.fromkeys(run.nodes))
+    engine.journal.save(run)
+    return new_name
+
+
+def _copy(old: RunState, name: str, engine: Engine) -> RunState:
+    spec = copy.deepcopy(old.spec)
+    spec.pop("shutdown", None)
+    return RunState(
+        name=name, uid=str(uuid.uuid4()), created=time.time(), spec=spec, namespace=old.namespace,
+        generate_name=old.generate_name or f"{old.name}-", labels={**old.labels, _PREVIOUS: old.name},
+        annotations=dict(old.annotations), templates=old.templates, config_maps=old.config_maps,
+        memo=engine.journal.memo(), suspended=bool(spec.get("suspend")),
+    )  # fmt: skip
+
+
+def suspend(engine: Engine, name: str) -> str:
+    """Start nothing more in the run; `asked`, `suspended`, or `already` if it was. Raises EngineError."""
+    run = engine.get(name)
+    if run.done:
+        msg = f"run {name!r} has ended ({run.phase}): only a run that goes on can be suspended"
+        raise EngineError(msg)
+    if run.suspended:
+        return "already"
+    if engine.driven() == name:
+        engine.ask(name, {"kind": "suspend"})
+        return "asked"
+    with StateLock(engine.state, f"suspend {name}", name):
+        run = engine.get(name)
+        run.suspended = True
+        engine.journal.save(run)
+    return "suspended"
+
+
+def select_suspended(run: RunState, selector: str, parameters: Mapping[str, str]) -> list[Node]:
+    """The steps of `run` that wait to be resumed and match; none if they were resumed before. Raises EngineError.
+
+    Every value that such a step waits for must be among `parameters` or have a default, and it must wait for each of them.
+    """
+    clauses = parse_selector(selector)
+    chosen = [node for node in run.nodes.values() if node.type == "Suspend" and matches(node, clauses)]
+    if selector and not chosen:
+        raise _no_such_step(run, selector)
+    waiting = [node for node in chosen if not node.fulfilled]
+    for node in waiting:
+        _check_values(node, parameters)
+    return waiting
+
+
+def failing(run: RunState, selector: str) -> list[Node]:
+    """The steps of `run` that wait to be resumed and are to fail instead. Raises EngineError if no such step ever was."""
+    clauses = parse_selector(selector)
+    chosen = [node for node in run.nodes.values() if node.type == "Suspend" and matches(node, clauses)]
+    if not chosen:
+        raise _no_such_step(run, selector)
+    return [node for node in chosen if not node.fulfilled]
+
+
+def _no_such_step(run: RunState, selector: str) -> EngineError:
+    names = [node.display_name for node in run.nodes.values() if node.type == "Suspend" and not node.fulfilled]
+    waiting = f"these wait: {', '.join(names)}" if names else "none waits"
+    return EngineError(f"run {run.name!r} has no suspended step that matches {selector!r} ({waiting})")
+
+
+def _check_values(node: Node, parameters: Mapping[str, str]) -> None:
+    waits_for = {
+        entry["name"]: entry for entry in (node.outputs or {}).get("parameters") or [] if entry.get("value") is None
+    }
+    for name, value in parameters.items():
+        if name not in waits_for:
+            known = ", ".join(waits_for) or "it takes none"
+            msg = f"step {node.display_name!r} is not expecting output parameter {name!r} (it waits for: {known})"
+            raise EngineError(msg)
+        allowed = waits_for[name].get("enum")
+        if allowed and value not in allowed:
+            msg = f"step {node.display_name!r} takes for {name!r} one of {', '.join(allowed)}, not {value!r}"
+            raise EngineError(msg)
+    for name, entry in waits_for.items():
+        if name not in parameters and (entry.get("valueFrom") or {}).get("default") is None:
+            msg = (
+                f"raw output parameter '{name}' has not been set and does not have a default value: "
+                f"resume step {node.display_name!r} with -p {name}=VALUE"
+            )
+            raise EngineError(msg)
+
+
+def delete(engine: Engine, name: str) -> None:
+    """Forget a run and its logs; its artifacts stay in the store, as on Argo. Raises EngineError."""
+    engine.get(name)
+    if engine.driven() == name:
+        msg = f"run {name!r} is driven by an engine now: `tiphys stop {name}` first"
+        raise EngineError(msg)
+    engine.journal.delete(name)
+    shutil.rmtree(engine.log_path(name, "any").parent, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""Refuses what does not have the shape of a Kubernetes object, so that everyone after may rely on it.
+
+Types only: whether a field is known and honoured is for `fields.py`, whether its value makes sense for `validate.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from tiphys.engine.errors import ManifestError
+from tiphys.engine.nesting import check_tree
+
+Json = dict[str, Any]
+_TEXTS = frozenset(
+    ("name", "template", "entrypoint", "onExit", "image", "depends", "when", "expression", "workingDir", "mountPath",
+     "path", "from", "fromExpression", "subPath", "globalName", "displayName", "serviceAccountName", "withParam")
+)  # fmt: skip
+_TEXT_LISTS = frozenset(("command", "args", "dependencies"))
+_NAMED = frozenset(("parameters", "artifacts", "env", "volumes", "volumeMounts", "templates", "tasks"))
+_LISTS = frozenset(("envFrom", "mutexes", "semaphores"))
+_MAPPINGS = frozenset(
+    ("arguments", "inputs", "outputs", "container", "script", "dag", "suspend", "retryStrategy", "valueFrom", "s3",
+     "raw", "hooks", "memoize", "synchronization", "templateDefaults", "workflowTemplateRef", "templateRef", "inline")
+)  # fmt: skip
+_NUMBERS = frozenset(("parallelism", "terminationGracePeriodSeconds", "mode"))
+# What is below these is the user's own, or of another kind.
+_FREE = frozenset(
+    ("withItems", "withParam", "labels", "annotations", "resources", "podSpecPatch", "metadata", "status", "hostPath",
+     "httpGet")
+)  # fmt: skip
+_PATHS = frozenset(("path", "mountPath"))  # inside a step
+_WHOLE = re.compile(r"-?[0-9]{1,9}$|.*\{\{", re.DOTALL)  # or a tag that gives one
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_OBJECT_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LONGEST_RUN_NAME = 253
+_SHOWN = 80  # characters of a wrong value in a message
+
+
+def check_shape(document: Any) -> None:
+    """Refuse a document of a wrong shape. Raises ManifestError that names the field."""
+    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+        msg = f"{_shown(document)} is no Kubernetes object: write kind, metadata and spec"
+        raise ManifestError(msg)
+    kind = document["kind"]
+    check_tree(document, kind)
+    for section in ("metadata", "spec", "data", "stringData"):
+        if document.get(section) is not None and not isinstance(document[section], dict):
+            raise _wrong(f"{kind}.{section}", "a mapping", document[section])
+    for section in ("data", "stringData"):
+        for key in document.get(section) or {}:
+            if not _OBJECT_KEY.fullmatch(str(key)) or key in (".", ".."):
+                raise _wrong(f"{kind}.{section}", "a key of letters, digits, '-', '_' and '.'", key)
+    _metadata(document.get("metadata") or {}, kind)
+    spec = document.get("spec") or {}
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int)):
+        raise _wrong(f"{kind}.spec.activeDeadlineSeconds", "a whole number", deadline)
+    _walk(spec, f"{kind}.spec")
+
+
+def check_run_name(name: str) -> None:
+    """Refuse a run's name that Kubernetes would not take, and that could lead out of a folder. Raises ManifestError."""
+    if len(name) > _LONGEST_RUN_NAME or not _RUN_NAME.fullmatch(name):
+        msg = (
+            f"{_shown(name)} is no name for a run: write lower case letters, digits, '-' and '.', "
+            f"{_LONGEST_RUN_NAME} at most, beginning and ending with a letter or digit"
+        )
+        raise ManifestError(msg)
+
+
+def _metadata(metadata: Json, kind: str) -> None:
+    for field in ("name", "generateName", "namespace"):
+        if metadata.get(field) is not None and not isinstance(metadata[field], str):
+            raise _wrong(f"{kind}.metadata.{field}", "a text (put it in quotes)", metadata[field])
+    for field in ("labels", "annotations"):
+        entries = metadata.get(field) or {}
+        if not isinstance(entries, dict):
+            raise _wrong(f"{kind}.metadata.{field}", "a mapping", entries)
+        for key, value in entries.items():
+            if not isinstance(value, str):
+                raise _wrong(f"{kind}.metadata.{field}.{key}", "a text (put it in quotes)", value)
+
+
+def _walk(tree: Any, path: str) -> None:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if value is not None:
+                _field(key, value, f"{path}.{key}")
+            if key == "items":
+                _relative(value, f"{path}.{key}")
+            elif key not in _FREE:
+                _walk(value, f"{path}.{key}")
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            _walk(value, f"{path}[{index}]")
+
+
+def _field(key: str, value: Any, path: str) -> None:
+    if key in _TEXTS and not isinstance(value, str):
+        raise _wrong(path, "a text (put it in quotes)", value)
+    if (key, type(value)) == ("script", dict) and not isinstance(value.get("source", ""), str | None):
+        raise _wrong(f"{path}.source", "a text", value["source"])
+    if (key, type(value)) == ("raw", dict) and not isinstance(value.get("data", ""), str | None):
+        raise _wrong(f"{path}.data", "a text (put it in quotes)", value["data"])
+    if (key, type(value)) == ("retryStrategy", dict) and not _WHOLE.match(str(value.get("limit") or 0)):
+        raise _wrong(f"{path}.limit", "a whole number", value["limit"])
+    if key in _PATHS and "{{" not in value:
+        _absolute(value, path)
+    if key in _MAPPINGS and not isinstance(value, dict):
+        raise _wrong(path, "a mapping", value)
+    if key in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
+        raise _wrong(path, "a whole number", value)
+    if key in _TEXT_LISTS or key in _NAMED or key in _LISTS:
+        if not isinstance(value, list):
+            raise _wrong(path, "a list", value)
+        _entries(key, value, path)
+
+
+def _absolute(value: str, path: str) -> None:
+    """Refuse a path in a step that is not absolute, or that climbs."""
+    if "\0" in value or not value.startswith("/") or ".." in value.split("/") or not value.strip("/"):
+        msg = f"{path}: {_shown(value)} is no place for a file: write an absolute path without '..', such as /tmp/file"
+        raise ManifestError(msg)
+
+
+def _relative(items: Any, path: str) -> None:
+    """Refuse items of a volume that would be written outside it."""
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        target = item.get("path") if isinstance(item, dict) else None
+        if target is not None and (not isinstance(target, str) or target.startswith("/") or ".." in target.split("/")):
+            raise _wrong(f"{path}[{index}].path", "a relative path without '..'", target)
+
+
+def _entries(key: str, entries: Iterable[Any], path: str) -> None:
+    for index, entry in enumerate(entries):
+        place = f"{path}[{index}]"
+        if key in _TEXT_LISTS:
+            if not isinstance(entry, str):
+                raise _wrong(place, "a text (put it in quotes)", entry)
+        elif not isinstance(entry, dict):
+            raise _wrong(place, "a mapping", entry)
+        elif key in ("volumes", "volumeMounts") and not _LABEL.fullmatch(str(entry.get("name"))):
+            raise _wrong(f"{place}.name", "a name of lower case letters, digits and '-'", entry.get("name"))
+        elif (
+            key in _NAMED
+            and key not in ("volumes", "volumeMounts", "templates")
+            and not isinstance(entry.get("name"), str)
+        ):
+            raise _wrong(f"{place}.name", "a text (put it in quotes)", entry.get("name"))
+
+
+def _wrong(path: str, wanted: str, found: Any) -> ManifestError:
+    if isinstance(found, bool) and wanted.startswith("a text"):
+        return ManifestError(f"{path}: YAML reads a bare y, n, on, off, yes or no as true or false: put it in quotes")
+    return ManifestError(f"{path}: {wanted} is needed here, not {_shown(found)}")
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value, never the whole of a large one."""
+    text = repr(value) if isinstance(value, (str, int, float, bool)) or value is None else f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
