@@ -254,7 +254,7 @@ def kill_until_done(place: Place, chance: random.Random, duration: float, kills:
 
 def check_kills(folder: Path, private: str, seed: int, count: int) -> None:
     """`count` kills, over as many runs as it takes."""
-    chance = random.Random(seed)  # noqa: S311  # it chooses moments
+    chance = random.Random(seed)  # it chooses moments
     sys.stdout.write(f"seed of the kills: {seed} (repeat with --seed {seed})\n")
     undisturbed = new_place(folder, private)
     begun = time.monotonic()

@@ -13,7 +13,7 @@ HEAT = 4186.0
 
 def simulate(folder: Path, rows: int = 2000, seed: int = 1) -> None:
     """Write four months of CSV, 2024-01..2024-04, with three bad rows in a hundred."""
-    chance = random.Random(seed)  # noqa: S311 - no secret depends on it
+    chance = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for month in range(1, 5):
         with (folder / f"boilings_2024-{month:02}.csv").open("w", newline="", encoding="utf-8") as stream:
