@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StartPod:
-    """Run the container or script of a node; `template` has all its tags filled in."""
+    """Run the leaf template of a node; `template` has all its tags filled in."""
 
     node_id: str
     node_name: str
@@ -41,10 +41,27 @@ Action = StartPod | KillPod | SaveMemo
 
 @dataclass(frozen=True, slots=True)
 class PodStarted:
-    """The process of a node runs."""
+    """The process of a node runs. A daemon stays Pending until it is ready."""
 
     node_id: str
     attempt: int = 0
+    daemon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodReady:
+    """The daemon of a node runs and its readiness probe has succeeded."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerChanged:
+    """One container of a containerSet runs, or has ended."""
+
+    node_id: str
+    phase: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +96,4 @@ class Suspend:
     """Start nothing more until the run is resumed; what runs goes on."""
 
 
-Result = PodStarted | PodEnded | Shutdown | Suspend | ResumeSuspended
+Result = PodStarted | PodReady | ContainerChanged | PodEnded | Shutdown | Suspend | ResumeSuspended

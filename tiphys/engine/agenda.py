@@ -90,7 +90,7 @@ def sleeps_on(run: RunState, node: Node, child: Json) -> str:
         return ""
     if node.type == "Retry" and node.children:
         node = run.nodes[node.children[-1]]
-    return node.id if node.type == "Pod" and not node.fulfilled and node.id in run.launched else ""
+    return node.id if node.type in ("Pod", "HTTP") and not node.fulfilled and node.id in run.launched else ""
 
 
 def wake(run: RunState, pod: str) -> None:

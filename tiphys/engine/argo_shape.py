@@ -59,6 +59,8 @@ def _node(node: Node) -> Json:
                 "templateName": node.template_name,
                 "templateRef": node.template_ref,
                 "boundaryID": node.boundary,
+                "daemoned": node.daemoned,
+                "podIP": node.pod_ip if node.daemoned else "",
                 "children": node.children,
                 "outboundNodes": node.outbound,
                 "startedAt": _moment(node.started),

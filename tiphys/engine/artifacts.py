@@ -23,6 +23,12 @@ class ArtifactStore(Protocol):
     def get(self, key: str, target: Path) -> bool:
         """Fetch `key` to `target`, a file or a folder; False if there is nothing."""
 
+    def list(self, prefix: str) -> list[str]:
+        """The keys of all objects below `prefix`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Take away the object, or all objects below `key`; nothing happens where there is none."""
+
 
 class FolderStore:
     """Artifacts in a folder of this machine."""
@@ -48,6 +54,24 @@ class FolderStore:
             return False
         _copy(source, target)
         return True
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys of all files below the folder `prefix`."""
+        folder = self._path(prefix) if prefix.strip("/") else self._folder
+        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".partial"))
+        return sorted(path.relative_to(self._folder).as_posix() for path in found)
+
+    def delete(self, key: str) -> None:
+        """Take away a file or folder, and the folders that it leaves empty."""
+        path = self._path(key)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self._folder or not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
 
     def _path(self, key: str) -> Path:
         parts = [part for part in key.split("/") if part]
@@ -114,6 +138,17 @@ class BucketStore:
             path = target / plain_name(name[len(key.rstrip("/")) + 1 :])
             client.fget_object(bucket_name=self._bucket, object_name=name, file_path=str(path))
         return bool(below)
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys of all objects below the folder `prefix`."""
+        below = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        found = self._client().list_objects(bucket_name=self._bucket, prefix=below, recursive=True)
+        return sorted(item.object_name for item in found if not item.object_name.endswith("/"))
+
+    def delete(self, key: str) -> None:
+        """Remove an object and all below it."""
+        for name in [key, *self.list(key)]:
+            self._client().remove_object(bucket_name=self._bucket, object_name=name)
 
 
 def contained(path: Path, folder: Path) -> Path:

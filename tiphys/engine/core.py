@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiphys.engine import hooks, locks, memo
-from tiphys.engine.actions import Action, KillPod, PodEnded, PodStarted, Result, ResumeSuspended, Shutdown, Suspend
+from tiphys.engine.actions import (
+    Action,
+    ContainerChanged,
+    KillPod,
+    PodEnded,
+    PodReady,
+    PodStarted,
+    Result,
+    ResumeSuspended,
+    Shutdown,
+    Suspend,
+)
 from tiphys.engine.agenda import wake
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
@@ -24,6 +35,7 @@ from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 DEFAULT_GRACE = 30.0
+LOOPBACK = "127.0.0.1"  # all steps share this machine's network
 _STATUS = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}
 
 
@@ -55,7 +67,17 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     if not run.done:
         at = _earliest(at, _enforce_deadlines(run, now, actions))
         _refuse_to_hang(run, now, at)
+    if run.done and run.cache.get("daemons"):
+        actions += _end_all_daemons(run, now)
     return Outcome(tuple(actions), None if run.done else at)
+
+
+def _end_all_daemons(run: RunState, now: float) -> list[Action]:
+    """Daemons without a steps or dag template around them run until the workflow ends."""
+    operation = Operation(run, now)
+    for boundary in {run.nodes[identity].boundary for identity in run.cache["daemons"]}:
+        operation.end_daemons(boundary)
+    return operation.actions
 
 
 def _earliest(*moments: float | None) -> float | None:
@@ -69,12 +91,16 @@ def _earliest(*moments: float | None) -> float | None:
 def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -> None:
     if isinstance(result, PodStarted):
         node = run.nodes[result.node_id]
-        if node.phase == PENDING:
+        if node.phase == PENDING and not result.daemon:
             node.phase = RUNNING
         node.attempts = max(node.attempts, result.attempt)
         run.dirty.add(node.id)
     elif isinstance(result, PodEnded):
         _pod_ended(run, result, now, actions)
+    elif isinstance(result, PodReady):
+        _pod_ready(run, result, now)
+    elif isinstance(result, ContainerChanged):
+        _container_changed(run, result, now)
     elif isinstance(result, Shutdown):
         _shut_down(run, result.strategy, now, actions)
     elif isinstance(result, Suspend):
@@ -85,6 +111,11 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
 
 def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action]) -> None:
     node = run.nodes[result.node_id]
+    if node.ended and node.pod_ip:  # a daemon that was ended with its boundary
+        run.launched.discard(node.id)
+        return
+    _close_containers(run, node, now)
+    node.daemoned = False
     node.phase, node.message = result.phase, result.message
     reason = run.killing.pop(node.id, "")
     if reason and node.phase != SUCCEEDED:
@@ -101,6 +132,40 @@ def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action
     locks.release(operation, node)
     memo.save(operation, node)
     actions += operation.actions
+
+
+def _pod_ready(run: RunState, result: PodReady, now: float) -> None:
+    """A daemon becomes Running when it is ready, and nobody has to wait for it any more."""
+    node = run.nodes[result.node_id]
+    if node.ended:
+        return
+    node.phase, node.daemoned, node.pod_ip = RUNNING, True, LOOPBACK
+    run.cache.setdefault("daemons", set()).add(node.id)
+    if run.deadlines.get(node.id, (0.0, ""))[1] == WORKFLOW_DEADLINE:
+        del run.deadlines[node.id]
+    run.dirty.add(node.id)
+    wake(run, node.id)
+    locks.release(Operation(run, now), node)
+
+
+def _container_changed(run: RunState, result: ContainerChanged, now: float) -> None:
+    node = run.nodes.get(result.node_id)
+    if node is None or node.ended:
+        return
+    node.phase, node.message = result.phase, result.message
+    if node.ended:
+        node.finished = now
+    run.dirty.add(node.id)
+
+
+def _close_containers(run: RunState, pod: Node, now: float) -> None:
+    """What the launcher could say nothing about any more ends with its pod."""
+    if not any(child in run.nodes and run.nodes[child].type == "Container" for child in pod.children):
+        return
+    reason = run.killing.get(pod.id) or "Pod Failed whilst container running"
+    for node in run.nodes.values():
+        if node.boundary == pod.id and node.type == "Container" and not node.ended:
+            _container_changed(run, ContainerChanged(node.id, FAILED, reason), now)
 
 
 def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) -> None:
@@ -224,7 +289,7 @@ def _operate(op: Operation) -> None:
         return
     if root is None:
         return
-    status = _STATUS.get(root.phase, root.phase)
+    status = SUCCEEDED if root.daemoned else _STATUS.get(root.phase, root.phase)
     op.globals["workflow.status"] = status
     if root.fulfilled or run.spec.get("hooks"):
         op.globals["workflow.failures"] = go_json(_failures(run))
@@ -325,7 +390,8 @@ def _finish(run: RunState, now: float, phase: str, message: str) -> None:
 
 def _refuse_to_hang(run: RunState, now: float, wake: float | None) -> None:
     """Where nothing runs and nothing is to come, Argo would wait for ever: end in Error and say why."""
-    if wake is not None or run.launched or run.suspended:
+    daemons: set[str] = run.cache.get("daemons") or set()
+    if wake is not None or run.launched - daemons or run.suspended:
         return
     waiting = [node for node in run.nodes.values() if not node.fulfilled]
     if any(node.type == "Suspend" for node in waiting):

@@ -89,12 +89,12 @@ def execute_dag(op: Operation, name: str, call: Call, inner_scope: str, template
         return node
     if phase in UNSUCCESSFUL:
         _set_outbound(dag, targets)
-        return op.mark(node, phase)
+        return op.close(node, phase)
     outputs = _outputs(dag)
     if outputs is not None:
         node.outputs = outputs
     _set_outbound(dag, targets)
-    return op.mark(node, SUCCEEDED)
+    return op.close(node, SUCCEEDED)
 
 
 def _kept(op: Operation, name: str, template: Json) -> Kept:
@@ -129,7 +129,7 @@ def _look(dag: Dag) -> None:
                 del awake[name]
             continue
         _settle(dag, name, task, node)
-        if name not in awake and node.fulfilled:
+        if node.fulfilled and (name not in awake or node.daemoned):
             for waiting in dag.graph.dependents(name):
                 if waiting in order and waiting not in awake and dag.task_node(waiting) is None:
                     awake[waiting] = dag.graph.tasks[waiting]
@@ -140,6 +140,8 @@ def _look(dag: Dag) -> None:
 
 def _settle(dag: Dag, name: str, task: Json, node: Node) -> None:
     agenda = dag.kept.agenda
+    if node.daemoned and node.type == "Retry":
+        return  # its attempt may die, and another one has to follow
     if node.fulfilled and not hooked(task):
         del agenda.awake[name]
     elif pod := sleeps_on(dag.op.run, node, task):
@@ -178,7 +180,7 @@ def _execute_task(dag: Dag, task: Json) -> None:
     op, node = dag.op, dag.task_node(task["name"])
     if node is not None and node.phase != "Pending" and not _run_task_hooks(dag, task, node):
         return
-    if node is not None and node.fulfilled:
+    if node is not None and node.fulfilled and not (node.daemoned and node.type == "Retry"):
         return
     if not _ready(dag, task, node):
         return
@@ -223,7 +225,7 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
     from tiphys.engine.hooks import children_hooks_ended  # noqa: PLC0415
 
     if node is not None:
-        return True
+        return not _waits_for_revived(dag, task)
     name = task["name"]
     logic = dag.graph.logic(name)
     if not logic:
@@ -246,6 +248,15 @@ def _ready(dag: Dag, task: Json, node: Node | None) -> bool:  # noqa: PLR0911
     return False
 
 
+def _waits_for_revived(dag: Dag, task: Json) -> bool:
+    """Whether a daemon before this task was ended with the last engine and is not ready again."""
+    reviving = dag.op.run.cache.get("reviving")
+    if not reviving:
+        return False
+    before = [dag.task_node(name) for name in dag.graph.ancestors(task["name"])]
+    return any(node is not None and node.id in reviving and not node.fulfilled for node in before)
+
+
 def _results(dag: Dag, node: Node) -> dict[str, bool]:
     phases = [dag.op.run.nodes[child].phase for child in node.children] if node.type == "TaskGroup" else []
     return {
@@ -254,7 +265,7 @@ def _results(dag: Dag, node: Node) -> dict[str, bool]:
         "Errored": node.phase == ERROR,
         "Skipped": node.phase == SKIPPED,
         "Omitted": node.phase == OMITTED,
-        "Daemoned": False,
+        "Daemoned": node.daemoned and node.phase != "Pending",
         "AnySucceeded": SUCCEEDED in phases,
         "AllFailed": bool(phases) and all(phase == FAILED for phase in phases),
     }

@@ -18,7 +18,7 @@ from typing import Any
 
 from tiphys.engine.artifacts import ArtifactStore, FolderStore
 from tiphys.engine.driver import Driver, Listener
-from tiphys.engine.errors import EngineError, ManifestError
+from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
 from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
 from tiphys.engine.journal import Journal, Summary
@@ -96,7 +96,7 @@ class Engine:
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or random_name(metadata.get("generateName") or "workflow-")
         check_run_name(run_name)
-        if any(summary.name == run_name for summary in self.journal.runs()):
+        if any(summary.name == run_name for summary in self.runs()):
             msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
             raise ManifestError(msg)
         run = RunState(
@@ -105,6 +105,11 @@ class Engine:
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip
+        if (spec.get("workflowMetadata") or {}).get("labelsFrom"):
+            from tiphys.engine.labels import labels_from  # noqa: PLC0415
+
+            run.labels.update(labels_from(run))
+            run.cache.clear()
         run.shutdown = spec.get("shutdown") or ""
         run.suspended = bool(spec.get("suspend"))
         self.journal.create(run, self.digest(documents, template, parameters), notes)
@@ -168,8 +173,10 @@ class Engine:
         if handle_signals:
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # who sees the lock may send it before the driver listens
         with StateLock(self.state, command, name):
+            self._expire(besides=name)
             run = self.journal.load(name)
             if run.done:
+                self._collect_artifacts(run)
                 return run
             wait_for_leftovers(self.state)
             self._recover(run)
@@ -182,15 +189,44 @@ class Engine:
                     f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
                 )
                 raise EngineError(message) from error
+            self._collect_artifacts(run)
             return run
+
+    def _collect_artifacts(self, run: RunState) -> None:
+        """Delete what artifactGC wants gone when a run has ended."""
+        from tiphys.engine.expiry import ON_COMPLETION, delete_artifacts  # noqa: PLC0415
+
+        if run.done and delete_artifacts(run, self._store, ON_COMPLETION):
+            self.journal.save(run)
+
+    def _expire(self, besides: str = "") -> None:
+        """Delete the runs whose ttlStrategy says so: journal, logs, and the artifacts that artifactGC ties to them."""
+        names = [name for name in self.journal.with_ttl() if name != besides]
+        if not names:
+            return
+        from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, expires_at  # noqa: PLC0415
+
+        for name in names:
+            try:
+                run = self.journal.load(name)
+            except JournalDamagedError:
+                continue  # whoever asks for this run is told
+            moment = expires_at(run)
+            if moment is not None and time.time() >= moment:
+                delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
+                shutil.rmtree(self.state / "runs" / name, ignore_errors=True)
+                self.journal.delete(name)
 
     def _recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again; its leftovers go."""
         shutil.rmtree(self.state / "attempts", ignore_errors=True)
+        from tiphys.engine.revive import revive_daemons  # noqa: PLC0415
+
         for node in run.nodes.values():
-            if node.type == "Pod" and not node.fulfilled:
+            if node.type in ("Pod", "HTTP", "Container") and not node.fulfilled:
                 node.phase = PENDING
                 run.dirty.add(node.id)
+        revive_daemons(run)
 
     def _surroundings(self) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
@@ -207,7 +243,9 @@ class Engine:
         return self.journal.unfinished(self.digest(documents, template, parameters))
 
     def runs(self) -> list[Summary]:
-        """All runs, the latest first."""
+        """All runs, the latest first; those whose time is over go."""
+        if not is_held(self.state):
+            self._expire()
         return list(self.journal.runs())
 
     def get(self, name: str) -> RunState:

@@ -10,6 +10,7 @@ from tiphys.engine import dag, locks, memo, retry, steps
 from tiphys.engine.actions import StartPod
 from tiphys.engine.durations import seconds
 from tiphys.engine.errors import TemplateError
+from tiphys.engine.field_refs import fill_field_refs, has_field_refs
 from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
@@ -17,13 +18,19 @@ from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeepError, W
 from tiphys.engine.substitute import fill, text_of
 
 Json = dict[str, Any]
-NODE_TYPES = {"container": "Pod", "script": "Pod", "steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
+NODE_TYPES = {
+    "container": "Pod", "script": "Pod", "containerSet": "Pod", "data": "Pod", "http": "HTTP",
+    "steps": "Steps", "dag": "DAG", "suspend": "Suspend",
+}  # fmt: skip
 _DISPLAY_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]$")
 _RESULT_OF = re.compile(
     r"""(?:steps|tasks)(?:\.([\w-]+)|\[\\*['"]([^'"\\]+)\\*['"]\])(?:\.outputs\.result|\[\\*['"]outputs)"""
 )
 """Where a text asks for the result of a step or task, whose name is one of the groups."""
 _DISPLAY_KEY = "workflows.argoproj.io/display-name"
+
+
+_LEAVES = ("container", "script", "containerSet", "data", "http")
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def execute(op: Operation, name: str, call: Call) -> Node | None:
 
 def _execute(op: Operation, name: str, call: Call) -> Node:
     node = op.node(name)
-    if node is not None and node.fulfilled and not call.holder.get("hooks"):
+    if node is not None and _settled(node) and not call.holder.get("hooks"):
         memo.save(op, node)
         locks.release(op, node)
         return node
@@ -70,18 +77,23 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
     except TemplateError as problem:
         _fail(op, name, node, call, problem)
         raise
-    if node is not None and node.fulfilled:
+    if node is not None and _settled(node):
         locks.release(op, node)
         return node
     if node is not None:
         _check_timeout(op, node, processed)
-        if node.fulfilled:
+        if _settled(node):
             return node
     op.check_parallelism(processed, node, call.boundary)
     made = _make(op, name, node, call, inner_scope, processed)
     if node is None and _DISPLAY_KEY in (processed.get("annotations") or {}):
         op.run.restless.add(made.id)  # as on Argo, its name is looked at in the pass after the one that made it
     return made
+
+
+def _settled(node: Node) -> bool:
+    """Whether there is nothing to do for a node. A daemon's Retry node is looked at again: its attempt may have died."""
+    return node.fulfilled and not (node.daemoned and node.type == "Retry")
 
 
 def _make(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
@@ -218,7 +230,7 @@ def _copy_outputs(op: Operation, parent: Node, attempts: list[Node]) -> None:
 def _run(op: Operation, name: str, call: Call, inner_scope: str, processed: Json) -> Node:
     kind = template_type(processed)
     try:
-        if kind in ("container", "script"):
+        if kind in _LEAVES:
             node = _pod(op, name, call, processed)
         elif kind == "steps":
             node = steps.execute_steps(op, name, call, inner_scope, processed)
@@ -244,7 +256,8 @@ def _run(op: Operation, name: str, call: Call, inner_scope: str, processed: Json
 def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     node = op.node(name)
     if node is None:
-        node = op.executable(name, "Pod", processed, call.holder, call.boundary, PENDING, call.flags)
+        kind = NODE_TYPES[template_type(processed)]
+        node = op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)
     if node.fulfilled or node.id in op.run.launched:
         return node
     if op.run.shutdown and not (op.run.shutdown == "Stop" and call.on_exit):
@@ -253,8 +266,31 @@ def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     _set_deadline(op, node, call, processed)
     keep = bool(call.boundary) and _result_is_used(op, call, node)
     pod = pod_name(op.run.name, name, processed.get("name") or "")
-    op.actions.append(StartPod(node.id, name, _pod_template(op, processed, pod), pod, keep))
+    template = _pod_template(op, processed, pod)
+    if has_field_refs(template):
+        template = fill_field_refs(template, op.run, node, pod)
+    op.actions.append(StartPod(node.id, name, template, pod, keep))
+    if processed.get("containerSet"):
+        _containers(op, node, call, processed["containerSet"]["containers"])
     return node
+
+
+def _containers(op: Operation, pod: Node, call: Call, containers: list[Json]) -> None:
+    """A node for each container of a containerSet, below those that it depends on, else below the pod."""
+    for container in containers:
+        name = f"{pod.name}.{container['name']}"
+        node = op.node(name)
+        if node is None:
+            op.initialize(name, "Container", call.holder, pod.id, PENDING, flags=call.flags)
+        else:
+            node.phase, node.message, node.finished = PENDING, "", 0.0
+            op.touch(node)
+    for container in containers:
+        name = f"{pod.name}.{container['name']}"
+        for dependency in container.get("dependencies") or []:
+            op.add_child(op.run.nodes[op.id_of(f"{pod.name}.{dependency}")], name)
+        if not container.get("dependencies"):
+            op.add_child(pod, name)
 
 
 def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
@@ -263,6 +299,8 @@ def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
     inputs = {f"inputs.parameters.{entry['name']}": entry.get("value") or "" for entry in parameters}
     volumes = [*(processed.get("volumes") or []), *(op.run.spec.get("volumes") or [])]
     with_volumes = {**processed, "volumes": volumes} if volumes else processed
+    if op.run.spec.get("archiveLogs") and "archiveLogs" not in (processed.get("archiveLocation") or {}):
+        with_volumes = {**with_volumes, "archiveLocation": {"archiveLogs": True}}
     filled: Json = fill(with_volumes, {**op.globals, **inputs, "pod.name": pod})
     return filled
 

@@ -9,15 +9,17 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.actions import PodEnded, PodStarted, Result, StartPod
+from tiphys.engine.actions import ContainerChanged, PodEnded, PodReady, PodStarted, Result, StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import EngineError
 from tiphys.engine.images import ImageTable
-from tiphys.engine.nodes import ERROR, FAILED
+from tiphys.engine.nodes import ERROR, FAILED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
@@ -61,6 +63,7 @@ class Executor:
         self._spawner = Spawner()
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._served: dict[str, asyncio.Future[Ending]] = {}
         self._stopping: dict[str, float] = {}
         self._slots = asyncio.Semaphore(surroundings.slots)
         self._path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -69,11 +72,13 @@ class Executor:
         """Start a step; its PodEnded follows whatever happens."""
         self._tasks[start.node_id] = asyncio.create_task(self._whole(start, attempt))
 
-    def kill(self, node_id: str, grace: float) -> None:
+    def kill(self, identity: str, grace: float) -> None:
         """SIGTERM now, SIGKILL of everything after `grace` seconds."""
-        running = self._running.get(node_id)
+        running = self._running.get(identity)
         if running is None:
-            self._stopping[node_id] = grace
+            self._stopping[identity] = grace
+            if identity in self._served:
+                self._served[identity].cancel()
             return
         running.step.signal(signal.SIGTERM)
         if running.kill_timer is None or grace == 0:
@@ -81,16 +86,21 @@ class Executor:
             running.kill_timer = loop.call_later(grace, running.step.signal, signal.SIGUSR1)
 
     async def end_all(self) -> None:
-        """Kill whatever still runs, and wait until it is gone."""
+        """Kill whatever still runs and was not asked to end before; wait until all is gone."""
         for running in self._running.values():
-            running.step.signal(signal.SIGUSR1)
+            # A daemon whose boundary has ended may still be in its grace period.
+            if running.kill_timer is None:
+                running.step.signal(signal.SIGUSR1)
+        for work in self._served.values():
+            work.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._spawner.close()
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
-            async with self._slots:
+            # A daemon takes no slot: it would keep it until what waits for the slot has ended.
+            async with nullcontext() if start.template.get("daemon") else self._slots:
                 result = await self._one(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
@@ -107,18 +117,46 @@ class Executor:
         folder.mkdir(parents=True, mode=0o700)
         keep = (*self._around.keep, str(self._around.state))
         place = Place(folder, keep, self._around.private, self._around.limits)
+        kind = _Kind.of(start, self._around.state / "runs" / self._run)
         try:
-            spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), launcher_spec, start, place, *self._shared())
+            if kind.in_engine:
+                return await self._in_engine(start)
+            spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), kind.spec, start, place, *self._shared())
             async with _AllLocks(self._locks_for(spec)):
                 report, stdout = await self._process(start, spec, attempt)
             prefix = f"{self._run}/{start.pod_name}"
-            slow = _has_artifacts(start, "outputs")
+            slow = _has_artifacts(start, "outputs") or kind.keeps_logs
             finished: Ending = await _maybe_in_thread(
-                slow, ending, start, report, stdout, place, self._around.store, prefix
+                slow, kind.ending, start, report, stdout, place, self._around.store, prefix
             )
             return finished
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    async def _in_engine(self, start: StartPod) -> Ending:
+        """An http or data template: no process, but a thread that may be left alone."""
+        from tiphys.engine import agent  # noqa: PLC0415
+
+        if start.node_id in self._stopping:
+            return Ending(FAILED, "", {})
+        work = self._served[start.node_id] = asyncio.ensure_future(agent.perform(start, self._around))
+        try:
+            finished: Ending = await work
+        except asyncio.CancelledError:
+            return Ending(FAILED, "", {})
+        finally:
+            del self._served[start.node_id]
+        return finished
+
+    def _tell(self, start: StartPod, event: Json) -> None:
+        """Hand on what the launcher says about one container of a pod."""
+        from tiphys.engine.containers import phase_of  # noqa: PLC0415
+
+        if event.get("ready"):
+            self._report(PodReady(start.node_id))
+        elif start.template.get("containerSet"):
+            name = node_id(self._run, f"{start.node_name}.{event['container']}")
+            self._report(ContainerChanged(name, *phase_of(event)))
 
     def _shared(self) -> tuple[ImageTable, ObjectStore, ArtifactStore]:
         return self._around.images, self._around.objects, self._around.store
@@ -136,7 +174,8 @@ class Executor:
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)
         result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
-            step = self._spawner.start(spec, result_write if start.keep_result else log, log)
+            tell = partial(self._tell, start) if "containers" in spec else None
+            step = self._spawner.start(spec, result_write if start.keep_result else log, log, tell)
         except BaseException:
             os.close(log)
             raise
@@ -144,7 +183,7 @@ class Executor:
             if start.keep_result:
                 os.close(result_write)
         self._running[start.node_id] = running = _Process(step)
-        self._report(PodStarted(start.node_id, attempt))
+        self._report(PodStarted(start.node_id, attempt, daemon=bool(start.template.get("daemon"))))
         try:
             stdout = await _copy_stdout(result_read, log) if start.keep_result else None
             return await step.report(), stdout
@@ -153,6 +192,39 @@ class Executor:
             self._running.pop(start.node_id)
             if running.kill_timer is not None:
                 running.kill_timer.cancel()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a template is run and how its end is read; everything but a plain container is imported when it is met."""
+
+    in_engine: bool = False
+    keeps_logs: bool = False
+    spec: Callable[..., Json] = launcher_spec
+    ending: Callable[..., Ending] = ending
+
+    @classmethod
+    def of(cls, start: StartPod, logs: Path) -> _Kind:
+        """The kind of a step; logs of its containers go to the folder `logs`."""
+        template = start.template
+        if not _SPECIAL.keys() & template.keys():
+            return _PLAIN
+        from tiphys.engine import containers  # noqa: PLC0415
+
+        spec: Callable[..., Json] = launcher_spec
+        finish: Callable[..., Ending] = ending
+        if containers.has_many(template):
+            spec, finish = partial(containers.containers_spec, logs=logs), containers.ending
+        keeps_logs = bool((template.get("archiveLocation") or {}).get("archiveLogs"))
+        if keeps_logs:
+            finish = partial(containers.with_logs, finish, logs)
+        return cls(bool(template.get("http") or template.get("data")), keeps_logs, spec, finish)
+
+
+_PLAIN = _Kind()
+_SPECIAL = dict.fromkeys(
+    ("http", "data", "containerSet", "sidecars", "initContainers", "daemon", "archiveLocation"), True
+)
 
 
 class _AllLocks:

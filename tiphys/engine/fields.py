@@ -48,7 +48,7 @@ _CLUSTER = "needs a cluster: run it there, or leave it out"
 _POD_ADVICE = _advisory(
     "nodeSelector", "affinity", "tolerations", "schedulerName", "priorityClassName", "serviceAccountName",
     "automountServiceAccountToken", "executor", "hostAliases", "securityContext", "podSpecPatch", "metrics",
-    "podResources", "resourceClaims", "archiveLocation",
+    "podResources", "resourceClaims",
 )  # fmt: skip
 _KEY_REF = _honoured("name", "key", "optional")
 _VALUE_FROM: Json = {
@@ -63,13 +63,18 @@ _PARAMETER: Json = {
     "valueFrom": _VALUE_FROM,
 }
 _NOT_FETCHED = _Refused("can't be fetched here: put the bytes into the artifact repository (s3.key)")
+_ARTIFACT_GC: Json = {
+    **_honoured("strategy"),
+    **_advisory("podMetadata", "serviceAccountName", "podSpecPatch", "forceFinalizerRemoval"),
+}
 _S3 = {**_honoured("key"), **_advisory(
     "endpoint", "bucket", "region", "insecure", "accessKeySecret", "secretKeySecret", "sessionTokenSecret", "roleARN",
     "useSDKCreds", "createBucketIfNotPresent", "encryptionOptions", "caSecret", "addressingStyle",
 )}  # fmt: skip
 _ARTIFACT: Json = {
     **_honoured("name", "path", "mode", "from", "globalName", "optional", "subPath", "recurseMode", "fromExpression"),
-    **_advisory("archiveLogs", "artifactGC", "deleted"),
+    **_advisory("archiveLogs", "deleted"),
+    "artifactGC": _ARTIFACT_GC,
     "archive": _honoured("none", "tar", "zip"),
     "raw": _honoured("data"),
     "s3": _S3,
@@ -82,7 +87,7 @@ _ENV: Json = {
     "valueFrom": {
         "configMapKeyRef": _KEY_REF,
         "secretKeyRef": _KEY_REF,
-        "fieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
+        "fieldRef": {**_honoured("fieldPath"), **_advisory("apiVersion")},
         "resourceFieldRef": _Refused("reads the pod's own object: " + _CLUSTER),
         "fileKeyRef": _Refused("is not supported here: use a ConfigMap"),
     },
@@ -92,8 +97,15 @@ _ENV_FROM: Json = {**_honoured("prefix"), "configMapRef": _OBJECT_REF, "secretRe
 _MOUNT: Json = {
     **_honoured("name", "mountPath"),
     **_advisory("readOnly", "mountPropagation", "recursiveReadOnly"),
-    "subPath": _Refused("is not supported here: mount the whole volume"),
-    "subPathExpr": _Refused("is not supported here: mount the whole volume"),
+    **_honoured("subPath", "subPathExpr"),
+}
+_PROBE: Json = {
+    **_honoured("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold"),
+    **_advisory("failureThreshold", "terminationGracePeriodSeconds"),
+    "httpGet": _honoured("path", "port", "host", "scheme", "httpHeaders"),
+    "tcpSocket": _honoured("port", "host"),
+    "exec": _honoured("command"),
+    "grpc": _Refused("is not asked here: use httpGet, tcpSocket or exec"),
 }
 _CONTAINER: Json = {
     **_honoured("name", "image", "command", "args", "workingDir"),
@@ -101,20 +113,32 @@ _CONTAINER: Json = {
     "envFrom": _Each((_ENV_FROM,)),
     "volumeMounts": _Each((_MOUNT,)),
     **_advisory(
-        "resources", "imagePullPolicy", "securityContext", "ports", "livenessProbe", "readinessProbe", "startupProbe",
+        "resources", "imagePullPolicy", "securityContext", "ports", "livenessProbe", "startupProbe",
         "terminationMessagePath", "terminationMessagePolicy", "tty", "stdin", "stdinOnce", "resizePolicy",
         "restartPolicy", "restartPolicyRules",
     ),
+    "readinessProbe": _PROBE,
     "lifecycle": _Refused("hooks of a container are not run here: leave it out"),
     "volumeDevices": _Refused("needs block devices: " + _CLUSTER),
 }  # fmt: skip
+_USER_CONTAINER: Json = {**_CONTAINER, **_honoured("mirrorVolumeMounts")}
+_PROJECTED_FROM = _honoured("name", "items", "optional")
+_PROJECTION: Json = {
+    "configMap": _PROJECTED_FROM,
+    "secret": _PROJECTED_FROM,
+    **dict.fromkeys(
+        ("serviceAccountToken", "downwardAPI", "clusterTrustBundle", "podCertificate"),
+        _Refused("is nothing that this machine has: project ConfigMaps and Secrets"),
+    ),
+}
 _VOLUME: Json = {
     **_honoured("name"),
     "emptyDir": _honoured("medium", "sizeLimit"),
     "configMap": _honoured("name", "items", "optional", "defaultMode"),
     "secret": _honoured("secretName", "items", "optional", "defaultMode"),
+    "projected": {**_honoured("defaultMode"), "sources": _Each((_PROJECTION,))},
     **dict.fromkeys(
-        ("persistentVolumeClaim", "hostPath", "projected", "nfs", "csi", "downwardAPI", "ephemeral", "image"),
+        ("persistentVolumeClaim", "hostPath", "nfs", "csi", "downwardAPI", "ephemeral", "image"),
         _Refused("is no volume that this machine has: use emptyDir, configMap or secret, or pass an artifact"),
     ),
 }
@@ -144,6 +168,10 @@ _TEMPLATE: Json = {
     **_honoured("name", "activeDeadlineSeconds", "parallelism", "failFast", "annotations", "timeout", "pendingTimeout"),
     **_POD_ADVICE,
     **_advisory("metadata"),
+    "archiveLocation": {
+        **_honoured("archiveLogs"),
+        **_advisory("s3", "gcs", "azure", "oss", "hdfs", "artifactory", "git", "http", "raw", "plugin"),
+    },
     "inputs": _ARGUMENTS,
     "outputs": _OUTPUTS,
     "container": _CONTAINER,
@@ -155,13 +183,21 @@ _TEMPLATE: Json = {
     "synchronization": _LOCKS,
     "memoize": {**_honoured("key", "maxAge"), "cache": {"configMap": _KEY_REF}},
     "volumes": _Each((_VOLUME,)),
-    "daemon": _Refused("daemons are not run here: start the server outside of the workflow"),
-    "sidecars": _Refused("sidecars are not run here: start the server outside of the workflow"),
-    "initContainers": _Refused("initContainers are not run here: make it a step of its own"),
-    "containerSet": _Refused("container sets are not run here: make each container a step of its own"),
+    "daemon": _HONOURED,
+    "sidecars": _Each((_USER_CONTAINER,)),
+    "initContainers": _Each((_USER_CONTAINER,)),
+    "containerSet": {
+        "containers": _Each(({**_CONTAINER, **_honoured("dependencies")},)),
+        "volumeMounts": _Each((_MOUNT,)),
+        "retryStrategy": _honoured("duration", "retries"),
+    },
     "resource": _Refused("resource templates need a Kubernetes API server: " + _CLUSTER),
-    "data": _Refused("data templates are not run here: list the keys in a script"),
-    "http": _Refused("http templates are not run here: call the URL in a script"),
+    "data": {"source": {"artifactPaths": _ARTIFACT}, "transformation": _Each((_honoured("expression"),))},
+    "http": {
+        **_honoured("method", "url", "body", "timeoutSeconds", "successCondition", "insecureSkipVerify"),
+        "bodyFrom": _honoured("bytes"),
+        "headers": _Each(({**_honoured("name", "value"), "valueFrom": {"secretKeyRef": _KEY_REF}},)),
+    },
     "plugin": _Refused("executor plugins need a cluster: run it there, or make it a script"),
 }
 _STEP["inline"] = _TASK["inline"] = _TEMPLATE
@@ -169,10 +205,13 @@ _SPEC: Json = {
     **_honoured("entrypoint", "parallelism", "onExit", "activeDeadlineSeconds", "priority", "shutdown", "suspend"),
     **_POD_ADVICE,
     **_advisory(
-        "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "ttlStrategy", "podGC", "podPriorityClassName",
-        "podDisruptionBudget", "volumeClaimGC", "podMetadata", "archiveLogs", "artifactGC", "artifactRepositoryRef",
+        "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "podGC", "podPriorityClassName",
+        "podDisruptionBudget", "volumeClaimGC", "podMetadata", "artifactRepositoryRef",
         "synchronization",
     ),
+    "ttlStrategy": _honoured("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure"),
+    "archiveLogs": _HONOURED,
+    "artifactGC": _ARTIFACT_GC,
     "arguments": _ARGUMENTS,
     "templates": _Each((_TEMPLATE,)),
     "templateDefaults": _TEMPLATE,
@@ -182,7 +221,7 @@ _SPEC: Json = {
     "volumes": _Each((_VOLUME,)),
     "workflowMetadata": {
         **_honoured("labels", "annotations"),
-        "labelsFrom": _Refused("is not evaluated here: write the labels out"),
+        "labelsFrom": _Named((_honoured("expression"),)),
     },
     "executorPlugins": _Refused("executor plugins need a cluster: run it there"),
     "volumeClaimTemplates": _Refused("this machine has no volume claims: use emptyDir, or pass an artifact"),

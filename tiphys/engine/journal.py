@@ -143,6 +143,11 @@ class Journal:
         self._progress.pop(run, None)
         self._positions.pop(run, None)
 
+    def with_ttl(self) -> list[str]:
+        """The runs that have ended and whose spec says when they are to go."""
+        query = "SELECT name FROM runs WHERE finished > 0 AND header LIKE '%\"ttlStrategy\"%'"
+        return [row[0] for row in self._database.execute(query).fetchall()]
+
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""
         row = self._database.execute("SELECT notes FROM runs WHERE name = ?", (name,)).fetchone()

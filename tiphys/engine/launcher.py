@@ -1,6 +1,6 @@
 # This starts for every step: what pathlib and contextlib cost at import counts.
 # ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
-# ruff: noqa: SIM105, S108, PLC0415, D402, TRY300
+# ruff: noqa: SIM105, S108, PLC0415, D402
 """Runs one step: private root, PID namespace, files in, the program, files out. A script of its own: no imports of ours.
 
 Started once an engine as `python -I -S launcher.py --serve SOCKET_FD ENGINE_PID`; it forks for each step, because to
@@ -32,7 +32,9 @@ MISSING_PROGRAM = 64
 
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
-early: list[bool] = []  # whether SIGTERM came before there was a program to pass it on to
+# Blocked in a launcher from its first moment and taken by sigwaitinfo: to a Python handler a signal that comes just
+# before a call that waits is lost until the call returns.
+WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1}
 
 
 def check(result: int, what: str) -> None:
@@ -272,7 +274,7 @@ def start_program(spec: Json) -> tuple[int, Json | None]:
     defaults = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
     try:
         # Cheaper than fork: the page tables of this interpreter are not copied.
-        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults), None
+        return os.posix_spawn(path, spec["argv"], spec["env"], setsid=True, setsigdef=defaults, setsigmask=()), None
     except OSError as error:
         os.write(2, f"exec {path}: {error.strerror}\n".encode())
         return 0, {"exit": 126}
@@ -280,19 +282,47 @@ def start_program(spec: Json) -> tuple[int, Json | None]:
 
 def supervise(spec: Json) -> Json:
     """Start the program, pass SIGTERM on, reap until it ends; the report."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     child, report = start_program(spec)
-    if report is not None:
-        return report
-    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(child, signal.SIGTERM))
-    if early:
-        signal_quietly(child, signal.SIGTERM)
+    while report is None:
+        number = signal.sigwaitinfo(WATCHED).si_signo
+        if number == signal.SIGTERM:
+            signal_quietly(child, signal.SIGTERM)
+        elif number == signal.SIGUSR1:
+            obey_the_end()
+        else:
+            report = reap_until(child)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return report
+
+
+def reap_until(child: int) -> Json | None:
+    """Reap whatever has ended; the report if `child` is among it."""
+    report = None
     while True:
         try:
-            pid, status = os.wait()
-        except InterruptedError:
-            continue
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return report
+        if not pid:
+            return report
         if pid == child:
-            return {"exit": exit_code(status)}
+            report = {"exit": exit_code(status)}
+
+
+def obey_the_end() -> None:
+    """What SIGUSR1 asks for, where it is not for a PID namespace to do."""
+    handler = signal.getsignal(signal.SIGUSR1)
+    if callable(handler):
+        handler(signal.SIGUSR1, None)
+
+
+def load_containers() -> Any:
+    """The part that runs several containers; loaded while the checkout is still in sight."""
+    sys.path.append(os.path.dirname(__file__))
+    import importlib
+
+    return importlib.import_module("launch_containers")
 
 
 def signal_quietly(pid: int, number: int) -> None:
@@ -321,7 +351,8 @@ def run_step(spec: Json) -> Json:
             os.makedirs(folder, exist_ok=True)
     except OSError as error:
         return {"error": f"the step's files can't be put in place: {error}"}
-    report = supervise(spec)
+    module = spec.get("module")
+    report = module.supervise(spec, sys.modules[__name__]) if module else supervise(spec)
     try:
         for entry in spec["collect"]:
             collect(entry, spec["limit"])
@@ -389,8 +420,6 @@ def private(spec: Json, status: int) -> None:
     init = os.fork()
     if init == 0:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, lambda *_: early.append(True))
         try:
             build_root(spec)
             report = run_step(spec)
@@ -398,14 +427,10 @@ def private(spec: Json, status: int) -> None:
             report = {"error": f"the step's private root can't be made: {error}"}
         send(status, report)
         os._exit(0)
-    signal.signal(signal.SIGTERM, lambda *_: signal_quietly(init, signal.SIGTERM))
-    signal.signal(signal.SIGUSR1, lambda *_: signal_quietly(init, signal.SIGKILL))
-    while True:
-        try:
-            os.waitpid(init, 0)
-            return
-        except InterruptedError:
-            continue
+    while os.waitpid(init, os.WNOHANG)[0] == 0:
+        number = signal.sigwaitinfo(WATCHED).si_signo
+        if number != signal.SIGCHLD:
+            signal_quietly(init, signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL)
 
 
 def shared(spec: Json, status: int) -> None:
@@ -417,10 +442,36 @@ def shared(spec: Json, status: int) -> None:
         os._exit(137)
 
     signal.signal(signal.SIGUSR1, kill_all)
-    signal.signal(signal.SIGTERM, lambda *_: early.append(True))
-    report = run_step(spec)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    try:
+        link_volumes(spec)
+        report = run_step(spec)
+    except OSError as error:
+        report = {"error": f"the step's volumes can't be mounted: {error}"}
     kill_descendants()
+    unlink_volumes(spec)
     send(status, report)
+
+
+def link_volumes(spec: Json) -> None:
+    """Without a private root a volume is a link at its path, which must be free; /tmp is that of the machine."""
+    for volume in spec["volumes"]:
+        path = volume["path"]
+        attempts = os.path.dirname(os.path.dirname(spec["overlays"]))
+        if os.path.islink(path) and not os.path.exists(path) and inside(os.readlink(path), attempts):
+            os.unlink(path)  # of a step that was killed
+        if os.path.lexists(path) and path != "/tmp":
+            raise OSError(17, f"{path} exists on this machine, and without namespaces nothing can hide it")
+        if path != "/tmp":
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(volume["source"], path)
+
+
+def unlink_volumes(spec: Json) -> None:
+    """Take away the links that were made."""
+    for volume in spec["volumes"]:
+        if os.path.islink(volume["path"]) and os.readlink(volume["path"]) == volume["source"]:
+            os.unlink(volume["path"])
 
 
 def probe() -> int:
@@ -464,19 +515,18 @@ def serve(descriptor: int, engine: int) -> None:
                 if number == request["step"]:
                     signal_quietly(pid, request["signal"])
             continue
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         server = os.getpid()
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             asked.close()
             try:
                 one(descriptors, server)
             finally:
                 os._exit(1)
         children[child] = request["step"]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         for each in descriptors:
             os.close(each)
 
@@ -514,6 +564,8 @@ def one(descriptors: list[int], server: int) -> None:
 
 def run_one(spec: Json, status: int) -> None:
     """Run the step that `spec` describes."""
+    if "containers" in spec:
+        spec["module"], spec["status"] = load_containers(), status
     # Held until everything of this step is gone: an engine that takes over waits for it.
     alive = os.open(spec["alive"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_SH)

@@ -26,13 +26,9 @@ def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, 
         msg = f"invalid cache key: {key}"
         raise TemplateError(msg)
     entry = op.run.memo.get(cache, {}).get(key)
-    if entry and spec.get("maxAge"):
-        try:
-            oldest = op.now - seconds(spec["maxAge"])
-        except TemplateError as problem:
-            msg = f"invalid maxAge: {problem}"
-            raise TemplateError(msg) from None
-        entry = entry if entry["created"] >= oldest else None
+    if spec.get("maxAge"):
+        oldest = op.now - _max_age(str(spec["maxAge"]))
+        entry = entry if entry and entry["created"] >= oldest else None
     if node is None:
         node = op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)
     node.memoization = {"hit": entry is not None, "key": key, "cacheName": cache}
@@ -41,6 +37,20 @@ def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, 
         node.outputs = entry["outputs"]
         op.mark(node, SUCCEEDED)
     return node
+
+
+def _max_age(text: str) -> float:
+    """A duration as Go reads it: every number has a unit, and days are none. Raises TemplateError, also without an entry."""
+    if re.fullmatch(r"[-+]?\d+", text.strip()) and text.strip().strip("+-") != "0":
+        msg = f'invalid maxAge: time: missing unit in duration "{text}"'
+        raise TemplateError(msg)
+    try:
+        if "d" in text:
+            raise TemplateError(text)  # noqa: TRY301
+        return seconds(text)
+    except TemplateError:
+        msg = f'invalid maxAge: time: invalid duration "{text}"'
+        raise TemplateError(msg) from None
 
 
 def save(op: Operation, node: Node) -> None:

@@ -60,9 +60,16 @@ class Node:
     memoization: Json | None = None
     lock_waiting: str = ""
     attempts: int = 0
+    daemoned: bool = False
+    pod_ip: str = ""
 
     @property
     def fulfilled(self) -> bool:
+        """Nobody has to wait for it any more: it has ended, was passed over, or is a daemon that is ready."""
+        return self.phase in FULFILLED or (self.daemoned and self.phase != PENDING)
+
+    @property
+    def ended(self) -> bool:
         """Nothing more will happen to it, Skipped and Omitted included."""
         return self.phase in FULFILLED
 

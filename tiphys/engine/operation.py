@@ -6,17 +6,18 @@ import re
 import time
 from typing import Any
 
-from tiphys.engine.actions import Action
+from tiphys.engine.actions import Action, KillPod
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.gotext import go_json, parameters_json
 from tiphys.engine.merge import template_type, with_defaults
-from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, Node, node_id
+from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, SUCCEEDED, Node, node_id
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
 LOCAL = ""
 MAX_DEPTH = 100
+DAEMON_GRACE = 30.0  # seconds
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
@@ -187,10 +188,30 @@ class Operation:
             self.active.clear()
             node.message = node.message if message is None else message
             self.touch(node)
-        if node.fulfilled and not node.finished:
+        if node.ended and not node.finished:
             node.finished = self.now
             self.touch(node)
         return node
+
+    def close(self, node: Node, phase: str, message: str | None = None) -> Node:
+        """End a steps or dag node, and the daemons that ran for it."""
+        if self.run.cache.get("daemons"):
+            self.end_daemons(node.id)
+        return self.mark(node, phase, message)
+
+    def end_daemons(self, boundary: str) -> None:
+        """Kill the daemons directly below `boundary`; they count as Succeeded at once."""
+        for identity in list(self.run.cache.get("daemons", ())):
+            node = self.run.nodes[identity]
+            if node.boundary != boundary:
+                continue
+            self.run.cache["daemons"].discard(identity)
+            if node.daemoned:
+                node.daemoned = False
+                self.mark(node, SUCCEEDED)
+                self.run.deadlines.pop(identity, None)
+                if identity in self.run.launched:
+                    self.actions.append(KillPod(identity, DAEMON_GRACE))
 
     def error(self, node: Node, problem: object) -> Node:
         """End a node in Error."""
@@ -219,17 +240,31 @@ class Operation:
     def outbound(self, node_id_: str) -> list[str]:
         """The last nodes of what `node_id_` stands for: whoever comes next hangs below them."""
         node = self.run.nodes[node_id_]
-        if node.type in ("Skipped", "Suspend", "Pod", "HTTP"):
+        if node.type in ("Skipped", "Suspend", "HTTP") or (node.type == "Pod" and not self._is_group(node)):
             return [node.id]
-        if node.type == "TaskGroup":
-            if not node.children:
-                return [node.id]
-            return [last for child in node.children for last in self.outbound(child)]
+        if node.type in ("Pod", "Container"):
+            return self._outbound_containers(node)
         if node.type == "Retry" and node.children:
             return [node.children[-1]]
-        if node.type in ("Steps", "DAG") and (node.memoization or {}).get("hit"):
+        empty_group = node.type == "TaskGroup" and not node.children
+        if empty_group or (node.type in ("Steps", "DAG") and (node.memoization or {}).get("hit")):
             return [node.id]
-        return [last for child in node.outbound for last in self.outbound(child)]
+        below = node.children if node.type == "TaskGroup" else node.outbound
+        return [last for child in below for last in self.outbound(child)]
+
+    def _is_group(self, pod: Node) -> bool:
+        """Whether a pod's node has the nodes of a containerSet below it."""
+        return any(self.run.nodes[child].type == "Container" for child in pod.children)
+
+    def _outbound_containers(self, node: Node) -> list[str]:
+        """The last containers of a containerSet; what already hangs below one of them is no part of it."""
+        if not node.children:
+            return [node.id]
+        found: list[str] = []
+        for child in node.children:
+            leaves = node.type == "Container" and self.run.nodes[child].boundary != node.boundary
+            found += [node.id] if leaves else self.outbound(child)
+        return found
 
     def retry_children(self, node: Node) -> list[Node]:
         """The attempts of a Retry node, in order."""

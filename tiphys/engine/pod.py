@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,20 +116,16 @@ def launcher_spec(
     image = images.require(body.get("image") or "", template.get("name") or "")
     _make_folders(template, body, place)
     env = environment(body, image, objects, place.home)
-    env.update(_argo_env(start))
+    env.update(argo_env(start))
     files = _input_files(template, place, store)
-    known = declared(body, objects)
-    argv = [
-        expand_references(word, known)
-        for word in [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
-    ]
+    argv = argv_of(body, image, declared(body, objects))
     if template.get("script") is not None:
         script = _script_file(expand_references(body.get("source") or "", {}), place)
         files += [script] if place.private else []  # its path on the host may be another step's, or not ours to make
         argv.append(SCRIPT_PATH if place.private else script["source"])
-    _refuse_nul(argv, env)
+    refuse_nul(argv, env)
     collect = _output_paths(template, place)
-    volumes = _volumes(template, body, place, objects)
+    volumes = volumes_of(template, body, place, objects)
     return {
         "private": place.private,
         "argv": argv,
@@ -145,6 +142,12 @@ def launcher_spec(
         "collect": collect,
         "limit": place.limits.size,
     }
+
+
+def argv_of(body: Json, image: Image, known: Mapping[str, str]) -> list[str]:
+    """The words of a container's command line; `known` is what its manifest puts into its environment."""
+    words = [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
+    return [expand_references(word, known) for word in words]
 
 
 def _make_folders(template: Json, body: Json, place: Place) -> None:
@@ -164,12 +167,13 @@ def _make_folders(template: Json, body: Json, place: Place) -> None:
     (place.attempt / "tmp").chmod(0o1777)
 
 
-def _argo_env(start: StartPod) -> dict[str, str]:
+def argo_env(start: StartPod) -> dict[str, str]:
+    """What Argo puts into the environment of every container."""
     name = start.template.get("name") or ""
     return {"ARGO_NODE_ID": start.node_id, "ARGO_POD_NAME": start.pod_name, "ARGO_TEMPLATE_NAME": name}
 
 
-def _refuse_nul(argv: list[str], env: Mapping[str, str]) -> None:
+def refuse_nul(argv: list[str], env: Mapping[str, str]) -> None:
     """What no program can be given is an Error that says so. Raises StepError."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
@@ -233,26 +237,61 @@ def _output_paths(template: Json, place: Place) -> list[Json]:
     return found
 
 
-def _volumes(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
+def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
+    """Where each volume that a container mounts is on this machine, and the path at which the container sees it."""
     declared = {volume["name"]: volume for volume in reversed(template.get("volumes") or [])}
     found = []
     for mount in body.get("volumeMounts") or []:
+        _check_mount_path(mount)
         folder = place.attempt / "volumes" / mount["name"]
         if not folder.exists():
-            folder.mkdir()
+            folder.mkdir(parents=True)
             _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
-        found.append({"source": str(folder), "path": mount["mountPath"].rstrip("/")})
+        found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
     return sorted(found, key=lambda volume: len(volume["path"]))
 
 
+def _check_mount_path(mount: Json) -> None:
+    path = mount.get("mountPath") or ""
+    if not path.startswith("/") or os.path.normpath(path) != path.rstrip("/"):
+        msg = f"volumeMounts {mount['name']!r}: mountPath {path!r}: give an absolute path below /, without . and .."
+        raise StepError(msg)
+
+
+def _below(folder: Path, mount: Json, body: Json, objects: ObjectStore) -> Path:
+    """The part of a volume that a mount shows; made if it is not there, as Kubernetes does."""
+    sub_path = mount.get("subPath") or ""
+    if mount.get("subPathExpr"):
+        sub_path = expand_references(mount["subPathExpr"], declared(body, objects))
+    if not sub_path:
+        return folder
+    if sub_path.startswith("/") or ".." in sub_path.split("/"):
+        msg = f"volumeMounts {mount['name']!r}: subPath {sub_path!r} leaves the volume: give a path below it"
+        raise StepError(msg)
+    found = folder / sub_path
+    if not found.exists():
+        found.mkdir(parents=True)
+    return found
+
+
 def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
+    projected = [
+        {field: {**source, "secretName": source.get("name")}}
+        for entry in (volume.get("projected") or {}).get("sources") or []
+        for field, source in entry.items()
+    ]
+    for part in (volume, *projected):
+        _fill_from(folder, part, volume.get("name") or "", objects)
+
+
+def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> None:
     for kind, field, name_field in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
         source = volume.get(field)
         if source is None:
             continue
         data = objects.data(kind, source.get(name_field) or "")
         if data is None and not source.get("optional"):
-            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {volume['name']!r}"
+            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {name!r}"
             raise StepError(msg)
         wanted = {item["key"]: item["path"] for item in source.get("items") or []}
         for key, value in (data or {}).items():
@@ -282,13 +321,8 @@ def ending(  # noqa: PLR0913, PLR0917
     if "exit" not in report:
         return Ending(ERROR, str(report.get("error") or "the step's launcher was killed"), {})
     code = int(report["exit"])
-    outputs: Json = {"exitCode": str(code)}
-    if stdout is not None:
-        outputs["result"] = _result(stdout)
-    problems = _take_parameters(start.template, place, outputs)
-    problems += _take_artifacts(start.template, place, store, prefix, outputs)
-    if "error" in report:
-        problems.append(str(report["error"]))
+    outputs, problems = take_outputs(start, report, stdout, place, store, prefix)
+    outputs = {"exitCode": str(code), **outputs}
     if code != 0:
         tail = f": {report['message']}" if report.get("message") else ""
         reason = "OOMKilled" if report.get("oom") else "Error"
@@ -296,6 +330,18 @@ def ending(  # noqa: PLR0913, PLR0917
     if problems:
         return Ending(ERROR, f"wait: Error (exit code 64): {'; '.join(problems)}", outputs)
     return Ending(SUCCEEDED, "", outputs)
+
+
+def take_outputs(  # noqa: PLR0913, PLR0917
+    start: StartPod, report: Json, stdout: bytes | None, place: Place, store: ArtifactStore, prefix: str
+) -> tuple[Json, list[str]]:
+    """The outputs that a step left behind, and what is wrong with them."""
+    outputs: Json = {} if stdout is None else {"result": _result(stdout)}
+    problems = _take_parameters(start.template, place, outputs)
+    problems += _take_artifacts(start.template, place, store, prefix, outputs)
+    if "error" in report:
+        problems.append(str(report["error"]))
+    return outputs, problems
 
 
 def _result(stdout: bytes) -> str:
@@ -365,6 +411,8 @@ def _store(artifact: Json, path: Path, place: Place, store: ArtifactStore, prefi
     packed = artifacts.pack(path, kind, place.attempt, inner)
     store.put(packed, key)
     kept: Json = {
-        name: artifact[name] for name in ("name", "path", "globalName", "archive", "optional") if name in artifact
+        name: artifact[name]
+        for name in ("name", "path", "globalName", "archive", "optional", "artifactGC")
+        if name in artifact
     }
     return {**kept, "s3": {"key": key}}

@@ -28,6 +28,16 @@ def policy(strategy: Json) -> str:
 def decide(op: Operation, node: Node, strategy: Json) -> tuple[bool, float]:
     """End `node` if its attempts are over. Otherwise: whether to go on now, and the deadline of the attempts (or 0)."""
     attempts = op.retry_children(node)
+    if attempts and attempts[-1].daemoned:
+        if not node.daemoned:
+            node.daemoned, node.pod_ip = True, attempts[-1].pod_ip
+            op.run.cache.setdefault("daemons", set()).add(node.id)
+            op.touch(node)
+        op.mark(node, attempts[-1].phase)
+        return True, 0.0
+    if node.daemoned:
+        node.daemoned = False
+        op.touch(node)
     if node.fulfilled or not attempts or not attempts[-1].fulfilled:
         return True, _max_duration_deadline(strategy, attempts)
     last = attempts[-1]

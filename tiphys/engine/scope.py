@@ -51,6 +51,8 @@ class Scope:
         """What `kind`.`name`.* says about a step or task (kind is `steps` or `tasks`)."""
         prefix = f"{kind}.{name}"
         self.set(f"{prefix}.id", node.id)
+        if node.pod_ip:
+            self.set(f"{prefix}.ip", node.pod_ip)
         if node.started:
             self.set(f"{prefix}.startedAt", rfc3339(node.started))
         if node.finished:

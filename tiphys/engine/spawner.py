@@ -9,19 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+Tell = Callable[[Json], None]
 LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 
 
 class Launched:
     """One step that was started."""
 
-    def __init__(self, spawner: Spawner, number: int, status: int) -> None:
-        """`status` is the descriptor from which the launcher's report comes."""
+    def __init__(self, spawner: Spawner, number: int, status: int, tell: Tell | None) -> None:
+        """`status` is the descriptor from which the report comes, and before it what `tell` is to hear of a pod."""
+        self._tell = tell
         self._spawner = spawner
         self._number = number
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -43,10 +46,21 @@ class Launched:
         report: Json = json.loads(self._text.splitlines()[-1])
         return report
 
+    def _hand_on(self, tell: Tell) -> None:
+        """Tell every whole line but the report, which comes last."""
+        while (end := self._text.find(b"\n")) >= 0:
+            event = json.loads(self._text[:end])
+            if "containers" in event or "error" in event:
+                return
+            self._text = self._text[end + 1 :]
+            tell(event)
+
     def _read(self) -> None:
         chunk = os.read(self._status, 65536)
         if chunk:
             self._text += chunk
+            if self._tell is not None:
+                self._hand_on(self._tell)
             return
         asyncio.get_running_loop().remove_reader(self._status)
         os.close(self._status)
@@ -62,8 +76,11 @@ class Spawner:
         self._socket: socket.socket | None = None
         self._count = 0
 
-    def start(self, spec: Json, stdout: int, stderr: int) -> Launched:
-        """Start the step that `spec` describes; the descriptors stay the caller's. Raises OSError."""
+    def start(self, spec: Json, stdout: int, stderr: int, tell: Tell | None = None) -> Launched:
+        """Start the step that `spec` describes; the descriptors stay the caller's. Raises OSError.
+
+        `tell` hears what the launcher says of a pod's containers while they run.
+        """
         self._count += 1
         status, theirs = os.pipe()
         source = os.memfd_create("step", os.MFD_CLOEXEC)
@@ -78,7 +95,7 @@ class Spawner:
         finally:
             os.close(source)
             os.close(theirs)
-        return Launched(self, self._count, status)
+        return Launched(self, self._count, status, tell)
 
     def signal(self, step: int, number: int) -> None:
         """Pass a signal on to the launcher of a step; one that is gone needs none."""

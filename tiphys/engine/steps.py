@@ -52,7 +52,7 @@ def execute_steps(op: Operation, name: str, call: Call, inner_scope: str, templa
             return node
         if group_node.unsuccessful:
             _set_outbound(op, node, group_node)
-            return op.mark(node, FAILED, group_node.message)
+            return op.close(node, FAILED, group_node.message)
         for step in steps or []:
             _add_step(group, step)
         before = group_node
@@ -63,7 +63,7 @@ def execute_steps(op: Operation, name: str, call: Call, inner_scope: str, templa
     if outputs is not None:
         node.outputs = outputs
         op.export_outputs(outputs)
-    return op.mark(node, SUCCEEDED)
+    return op.close(node, SUCCEEDED)
 
 
 def _kept(op: Operation, name: str, template: Json) -> tuple[int, Node | None, Scope]:

@@ -15,6 +15,7 @@ from tiphys.engine.images import ImageTable
 from tiphys.engine.inputs import has_location
 from tiphys.engine.merge import TEMPLATE_TYPES, template_type, with_defaults
 from tiphys.engine.retry import POLICIES
+from tiphys.engine.validate_kinds import KINDS, check_kind
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
@@ -22,6 +23,7 @@ _TEMPLATE_NAME = re.compile(r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$")
 _STEP_NAME = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
 _PARAMETER_NAME = re.compile(r"^[-a-zA-Z0-9_]+$")
 _LONGEST_NAME = 128
+_LEAF_NAMES = ("retries", "lastRetry", "pod.name", "tasks.name", "steps.name")
 _NOTHING = validate_tags.Known(frozenset(), frozenset())
 _LOOPS = ("withItems", "withParam", "withSequence")
 
@@ -156,8 +158,12 @@ class _Checker:
         place = f"{path}.{template.get('name')}" if template.get("name") else path
         kind = _shape(template, place)
         known = validate_tags.Known.of_template(template, self._parameters, on_exit=on_exit)
+        if kind in ("container", "script", *KINDS):
+            check_kind(template, place, self._images)
         if kind in ("container", "script"):
             self._leaf(template, place, known)
+        elif kind in KINDS:
+            validate_tags.check(template, known.with_names(*_LEAF_NAMES), f"{place}:")
         elif kind == "steps":
             self._steps(template, scope, place, known, on_exit=on_exit)
         elif kind == "dag":
@@ -169,9 +175,7 @@ class _Checker:
         defaulted = with_defaults(template, self._spec.get("templateDefaults"))
         body = defaulted.get("container") or defaulted.get("script") or {}
         image = body.get("image") or ""
-        validate_tags.check(
-            template, known.with_names("retries", "lastRetry", "pod.name", "tasks.name", "steps.name"), f"{place}:"
-        )
+        validate_tags.check(template, known.with_names(*_LEAF_NAMES), f"{place}:")
         if not image:
             msg = f"{place}.image is required"
             raise ManifestError(msg)
@@ -310,7 +314,7 @@ def _outputs(outputs: Json, kind: str, place: str) -> None:
         _output_parameter(entry, kind, f"{place}.outputs.parameters.{entry['name']}")
     for entry in outputs.get("artifacts") or []:
         where = f"{place}.outputs.artifacts.{entry['name']}"
-        if kind in ("container", "script") and not entry.get("path"):
+        if kind in ("container", "script", "containerSet") and not entry.get("path"):
             msg = f"{where}.path not specified"
             raise ManifestError(msg)
         if kind in ("steps", "dag") and not entry.get("from") and not entry.get("fromExpression"):
@@ -325,7 +329,7 @@ def _output_parameter(entry: Json, kind: str, where: str) -> None:
             msg = f"{where} does not have valueFrom or value specified"
             raise ManifestError(msg)
         return
-    if kind in ("container", "script") and not source.get("path") and "supplied" not in source:
+    if kind in ("container", "script", "containerSet") and not source.get("path") and "supplied" not in source:
         msg = f"{where}.path must be specified for {kind.capitalize()} templates"
         raise ManifestError(msg)
     if kind in ("steps", "dag") and not source.get("parameter") and not source.get("expression"):

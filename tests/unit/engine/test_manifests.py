@@ -29,7 +29,7 @@ def manifest(body: str, templates: str = "") -> list[dict[str, Any]]:
     [
         (f"{OK}\n    whenn: x", 'unknown field "whenn"'),
         ("resource: {action: get}", "need a Kubernetes API server"),
-        (f"{OK}\n    sidecars: []", "start the server outside"),
+        ("plugin: {hello: {}}", "executor plugins need a cluster"),
         ('container: {image: "quay.io/a/b:1", command: [x]}', "no stand-in on this machine"),
         ('container: {image: "debian:12"}', "has no command: give `command` or map the image"),
         (f"{OK}\n    volumes: [{{name: v, hostPath: {{path: /}}}}]", "use emptyDir"),

@@ -24,7 +24,8 @@ _HOSTILE = [
     "'; touch x #", "$(touch x)", "`touch x`", "{{=1 + 1}}", "{{workflow.name}}", "a\nb", "\t", "--help", "-rf", '"', "\\", "\\n", "<&>",
     "${HOME}", "%s %d", "\u2028", "😀", "{{", "}}", "{", "é\u0301", "true", "null", "0", "",
 ]  # fmt: skip
-_words = st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn")), max_size=30)
+# Not format characters: Go quotes those above U+FFFF in a way that no JSON has, and Argo fails.
+_words = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf", "Co", "Cn")), max_size=30)
 _values = st.one_of(st.sampled_from(_HOSTILE), _words)
 _plain = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).filter(lambda text: "{{" not in text)
 _pieces = st.sampled_from(

@@ -1,0 +1,36 @@
+"""`workflowMetadata.labelsFrom`: labels that expressions over the workflow's variables give."""
+
+from __future__ import annotations
+
+import re
+
+from tiphys.engine.errors import ExpressionError, ManifestError
+from tiphys.engine.expressions import evaluate, expand
+from tiphys.engine.operation import static_globals
+from tiphys.engine.run_state import RunState
+
+_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$")
+
+
+def labels_from(run: RunState) -> dict[str, str]:
+    """The labels by name. Raises ManifestError for an expression that fails, or gives no valid label."""
+    found: dict[str, str] = {}
+    sources = (run.spec.get("workflowMetadata") or {}).get("labelsFrom") or {}
+    variables = expand(static_globals(run)) if sources else {}
+    for name, source in sources.items():
+        expression = source.get("expression") or ""
+        try:
+            value = evaluate(expression, variables)
+        except ExpressionError as problem:
+            msg = f'failed to evaluate label "{name}" expression "{expression}": {problem}'
+            raise ManifestError(msg) from None
+        if not isinstance(value, str):
+            msg = (
+                f'failed to evaluate label "{name}" expression "{expression}": it gives {value!r} but must give a text'
+            )
+            raise ManifestError(msg)
+        if not _VALUE.match(value):
+            msg = f'invalid label value "{value}" for label "{name}" and expression "{expression}": write a-z, 0-9, -, _ and .'
+            raise ManifestError(msg)
+        found[name] = value
+    return found
