@@ -19,13 +19,15 @@ TIMES = 20
 LIMIT = 60.0
 
 
-def spec(folder: Path, *, private: bool) -> dict[str, Any]:
-    """A step that declares nothing and never ends by itself."""
+def spec(folder: Path, *, private: bool, many: bool) -> dict[str, Any]:
+    """A step that declares nothing and never ends by itself; with `many` by way of the part for several containers."""
     for name in ("root", "tmp", "overlays"):
         (folder / name).mkdir(exist_ok=True)
     places = {name: str(folder / name) for name in ("root", "tmp", "overlays", "alive")}
     empty: dict[str, Any] = {name: [] for name in ("keep", "volumes", "declared", "files", "folders", "collect")}
-    return {**places, **empty, "private": private, "argv": ["sleep", "987654"], "env": dict(os.environ), "cwd": "/"}
+    program = {"argv": ["sleep", "987654"], "env": dict(os.environ), "cwd": "/"}
+    main = {**program, "name": "main", "role": "main", "volumes": []}
+    return {**places, **empty, **program, "private": private, "limit": 1, **({"containers": [main]} if many else {})}
 
 
 @pytest.fixture(params=[True, False], ids=["private", "shared"])
@@ -36,11 +38,12 @@ def private(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def test_a_sigterm_that_follows_at_once_reaches_the_program(tmp_path: Path, *, private: bool) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_a_sigterm_that_follows_at_once_reaches_the_program(tmp_path: Path, *, private: bool, many: bool) -> None:
     """However early it comes, the program ends by it: nobody waits for a SIGKILL after the grace period."""
 
     async def ends(spawner: Spawner) -> int:
-        step = started(spawner, spec(tmp_path, private=private))
+        step = started(spawner, spec(tmp_path, private=private, many=many))
         step.signal(signal.SIGTERM)
         return int((await asyncio.wait_for(step.report(), LIMIT))["exit"])
 
@@ -54,7 +57,8 @@ def test_a_sigterm_that_follows_at_once_reaches_the_program(tmp_path: Path, *, p
     assert asyncio.run(many()) == [128 + signal.SIGTERM] * TIMES
 
 
-def test_nothing_is_left_of_a_step_whose_engine_dies_at_once(tmp_path: Path, *, private: bool) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_nothing_is_left_of_a_step_whose_engine_dies_at_once(tmp_path: Path, *, private: bool, many: bool) -> None:
     """The server is killed while the launcher is on its way; the lock that each step holds is free soon after."""
     lock = tmp_path / "alive"
 
@@ -68,7 +72,7 @@ def test_nothing_is_left_of_a_step_whose_engine_dies_at_once(tmp_path: Path, *, 
 
     async def dies() -> None:
         spawner = Spawner()
-        step = started(spawner, spec(tmp_path, private=private))
+        step = started(spawner, spec(tmp_path, private=private, many=many))
         server = spawner._server
         assert server is not None
         await asyncio.to_thread(kill, server)
