@@ -148,6 +148,17 @@ class StackSettings:
 
 
 @dataclass(frozen=True)
+class EngineSettings:
+    """How the engine runs workflows on this machine."""
+
+    artifacts: str = _setting(
+        "TIPHYS_ARTIFACTS",
+        "where steps' artifacts are kept: folder (of TIPHYS_HOME), or s3 (the stack's bucket)",
+        "folder",
+    )
+
+
+@dataclass(frozen=True)
 class TerminalSettings:
     """How to write to a terminal."""
 
@@ -157,7 +168,7 @@ class TerminalSettings:
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
     ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
-    TerminalSettings,
+    EngineSettings, TerminalSettings,
 )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tiphys.engine import Engine
+    from tiphys.engine.artifacts import ArtifactStore
+    from tiphys.settings import StackSettings
 
 IMAGES_FILE = "images.toml"
 
@@ -37,4 +39,24 @@ def open_engine(state: Path | None = None, *, namespace: str = "default", privat
     extra = load_images(table) if table.exists() else []
     keep = [settings.project, settings.home]
     where = state or settings.home / "engine"
-    return Engine(where, images=[*extra, *own], keep=keep, namespace=namespace, private=private)
+    images = [*extra, *own]
+    return Engine(where, images=images, store=_store(settings), keep=keep, namespace=namespace, private=private)
+
+
+def _store(settings: StackSettings) -> ArtifactStore | None:
+    """The stack's bucket if the settings ask for it; None leaves the engine its own folder."""
+    from tiphys.errors import SettingsError
+    from tiphys.settings import EngineSettings, S3Settings, load
+
+    wanted = load(EngineSettings).artifacts
+    if wanted == "folder":
+        return None
+    if wanted != "s3":
+        message = f"TIPHYS_ARTIFACTS must be folder or s3, not {wanted!r}"
+        raise SettingsError(message)
+    from tiphys.engine import BucketStore
+    from tiphys.stack import environment
+    from tiphys.step import contracts
+
+    s3 = load(S3Settings, environment(settings, contracts(), "engine"))
+    return BucketStore(s3.endpoint, "artifacts", s3.access_key, s3.secret_key, s3.region)
