@@ -185,11 +185,7 @@ def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) 
 def _kill(run: RunState, node: Node, reason: str, actions: list[Action]) -> None:
     if node.id not in run.killing:
         run.killing[node.id] = reason
-        actions.append(KillPod(node.id, _grace(run)))
-
-
-def _grace(run: RunState) -> float:
-    return float(run.spec.get("terminationGracePeriodSeconds") or DEFAULT_GRACE)
+        actions.append(KillPod(node.id, DEFAULT_GRACE))
 
 
 def in_exit_handler(run: RunState, node: Node) -> bool:

@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +37,9 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 def ignore(_run: RunState, _changed: Sequence[Node]) -> None:
     """A listener that does nothing."""
+
+
+_FRAMES = 5000  # a hundred templates inside each other, Argo's limit, are twelve frames of Python each
 
 
 class Engine:
@@ -180,6 +184,7 @@ class Engine:
                 return run
             wait_for_leftovers(self.state)
             self._recover(run)
+            sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
             driver = Driver(run, self.journal, self._surroundings(), listener)
             driver.on_interrupt(on_interrupt)
             try:

@@ -1,0 +1,144 @@
+"""Steps and values that do harm: each ends as on Argo, is cleaned up whole, and disturbs nothing else."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tiphys.engine import Engine, RunState, load_text
+from tiphys.engine.executor import log_path
+from tiphys.engine.pod import RESULT_LIMIT
+
+pytestmark = pytest.mark.e2e
+Run = Callable[..., RunState]
+HEAD = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: hostile-}
+spec:
+  entrypoint: main
+  templates:
+"""
+LIKE_CODE = [
+    "'; touch {marker} #", "$(touch {marker})", "`touch {marker}`", '" && touch {marker} && echo "', "-rf --help",
+    "{{{{=sprig.env('HOME')}}}}", "a\nb: c\n- d", "${{PATH}} $(PATH) $$PATH %s %n", "\\", "*", "é€😀",
+    "<script>alert(1)</script>", "' OR 1=1 --", "__import__('os').system('touch {marker}')",
+]  # fmt: skip
+
+
+def parameter(run: RunState, name: str) -> str:
+    """An output parameter of the only step."""
+    (found,) = [e for e in (run.nodes[run.name].outputs or {})["parameters"] if e["name"] == name]
+    return str(found["value"])
+
+
+@pytest.mark.parametrize("value", LIKE_CODE)
+def test_a_value_that_looks_like_code_arrives_as_it_is(run: Run, tmp_path: Path, value: str) -> None:
+    """Through an argument, an environment variable and a file; nobody reads it as shell, YAML or template."""
+    marker = tmp_path / "harm"
+    value = value.format(marker=marker)
+    result = run(
+        HEAD
+        + """
+  - name: main
+    inputs: {parameters: [{name: v}], artifacts: [{name: f, path: /tmp/f, raw: {data: "{{inputs.parameters.v}}"}}]}
+    container:
+      image: debian:12
+      command: [sh, -c, 'printf %s "$0" > /tmp/a; printf %s "$V" > /tmp/e; cp /tmp/f /tmp/c', "{{inputs.parameters.v}}"]
+      env: [{name: V, value: "{{inputs.parameters.v}}"}]
+    outputs:
+      parameters:
+      - {name: argument, valueFrom: {path: /tmp/a}}
+      - {name: environment, valueFrom: {path: /tmp/e}}
+      - {name: file, valueFrom: {path: /tmp/c}}
+  arguments: {parameters: [{name: v, value: ""}]}
+""",
+        v=value,
+    )
+    assert result.phase == "Succeeded", result.message
+    as_kubernetes_does = value.replace("$$", "$")  # it reads `$$` and the names of variables wherever a template goes
+    for way in ("argument", "environment", "file"):
+        assert parameter(result, way) == as_kubernetes_does
+    assert not marker.exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("private", [True, False])
+def test_a_step_that_ignores_sigterm_is_killed_with_all_that_it_started(tmp_path: Path, *, private: bool) -> None:
+    """After Argo's 30 seconds; its daemons too, which left its session and its group."""
+    pids = tmp_path / "pids"
+    engine = Engine(tmp_path / "state", private=private, keep=(tmp_path,))
+    script = tmp_path / "hold.sh"
+    script.write_text("trap '' TERM HUP INT\necho x >> \"$1\"\nexec sleep 98765\n")
+    result = engine.run(
+        engine.submit(
+            load_text(
+                HEAD
+                + f"""
+  - name: main
+    activeDeadlineSeconds: 1
+    container:
+      image: debian:12
+      command: [sh, -c]
+      args: ["trap '' TERM; for i in 1 2 3; do setsid sh {script} {pids} & done; wait; sleep 98765"]
+"""
+            )
+        ),
+        handle_signals=False,
+    )
+    node = result.nodes[result.name]
+    assert (node.phase, node.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
+    assert pids.read_text() == "x\n" * 3
+    assert not [each for each in processes() if "98765" in each]
+
+
+def test_a_step_that_prints_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """100 MB of output: all in the log, the last 256 KiB as result, the engine no larger than before."""
+    engine = Engine(tmp_path / "state")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = engine.run(
+        engine.submit(
+            load_text(
+                HEAD
+                + """
+  - name: main
+    steps:
+    - - {name: shout, template: shout}
+    - - {name: after, template: after, when: "'{{steps.shout.outputs.result}}' != ''"}
+  - name: shout
+    script: {image: "debian:12", command: [sh], source: "yes 0123456789abcde | head -c 100000000; echo; echo end"}
+  - name: after
+    container: {image: "debian:12", command: ["true"]}
+"""
+            )
+        ),
+        handle_signals=False,
+    )
+    assert result.phase == "Succeeded", result.message
+    shout = next(node for node in result.nodes.values() if node.display_name == "shout")
+    assert len((shout.outputs or {})["result"]) <= RESULT_LIMIT
+    assert (shout.outputs or {})["result"].endswith("\nend")
+    assert log_path(engine.state, result.name, shout.id).stat().st_size == 100_000_005
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_loop_that_calls_itself_without_end_stops_as_on_argo(run: Run) -> None:
+    """At Argo's depth, with Argo's message."""
+    result = run(HEAD + "  - {name: main, steps: [[{name: again, template: main}]]}\n")
+    assert result.phase == "Failed"
+    assert any("Maximum recursion depth exceeded" in node.message for node in result.nodes.values())
+
+
+def processes() -> list[str]:
+    """Command lines of all processes of this machine."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+            except OSError:
+                continue
+    return found
