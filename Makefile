@@ -4,6 +4,7 @@ PYTHON ?= $(shell for each in python3 python3.12 python3.11; do \
 TIPHYS = .venv/bin/tiphys
 TORCH ?=
 DATA ?=
+WORKERS = -n 2 --dist loadgroup
 TRIPS = $(or $(TIPHYS_HOME),.tiphys)/simulated-trips
 .DEFAULT_GOAL = help
 .PHONY: help setup run test test-long lint format lock up down clean
@@ -28,10 +29,10 @@ down: ## stop everything that `make run` or `make up` left running
 	@$(TIPHYS) down
 
 test: setup lint ## lint, types, import contracts, golden files, and every test that needs no cluster, GPU or long time
-	@.venv/bin/pytest -m "not long and not cluster and not gpu"
+	@.venv/bin/pytest $(WORKERS) -m "not long and not cluster and not gpu"
 
 test-long: setup lint ## the same with the long ones
-	@.venv/bin/pytest -m "not cluster and not gpu"
+	@.venv/bin/pytest $(WORKERS) -m "not cluster and not gpu"
 
 lint: setup ## ruff, mypy --strict, import contracts, stale manifests and reference pages
 	@.venv/bin/ruff check

@@ -18,6 +18,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = random.SystemRandom().randrange(1_000_000)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that needs servers goes to one worker, which starts them once; the others take what needs none."""
+    for item in items:
+        if {"stack", "new_stack"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("servers"))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Print the seed, so that a failure can be repeated."""
     return f"seed of random choices: {config.getoption('--seed')}"
