@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiphys import libpython
 from tiphys.settings import PROJECT, stack_settings
 
 ROOT = PROJECT
@@ -86,6 +87,7 @@ def check_machine() -> None:
         message = f"Python 3.11 or 3.12 is needed, {sys.executable} is {found}; try 'make setup PYTHON=python3.11'"
         raise SetupError(message)
     need_package(has_venv(), "python3-venv (the module ensurepip)", ("python3-venv",))
+    need_package(libpython.folder() is not None, f"{libpython.NAME} (for Triton's backend)", libpython.packages())
     need_package(java_version() >= 17, "Java 17 or newer (for Spark)", JAVA_PACKAGES)
     need_package(shutil.which("git") is not None, "git", ("git",))
 

@@ -19,6 +19,7 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tiphys import libpython
 from tiphys.settings import StackSettings
 from tiphys.stack import detach, ports
 from tiphys.stack.layout import Layout
@@ -45,6 +46,7 @@ def doctor(settings: StackSettings) -> list[Check]:
     return [
         _system(),
         _python(),
+        _libpython(),
         _program("git", "apt-get install git"),
         _program("setpriv", "apt-get install util-linux"),
         _java(settings),
@@ -72,6 +74,14 @@ def _python() -> Check:
     if (3, 11) <= sys.version_info[:2] <= (3, 12):
         return Check("Python", "good", found)
     return Check("Python", "missing", found, "make setup PYTHON=python3.11")
+
+
+def _libpython() -> Check:
+    folder = libpython.folder()
+    if folder is not None:
+        return Check("libpython", "good", str(folder / libpython.NAME))
+    found = f"no {libpython.NAME}: Triton's backend embeds Python"
+    return Check("libpython", "missing", found, f"apt-get install {libpython.packages()[-1]}")
 
 
 def _program(name: str, remedy: str) -> Check:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from tiphys.settings import StackSettings
-from tiphys.stack.doctor import _jars, _java, _ports, _wrong
+from tiphys.stack.doctor import _jars, _java, _libpython, _ports, _wrong
 
 pytestmark = pytest.mark.unit
 
@@ -39,6 +41,20 @@ def test_an_environment_is_held_against_its_lock(tmp_path: Path) -> None:
     assert wrong == ["numpy", "Typing_Extensions"]
     installed(site, "typing-extensions", "4.1")
     assert list(_wrong(tmp_path / "requirements.lock", tmp_path / "env")) == ["numpy"]
+
+
+def test_a_missing_shared_python_comes_with_the_command_that_gets_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Triton's backend embeds Python; Debian ships the library in a package of its own."""
+    monkeypatch.setattr(sysconfig, "get_config_var", {"LIBDIR": str(tmp_path), "MULTIARCH": "m"}.get)
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    check = _libpython()
+    assert (check.verdict, check.remedy) == ("missing", f"apt-get install libpython3.{sys.version_info.minor}")
+    library = tmp_path / "m" / f"libpython3.{sys.version_info.minor}.so.1.0"
+    library.parent.mkdir()
+    library.touch()
+    assert (_libpython().verdict, _libpython().found) == ("good", str(library))
 
 
 def test_a_missing_java_comes_with_the_command_that_gets_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tiphys import libpython
 from tiphys.stack import probes
 from tiphys.stack.spec import Command, Plan, Run, Server
 
@@ -23,7 +24,8 @@ def server(plan: Plan, environment: str) -> Server:
 
     where = environment_folder(plan.settings.project)
     surroundings = plan.environment(name, VIRTUAL_ENV=str(where), OMP_NUM_THREADS="1")
-    surroundings["LD_LIBRARY_PATH"] = str(program_folder(plan.settings.project).parents[1] / "nvidia_pytriton.libs")
+    libraries = [program_folder(plan.settings.project).parents[1] / "nvidia_pytriton.libs", libpython.folder()]
+    surroundings["LD_LIBRARY_PATH"] = ":".join(str(each) for each in libraries if each)
     surroundings["PATH"] = f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     return Server(
         name=name,
