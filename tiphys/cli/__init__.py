@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tiphys import __version__
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
@@ -69,7 +70,7 @@ def _parser(first: list[str]) -> argparse.ArgumentParser:
         prog="tiphys",
         description="Machine-learning pipelines on Argo Workflows: the same manifest on this laptop and on a cluster.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tiphys {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.list_ import add_filters, filtered
 from tiphys.cli.runs import RUN_HELP, explained
 
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         help="forget runs and their logs",
         description="Forget runs and their logs. Their artifacts stay. A run that an engine drives is not deleted.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--all", action="store_true", help="every run")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 _EXAMPLES = """examples:
   tiphys doctor          every check with its remedy; exit code 1 if something needed is missing
 """
@@ -17,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         help="what this machine lacks, and how to get it",
         description="Check what the embedded servers and the steps need of this machine.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(func=main)
 

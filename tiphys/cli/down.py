@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 _EXAMPLES = """examples:
   tiphys down                     stop everything; data, models and logs stay
   tiphys down && rm -rf .tiphys   and throw the state away
@@ -18,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         help="stop the embedded servers",
         description="Stop the embedded servers in reverse order; their data stays.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(func=main)
 

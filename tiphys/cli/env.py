@@ -6,6 +6,8 @@ import argparse
 import shlex
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 _EXAMPLES = """examples:
   eval "$(tiphys env etl)" && python -m components.etl --help
   (eval "$(tiphys env train)"; python -m components.train --inputs inputs.json)
@@ -19,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         help="the variables that a step gets, to run one by hand",
         description="Print export lines: addresses from ConfigMap 'tiphys', credentials from 'tiphys-COMPONENT'.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("component", metavar="COMPONENT", help="a component, or a service: cli, engine, ledger, ...")
     parser.set_defaults(func=main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour
 
 _EXAMPLES = """examples:
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         help="one run and its steps",
         description="Show a run: what it is, then its steps as a tree.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import explained
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         description="Check manifests as `tiphys run` would, and print every problem with its place and remedy. "
         "What the files hold, and what is installed, may refer to one another. Exit code 1 if there is a problem.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE|DIR", help="manifests (- is standard input)")
     parser.add_argument("-o", "--output", choices=("pretty", "json"), default="pretty", help="what to print")
@@ -92,4 +93,7 @@ def _print(found: dict[str, list[str]]) -> None:
             print(f"  ✖ {problem}")
     count = sum(len(problems) for problems in found.values())
     broken = sum(1 for problems in found.values() if problems)
-    print(f"{count} problems in {broken} of {len(found)} files" if count else f"{len(found)} files are well")
+    if count:
+        print(f"{count} problem{'s' * (count > 1)} in {broken} of {len(found)} file{'s' * (len(found) > 1)}")
+    else:
+        print(f"{len(found)} files are well" if len(found) > 1 else "1 file is well")

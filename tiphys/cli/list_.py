@@ -7,6 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import add_colour, explained, in_colour
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
         help="the runs, the latest first",
         description="List the runs, the latest first.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     add_filters(parser)
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20; 0: all)")

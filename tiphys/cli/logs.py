@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         help="what steps printed",
         description="Print what the steps of a run printed; each line begins with the step's name if there are several.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("node", metavar="STEP", nargs="?", default="", help="a step's name or id (default: all)")

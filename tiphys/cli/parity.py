@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import add_colour, explained, in_colour
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "what Argo did, or the Workflow as `argo get NAME -o json` prints it. Without one the phase is shown. "
         "Exit code 1 if something differs and is not on the list of deliberate differences, or is out of time.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of workflows")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names to take, such as 'retry-*'")

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 _EXAMPLES = """examples:
   tiphys predict                                    ask the use case's first example
   tiphys predict pickup_zone=161 dropoff_zone=138 pickup_time=2019-06-14T17:30 passengers=1
@@ -25,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         help="ask the model in production",
         description="Ask the gateway one question. Fields that are not given are those of the use case's first example.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "words", nargs="*", metavar="USE_CASE | FIELD=VALUE", help=f"use case (default: {_DEFAULT}) and fields"

@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 if TYPE_CHECKING:
     from tiphys.release.records import Environment, Recorded
 
@@ -24,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         help="what serves where, and what was released",
         description="Read the release ledger.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     ways = parser.add_subparsers(metavar="show|list", required=True)
     for name, about, function in (
@@ -36,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
             help=about,
             description=about,
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         way.add_argument("environment", choices=_ENVIRONMENTS, metavar="ENV", help="staging or production")
         way.add_argument("--json", action="store_true", help="one JSON document instead of a table")

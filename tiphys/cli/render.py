@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 HEADER = "# Made by `tiphys render` from workflows/{module}.py; do not edit.\n"
 
 
@@ -18,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         help="write the workflows' manifests and the reference pages",
         description="Render workflows/*.py to workflows/rendered/NAME.yaml, contracts and settings to docs/reference/.",
         epilog="examples:\n  tiphys render\n  tiphys render --check      exit 1 if a committed manifest is stale",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file would change")
     parser.set_defaults(func=render)

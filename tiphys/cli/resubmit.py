@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         help="run the same once more, as a new run",
         description="Run what a run ran once more: its spec as it was merged at submit, its labels, a new name.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="change a parameter")

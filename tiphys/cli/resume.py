@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         description="Let the suspended steps of a run go on. A run whose engine is gone is driven on here, to its end; "
         "finished steps are not run again.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--node", default="", metavar="STEP", help="resume only this suspended step")

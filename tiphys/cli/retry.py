@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         help="run again what failed, keep what succeeded",
         description="Run again, in the same run, the steps that failed and what comes after them.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="change a parameter")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         description="Run a workflow here, to its end. Templates, ConfigMaps and Secrets of the files are installed first. "
         "Exit code 0 only if it Succeeded, 2 if it was refused.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "workflow",

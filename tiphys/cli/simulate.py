@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 RECIPE = ".recipe.json"
 """What the files of the folder were made with; hidden, so that it is not taken for data."""
 
@@ -18,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         help="make raw files, as if from the real world",
         description="Make raw files in the schema of a use case; the same arguments make the same bytes.",
         epilog="examples:\n  tiphys simulate trips/\n  tiphys simulate trips/ --rows 20000 --months 2018-10..2019-02",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="folder to write to; made if it is not there")
     parser.add_argument("--use-case", default="taxi_eta", help="whose simulator (default: %(default)s)")

@@ -8,6 +8,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
+
 if TYPE_CHECKING:
     from tiphys.stack import Row
 
@@ -25,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         help="what runs, where, and what it takes",
         description="Show the embedded servers. Exit code 0 if every one is ready, 1 if not.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     parser.set_defaults(func=main)

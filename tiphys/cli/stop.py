@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, explained, say
 
 _EXAMPLES = """examples:
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         description="Stop a run: its steps get SIGTERM, exit handlers still run. With a selector only suspended steps "
         "fail. A run that no engine drives is brought to its end here.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--terminate", action="store_true", help="at once, without exit handlers")

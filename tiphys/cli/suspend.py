@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, explained, say
 
 _EXAMPLES = """examples:
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         help="start nothing more in a run until it is resumed",
         description="Start nothing more in a run until `tiphys resume`; steps that run go on to their end.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.set_defaults(func=main)

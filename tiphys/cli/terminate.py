@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, explained
 
 _EXAMPLES = """examples:
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         help="end a run at once, without exit handlers",
         description="End a run at once: its steps get SIGTERM, no exit handler runs.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.set_defaults(func=main)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.surroundings import program
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         help="start the embedded servers",
         description="Start the embedded servers, or find them running, and wait until all are healthy.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(func=main)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -24,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
         help="a run that another process drives, while it happens",
         description="Draw a run as `tiphys get` does, again whenever it changes, until it has ended.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     add_colour(parser)

@@ -106,11 +106,16 @@ class _Checker:
         self._entry({"template": entrypoint}, self._spec.get("arguments") or {}, on_exit=False)
         self._exit()
         for template in templates:
-            self._template(template, "", "templates", on_exit=False, only_shape=True)
+            self._unused(template)
 
     def one(self, template: Json) -> Callable[[], None]:
         """The check of one template by itself."""
-        return lambda: self._template(template, "", "templates", on_exit=False, only_shape=True)
+        return lambda: self._unused(template)
+
+    def _unused(self, template: Json) -> None:
+        """A template that nothing calls, or whose callers are not asked: an exit handler may be its caller."""
+        if not any(seen[:2] == ("", template.get("name")) for seen in self._seen):
+            self._template(template, "", "templates", on_exit=True)
 
     def _entry(self, holder: Json, arguments: Json, *, on_exit: bool) -> None:
         scope, template = self._resolve(holder, "", "spec.entrypoint")
@@ -150,9 +155,9 @@ class _Checker:
         msg = f"{path} template name '{name}' undefined (templates: {known})"
         raise ManifestError(msg)
 
-    def _template(self, template: Json, scope: str, path: str, *, on_exit: bool, only_shape: bool = False) -> None:
+    def _template(self, template: Json, scope: str, path: str, *, on_exit: bool) -> None:
         key = (scope, template.get("name") or str(id(template)), on_exit)
-        if key in self._seen or (only_shape and any(seen[:2] == key[:2] for seen in self._seen)):
+        if key in self._seen:
             return
         self._seen.add(key)
         place = f"{path}.{template.get('name')}" if template.get("name") else path
@@ -160,6 +165,7 @@ class _Checker:
         known = validate_tags.Known.of_template(template, self._parameters, on_exit=on_exit)
         if kind in ("container", "script", *KINDS):
             check_kind(template, place, self._images)
+        template = {key: value for key, value in template.items() if key != "metrics"}  # they may name what comes later
         if kind in ("container", "script"):
             self._leaf(template, place, known)
         elif kind in KINDS:

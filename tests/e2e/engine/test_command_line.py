@@ -172,7 +172,7 @@ def test_lint_prints_every_problem_by_file(cli: Cli, write: Write, tmp_path: Pat
     folder = tmp_path / "all"
     folder.mkdir()
     (folder / "good.yaml").write_text(HELLO)
-    assert cli("lint", str(folder))[0] == "1 files are well\n"
+    assert cli("lint", str(folder))[0] == "1 file is well\n"
     (folder / "bad.yaml").write_text(HELLO.replace("entrypoint: main", "entrypoint: nobody").replace("echo, other", ""))
     (folder / "worse.yaml").write_text("a: [")
     stdout, _ = cli("lint", str(folder), code=1)

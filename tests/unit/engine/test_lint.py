@@ -89,3 +89,24 @@ def test_a_schedule_is_refused_with_a_clear_word() -> None:
     said = found("kind: CronWorkflow\nmetadata: {name: nightly}\nspec: {schedule: '* * * * *', workflowSpec: {}}")
     assert "CronWorkflow 'nightly'" in said[0]
     assert "workflowSpec" in said[0]
+
+
+def test_what_has_its_value_later_is_no_problem() -> None:
+    """A template of the exit handler may name failures; metrics may name what the step gives."""
+    text = """
+kind: Workflow
+metadata: {name: w}
+spec:
+  entrypoint: main
+  onExit: last
+  templates:
+  - name: main
+    container: {image: "debian:12", command: ["true"]}
+    outputs: {parameters: [{name: made, valueFrom: {path: /tmp/n}}]}
+    metrics: {prometheus: [{name: m, help: h, gauge: {value: "{{outputs.parameters.made}}"}}]}
+  - {name: last, steps: [[{name: tell, template: tell}]]}
+  - {name: tell, container: {image: "debian:12", command: [echo, "{{workflow.failures}}"]}}
+"""
+    assert found(text) == []
+    wrong = text.replace("metrics:", "metadata: {annotations: {at: '{{outputs.parameters.made}}'}}\n    metrics:")
+    assert "outputs.parameters.made" in found(wrong)[0]
