@@ -52,10 +52,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _files(source: str) -> list[str]:
+    from tiphys.engine import ManifestError
+
     folder = Path(source)
     if not folder.is_dir():
         return [source]
-    return [str(file) for file in sorted(folder.rglob("*")) if file.suffix in (".yaml", ".yml", ".json")]
+    found = [str(file) for file in sorted(folder.rglob("*")) if file.suffix in (".yaml", ".yml", ".json")]
+    if not found:
+        msg = f"{source} holds no manifest (*.yaml, *.yml, *.json): give a file, or another folder"
+        raise ManifestError(msg)
+    return found
 
 
 def check(engine: Engine, files: list[str]) -> dict[str, list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ _EXAMPLES = """examples:
   tiphys logs @latest -f                  go on until the run has ended
 """
 _COLOURS = (32, 33, 34, 35, 36, 37)
+_LONGEST = 1 << 20  # bytes; a longer line is printed in parts
 
 
 def add_parser(subparsers: Any) -> None:
@@ -73,33 +76,49 @@ class _Tails:
         self._place: Callable[[str], Path] = lambda node_id: engine.log_path(run, node_id)
         self._wanted = wanted
         self._colour = colour
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[Path, int] = {}
 
     def print_new(self, run: RunState, *, whole: bool) -> None:
         """Print the lines that are new; `whole` with the last one even if its end is not there."""
-        nodes = chosen(run, self._wanted, [node for node in run.nodes.values() if self._place(node.id).exists()])
+        logs = self._logs(run)
+        nodes = chosen(run, self._wanted, [node for node in run.nodes.values() if node.id in logs])
         prefixed = not self._wanted or len(nodes) > 1
         for node in nodes:
-            prefix = f"{self._painted(' '.join(node.display_name.split()))}: " if prefixed else ""
-            for line in self._new_lines(node, whole=whole):
-                print(f"{prefix}{line}", flush=True)
+            for container, path in logs[node.id].items():
+                name = " ".join(node.display_name.split()) + (f" {container}" if container else "")
+                prefix = f"{self._painted(name)}: " if prefixed or container else ""
+                for line in self._new_lines(path, whole=whole):
+                    print(f"{prefix}{line}")
+        sys.stdout.flush()
+
+    def _logs(self, run: RunState) -> dict[str, dict[str, Path]]:
+        """For each step with a log that log, and those of the containers beside it by name."""
+        found: dict[str, dict[str, Path]] = {}
+        for path in sorted(self._place(run.name).parent.glob("*.log"), key=lambda path: path.stem):
+            identity, _, container = path.stem.rpartition(".")
+            if path.stem in run.nodes:
+                found.setdefault(path.stem, {})[""] = path
+            elif identity in run.nodes:
+                found.setdefault(identity, {})[container] = path
+        return found
 
     def _painted(self, name: str) -> str:
         code = _COLOURS[sum(map(ord, name)) % len(_COLOURS)]
         return f"\x1b[{code}m{name}\x1b[0m" if self._colour else name
 
-    def _new_lines(self, node: Node, *, whole: bool) -> list[str]:
-        offset = self._offsets.get(node.id, 0)
-        with self._place(node.id).open("rb") as file:
-            if file.seek(0, 2) < offset:
+    def _new_lines(self, path: Path, *, whole: bool) -> Iterator[str]:
+        """One line at a time: a log may be larger than memory."""
+        offset = self._offsets.get(path, 0)
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < offset:
                 offset = 0  # an interrupted step began anew
             file.seek(offset)
-            data = file.read()
-        if not whole:
-            data = data[: data.rfind(b"\n") + 1]
-        self._offsets[node.id] = offset + len(data)
-        text = data.decode("utf-8", "replace")
-        return text.removesuffix("\n").split("\n") if text else []
+            while line := file.readline(_LONGEST):
+                if not line.endswith(b"\n") and len(line) < _LONGEST and not whole:
+                    break
+                offset += len(line)
+                self._offsets[path] = offset
+                yield line.decode("utf-8", "replace").removesuffix("\n")
 
 
 def chosen(run: RunState, wanted: str, logged: list[Node]) -> list[Node]:

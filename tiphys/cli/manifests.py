@@ -27,9 +27,7 @@ class Submission:
     @property
     def runs(self) -> bool:
         """Whether there is something to run."""
-        return bool(self.template) or any(
-            document["kind"] in ("Workflow", "WorkflowTemplate") for document in self.documents
-        )
+        return bool(self.template) or any(document["kind"] == "Workflow" for document in self.documents)
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,8 @@ def _split(documents: list[Json]) -> Iterator[Submission]:
             yield Submission([workflow, *beside])
         return
     templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
-    yield Submission(documents, "" if workflows or len(templates) != 1 else templates[0]["metadata"].get("name", ""))
+    alone = not workflows and len(templates) == 1 and (templates[0].get("spec") or {}).get("entrypoint")
+    yield Submission(documents, (templates[0].get("metadata") or {}).get("name") or "" if alone else "")
 
 
 def overridden(submission: Submission, overrides: Overrides) -> Submission:

@@ -64,6 +64,9 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.manifests import Overrides, overridden, submissions
     from tiphys.engine import ManifestError
 
+    if args.summary is not None and not args.summary.absolute().parent.is_dir():
+        msg = f"--summary {args.summary}: the folder {args.summary.absolute().parent} is not there: make it first"
+        raise ManifestError(msg)
     engine = open_engine()
     found = submissions(args.workflow, project(), engine)
     if len(found) > 1 and (args.name or args.summary):
@@ -117,7 +120,11 @@ def _install(engine: Engine, submission: Submission, *, dry: bool) -> int:
         engine.apply(kept)
     for document in kept:
         print(f"{document['kind']} {document['metadata']['name']} {'is valid' if dry else 'installed'}")
-    names = [document["metadata"]["name"] for document in kept if document["kind"] == "WorkflowTemplate"]
+    names = [
+        document["metadata"]["name"]
+        for document in kept
+        if document["kind"] == "WorkflowTemplate" and document["spec"].get("entrypoint")
+    ]
     if names and not dry:
         say(f"run one with: tiphys run {names[0]}")
     return 0

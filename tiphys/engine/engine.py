@@ -143,8 +143,11 @@ class Engine:
             return local.get((kind, wanted)) or self.objects.get(kind, wanted)
 
         spec = effective_spec(workflow, find)
+        declared = {entry.get("name") for entry in (spec.get("arguments") or {}).get("parameters") or []}
         set_parameters(spec, parameters or {})
         notes = validate(workflow, spec, documents, find, self.images)
+        extra = [name for name in parameters or {} if name not in declared]
+        notes += [f"parameter {name!r} is not among the manifest's arguments: is it spelled right?" for name in extra]
         return workflow, spec, notes
 
     def digest(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str:

@@ -53,6 +53,9 @@ class Verdict:
 
 def cases(folder: Path, pattern: str = "*") -> list[Case]:
     """The cases of a folder whose name matches. Raises EngineError if there is none."""
+    if folder.is_file():
+        msg = f"{folder} is a file: give its folder, and --only {folder.stem}"
+        raise EngineError(msg)
     files = sorted(file for file in folder.glob("*") if file.suffix in (".yaml", ".yml"))
     found = [
         Case(file.stem, file, file.with_suffix(".json") if file.with_suffix(".json").exists() else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -27,6 +28,7 @@ SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPE
 _COLOURS = {SUCCEEDED: "32", RUNNING: "36", FAILED: "31", ERROR: "31", SKIPPED: "2", OMITTED: "2", PENDING: "33"}
 _INVISIBLE = {"StepGroup"}
 _LOG_LINES = 15
+_LOG_BYTES = 16 * 1024
 _FRAME = 0.05  # seconds: a large run changes more often than anybody sees
 _MINUTE = 60
 
@@ -204,10 +206,17 @@ def report(run: RunState, logs: dict[str, Path], *, colour: bool = False) -> lis
     found.append(f"  failed: {failed.display_name} ({failed.message or failed.phase})")
     log = logs.get(failed.id)
     if log is not None and log.exists():
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        found += [f"    {line}" for line in tail]
+        found += [f"    {line}" for line in _last_lines(log)]
         found.append(f"  its log: {log}")
     return found
+
+
+def _last_lines(log: Path) -> list[str]:
+    """The last lines of a log, however long it is."""
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LOG_BYTES))
+        return file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
 
 
 def culprit(run: RunState) -> Node | None:

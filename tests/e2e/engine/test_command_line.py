@@ -354,3 +354,45 @@ def test_parity_prints_a_table_and_fails_only_for_what_differs(cli: Cli, tmp_pat
     (folder / "asks.yaml").write_text(ASKS)
     stdout, _ = cli("parity", str(folder), "--only", "asks", "--seconds", "1", code=1)
     assert "asks      out of time" in stdout.replace("asks  ", "asks      ", 1)
+
+
+def test_logs_show_every_container_and_the_end_of_a_long_log_is_told(cli: Cli, write: Write) -> None:
+    """A sidecar's lines bear its name; of many lines a failed run tells the last lines only."""
+    manifest = (
+        HEAD
+        + """metadata: {name: loud}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    container: {image: "debian:12", command: [sh, -c], args: ["seq 400000; echo last words; exit 1"]}
+    sidecars: [{name: helper, image: "debian:12", command: [sh, -c, "echo at hand; sleep 100"]}]
+"""
+    )
+    told, _ = cli("run", write("loud.yaml", manifest), code=1)
+    assert "    last words\n" in told
+    assert told.count("\n") < 40
+    logs, _ = cli("logs", "loud")
+    assert logs.endswith("loud: last words\nloud helper: at hand\n")
+    assert logs.count("\n") == 400_002
+
+
+def test_templates_alone_are_installed_and_can_be_run_by_name(cli: Cli, write: Write) -> None:
+    """Several, or one that has no entrypoint, as a library of templates has."""
+    library = "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTemplate\n" + HELLO.removeprefix(HEAD)
+    first = library.replace("{generateName: hello-}", "{name: first}").replace("  entrypoint: main\n", "")
+    second = library.replace("{generateName: hello-}", "{name: second}")
+    told, _ = cli("run", write("both.yaml", f"{first}\n---\n{second}"))
+    assert told == "WorkflowTemplate first installed\nWorkflowTemplate second installed\n"
+    assert cli("run", write("first.yaml", first))[0] == "WorkflowTemplate first installed\n"
+    assert "Succeeded" in cli("run", "second")[0]
+
+
+def test_slips_of_the_hand_are_told_before_anything_runs(cli: Cli, write: Write, tmp_path: Path) -> None:
+    """A parameter that nobody declares, a summary into nowhere, a folder without manifests, a file for a folder."""
+    file = write("hello.yaml", HELLO)
+    assert "note: parameter 'mesage' is not among" in cli("run", file, "-p", "mesage=x")[0]
+    assert "make it first" in cli("run", file, "--summary", str(tmp_path / "nowhere" / "x.json"), code=2)[1]
+    (tmp_path / "empty").mkdir()
+    assert "holds no manifest" in cli("lint", str(tmp_path / "empty"), code=2)[1]
+    assert "give its folder" in cli("parity", file, code=2)[1]

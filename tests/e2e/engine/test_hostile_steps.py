@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,57 @@ def test_a_step_that_prints_without_end_fills_no_memory(tmp_path: Path) -> None:
     assert (shout.outputs or {})["result"].endswith("\nend")
     assert log_path(engine.state, result.name, shout.id).stat().st_size == 100_000_005
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group of 40 MB; skips where we may not make one."""
+    roots = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
+    for root, limit in roots.items():
+        folder = Path(root) / f"tiphys-test-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        try:
+            (folder / limit).write_text("40000000")
+        except OSError:
+            folder.rmdir()
+            continue
+        yield folder
+        folder.rmdir()
+        return
+    pytest.skip("no control group for memory can be made here")
+
+
+def test_a_step_that_is_out_of_memory_says_so_and_leaves_the_others_alone(run: Run, small_group: Path) -> None:
+    """The kernel's kill has Argo's message; a kill that somebody sent has not."""
+    result = run(
+        HEAD
+        + f"""
+  - name: main
+    dag:
+      failFast: false
+      tasks: [{{name: greedy, template: greedy}}, {{name: killed, template: killed}}, {{name: modest, template: modest}}]
+  - name: greedy
+    script:
+      image: debian:12
+      command: [sh]
+      source: |
+        echo $$ > {small_group}/cgroup.procs
+        exec python3 -c 'print(len(b"x" * 400_000_000))'
+  - name: killed
+    script: {{image: "debian:12", command: [sh], source: "kill -9 $$"}}
+  - name: modest
+    script: {{image: "debian:12", command: [sh], source: "cat /proc/self/oom_score_adj; sleep 2"}}
+"""
+    )
+    found = {node.display_name: (node.phase, node.message) for node in result.nodes.values()}
+    assert found["greedy"] == ("Failed", "main: OOMKilled (exit code 137)")
+    assert found["modest"] == ("Succeeded", "")
+    assert found["killed"] == ("Failed", "main: Error (exit code 137)")
+    modest = next(node for node in result.nodes.values() if node.display_name == "modest")
+    assert int((modest.outputs or {})["result"]) > int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
 
 
 def test_a_loop_that_calls_itself_without_end_stops_as_on_argo(run: Run) -> None:
