@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -113,8 +112,7 @@ class Executor:
 
     async def _one(self, start: StartPod, attempt: int) -> Ending:
         folder = self._around.state / "attempts" / f"{start.node_id}-{attempt}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
+        _clear(folder)
         keep = (*self._around.keep, str(self._around.state))
         place = Place(folder, keep, self._around.private, self._around.limits)
         kind = _Kind.of(start, self._around.state / "runs" / self._run)
@@ -131,7 +129,7 @@ class Executor:
             )
             return finished
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
 
     async def _in_engine(self, start: StartPod) -> Ending:
         """An http or data template: no process, but a thread that may be left alone."""
@@ -266,6 +264,12 @@ async def _copy_stdout(descriptor: int, log: int) -> bytes:
     return bytes(kept)
 
 
+def _clear(folder: Path) -> None:
+    """Remove the folder of an attempt; most steps need none."""
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def log_path(state: Path, run: str, node_id: str) -> Path:
     """Where a node's log is."""
     return state / "runs" / run / f"{node_id}.log"
@@ -289,7 +293,7 @@ def can_make_private_roots() -> bool:
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
     return (
-        subprocess.run([sys.executable, "-I", "-S", LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
+        subprocess.run([*LAUNCHER, "probe"], check=False, capture_output=True, env={}, cwd="/").returncode  # noqa: S603
         == 0
     )
 

@@ -21,11 +21,21 @@ LIMIT = 60.0
 
 def spec(folder: Path, *, private: bool) -> dict[str, Any]:
     """A step that declares nothing and never ends by itself."""
-    for name in ("root", "tmp", "overlays"):
+    for name in ("root", "overlays"):
         (folder / name).mkdir(exist_ok=True)
-    places = {name: str(folder / name) for name in ("root", "tmp", "overlays", "alive")}
-    empty: dict[str, Any] = {name: [] for name in ("keep", "volumes", "declared", "files", "folders", "collect")}
-    return {**places, **empty, "private": private, "argv": ["sleep", "987654"], "env": dict(os.environ), "cwd": "/"}
+    places = {name: str(folder / name) for name in ("root", "overlays", "alive")}
+    empty: dict[str, Any] = {name: [] for name in ("volumes", "declared", "files", "folders", "collect")}
+    return {
+        **places,
+        **empty,
+        "private": private,
+        "home": "",
+        "tmp": "",
+        "keep": [str(folder)],
+        "argv": ["sleep", "987654"],
+        "env": dict(os.environ),
+        "cwd": "/",
+    }
 
 
 @pytest.fixture(params=[True, False], ids=["private", "shared"])
