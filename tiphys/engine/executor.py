@@ -59,6 +59,10 @@ class Executor:
         self._run = run
         self._around = surroundings
         self._report = report
+        self._logs = surroundings.state / "runs" / run
+        self._attempts = surroundings.state / "attempts"
+        self._keep = (*surroundings.keep, str(surroundings.state))
+        self._alive = str(surroundings.state / "steps.lock")
         self._spawner = Spawner()
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -111,11 +115,10 @@ class Executor:
         self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None))
 
     async def _one(self, start: StartPod, attempt: int) -> Ending:
-        folder = self._around.state / "attempts" / f"{start.node_id}-{attempt}"
+        folder = self._attempts / f"{start.node_id}-{attempt}"
         _clear(folder)
-        keep = (*self._around.keep, str(self._around.state))
-        place = Place(folder, keep, self._around.private, self._around.limits)
-        kind = _Kind.of(start, self._around.state / "runs" / self._run)
+        place = Place(folder, self._keep, self._around.private, self._around.limits)
+        kind = _Kind.of(start, self._logs)
         try:
             if kind.in_engine:
                 return await self._in_engine(start)
@@ -168,7 +171,7 @@ class Executor:
     async def _process(self, start: StartPod, spec: Json, attempt: int) -> tuple[Json, bytes | None]:
         if start.node_id in self._stopping:
             return {"exit": 143}, None
-        spec["alive"] = str(self._around.state / "steps.lock")
+        spec["alive"] = self._alive
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)
         result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
@@ -277,8 +280,12 @@ def log_path(state: Path, run: str, node_id: str) -> Path:
 
 def open_log(path: Path, attempt: int) -> int:
     """The log, opened for appending; an attempt after an interruption says so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:  # the first of its run
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o600)
     if attempt > 1:
         os.write(descriptor, f"--- started again after an interruption (start {attempt}) ---\n".encode())
     return descriptor

@@ -35,24 +35,24 @@ class Place:
     limits: Limits = NORMAL
 
     @property
-    def home(self) -> Path:
+    def home(self) -> str:
         """The step's HOME: its own /tmp where it has one; else its launcher puts a folder of its own in the place."""
-        return Path("/tmp") if self.private else self.attempt / "home"  # noqa: S108
+        return "/tmp" if self.private else f"{self.attempt}/home"  # noqa: S108
 
     @property
-    def root(self) -> Path:
+    def root(self) -> str:
         """Where a private root is mounted: one empty folder for all, because each step sees its own mounts only."""
-        return self.attempt.parent / "root"
+        return f"{self.attempt.parent}/root"
 
 
 class StepError(TemplateError):
     """The step can't be started, or its outputs can't be taken: the node ends in Error."""
 
 
-def environment(body: Json, image: Image, objects: ObjectStore, home: Path) -> dict[str, str]:
+def environment(body: Json, image: Image, objects: ObjectStore, home: str) -> dict[str, str]:
     """The environment of a step: never the caller's. Raises StepError for a missing ConfigMap or Secret."""
     path = ":".join([*image.path_prefix, MACHINE_PATH])
-    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
+    return {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
 
 
 def declared(body: Json, objects: ObjectStore) -> dict[str, str]:
@@ -128,13 +128,13 @@ def launcher_spec(
     volumes = volumes_of(template, body, place, objects)
     return {
         "private": place.private,
-        "home": str(place.home),
+        "home": place.home,
         "argv": argv,
         "env": env,
         "cwd": body.get("workingDir") or image.workdir,
-        "root": str(place.root),
+        "root": place.root,
         "tmp": _tmp_folder(volumes),
-        "overlays": str(place.attempt / "overlays"),
+        "overlays": f"{place.attempt}/overlays",
         "keep": list(place.keep),
         "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],  # noqa: S108
         "declared": [entry["path"] for entry in (*files, *collect, *volumes)],

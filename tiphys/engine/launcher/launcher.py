@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -15,19 +16,16 @@ from tiphys.engine.launcher.system import (
     NEWNS,
     NEWPID,
     PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
     PR_SET_PDEATHSIG,
     fork_into,
     prctl,
+    settle,
 )
 
 Json = dict[str, Any]
 MESSAGE = 16384  # bytes; a longer spec comes as a file
 READY, DONE = b"ready", b"done"
-
-
-def folder_of(place: Json, launcher: int) -> str:
-    """The folder of a launcher's own, which the server takes away."""
-    return os.path.join(os.path.dirname(place["root"]), f"launcher-{launcher}")
 
 
 class Launcher:
@@ -37,21 +35,30 @@ class Launcher:
     signal that comes late ends nobody else's program.
     """
 
-    def __init__(self, place: Json, asked: socket.socket, engine: socket.socket) -> None:
-        """`place` is what all steps share; specs come from `asked`, reports go to `engine`. Raises OSError."""
+    def __init__(
+        self, place: Json, folder: str, asked: socket.socket, engine: socket.socket, owner: tuple[int, int]
+    ) -> None:
+        """`place` is what all steps share; specs come from `asked`, reports go to `engine`. Raises OSError.
+
+        `folder` is for the launcher alone; the server takes it away. With private roots this process is PID 1, which
+        has yet to become `owner`, user and group, again.
+        """
         self._asked = asked
         self._engine = engine
         self._number = 0
+        if place["private"]:
+            settle(*owner)
         # Held until everything of the steps is gone: an engine that takes over waits for it.
         alive = os.open(place["alive"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(alive, fcntl.LOCK_SH)
-        self._own = os.path.join(folder_of(place, os.getpid()), "own")
+        self._own = os.path.join(folder, "own")
         os.makedirs(self._own, exist_ok=True)
         self._root: Root | None = None
         if place["private"]:
             os.chmod(self._own, 0o1777)  # noqa: S103  # a /tmp
             os.makedirs(place["root"], exist_ok=True)
             self._root = Root(place["root"], place["keep"], self._own)
+            prctl(PR_SET_DUMPABLE, 0)  # no step may meddle with it
         else:
             prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -64,7 +71,10 @@ class Launcher:
                 return
             spec = read_spec(text, descriptors)
             self._number = spec["step"]
-            code = self._private(self._root, spec, *descriptors) if self._root else self._shared(spec, *descriptors)
+            if self._root is None or self._root.serves(spec):
+                code = self._here(spec, *descriptors)
+            else:
+                code = self._apart(self._root, spec, *descriptors)
             fit = self._root is None or self._root.untouched
             # The server first: the engine may send the next step at once.
             self._asked.send(READY if fit else DONE)
@@ -83,8 +93,8 @@ class Launcher:
             self._tell({"report": report})
         return int(report.get("exit") or 0)
 
-    def _private(self, root: Root, spec: Json, out: int, err: int) -> int:
-        """Run the step as PID 1 of a namespace, with which all that it left running dies; its exit code."""
+    def _apart(self, root: Root, spec: Json, out: int, err: int) -> int:
+        """Run the step with mounts of its own, as PID 1 of a namespace with which all that it left running dies."""
         try:
             child = fork_into(NEWNS | NEWPID)
         except OSError as error:
@@ -117,27 +127,49 @@ class Launcher:
             report = {"error": f"defect of the launcher: {type(defect).__name__}: {defect}"}
         os._exit(self._report(report))
 
-    def _shared(self, spec: Json, out: int, err: int) -> int:
-        """Run the step on the host's own folders; what it leaves running is killed when it ends; its exit code."""
+    def _here(self, spec: Json, out: int, err: int) -> int:
+        """Run the step as a child of ours; what it leaves running is killed when it ends; its exit code."""
         redirect(out, err)
-        signal.signal(signal.SIGUSR1, kill_all)
+        signal.signal(signal.SIGUSR1, self._kill_all)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-        self._give_home(spec)
+        if self._root is None:
+            self._give_home(spec)
+            report = self._run_with_links(spec)
+        else:
+            report = step.run(spec, self._event)
+            self._end_the_rest()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        while signal.sigtimedwait({signal.SIGTERM}, 0):
+            pass  # of the step's own, to PID 1; if it is the server's, there is no next step
+        os.chdir("/")
+        for standard in (1, 2):  # whoever reads the step's output waits for the end of it
+            os.dup2(0, standard)
+        if self._root is None and os.listdir(self._own):
+            shutil.rmtree(self._own, ignore_errors=True)
+            os.makedirs(self._own, exist_ok=True)
+        return self._report(report)
+
+    def _run_with_links(self, spec: Json) -> Json:
         try:
             files.link_volumes(spec)
             report = step.run(spec, self._event)
         except OSError as error:
             report = {"error": f"the step's volumes can't be mounted: {error}"}
-        program.kill_descendants()
+        self._end_the_rest()
         files.unlink_volumes(spec)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-        os.chdir("/")
-        for standard in (1, 2):  # whoever reads the step's output waits for the end of it
-            os.dup2(0, standard)
-        if os.listdir(self._own):
-            shutil.rmtree(self._own, ignore_errors=True)
-            os.makedirs(self._own, exist_ok=True)
-        return self._report(report)
+        return report
+
+    def _end_the_rest(self) -> None:
+        """Kill what a step has left running."""
+        if self._root is None:
+            program.kill_descendants()
+        else:
+            program.kill_namespace()
+
+    def _kill_all(self, *_: object) -> None:
+        """What SIGUSR1 does."""
+        self._end_the_rest()
+        os._exit(137)
 
     def _give_home(self, spec: Json) -> None:
         """A home for a step that was given none."""
@@ -163,22 +195,18 @@ def redirect(out: int, err: int) -> None:
         os.close(descriptor)
 
 
-def kill_all(*_: object) -> None:
-    """What SIGUSR1 does where there is no PID namespace to end."""
-    program.kill_descendants()
-    os._exit(137)
-
-
-def be(place: Json, asked: socket.socket, engine: socket.socket, server: int) -> None:
-    """Be a launcher, and end."""
+def be(place: Json, folder: str, asked: socket.socket, engine: socket.socket, owner: tuple[int, int]) -> None:
+    """Be a launcher for a user and group, and end."""
     prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if os.getppid() != server:
-        os._exit(137)
+    alone = select.poll()
+    alone.register(asked, 0)
+    if alone.poll(0):
+        os._exit(137)  # the server was gone before we asked to hear of it
     os.setsid()
     try:
-        Launcher(place, asked, engine).serve()
+        Launcher(place, folder, asked, engine, owner).serve()
     except OSError as error:
         asked.send(json.dumps({"error": f"the step's launcher can't begin: {error}"}).encode())
     os._exit(0)

@@ -127,3 +127,16 @@ def kill_descendants() -> None:
                 pass
         except ChildProcessError:
             return
+
+
+def kill_namespace() -> None:
+    """SIGKILL everything of the PID namespace whose PID 1 this process is, and wait until all of it is gone."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        pass

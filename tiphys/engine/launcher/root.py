@@ -1,11 +1,12 @@
 """The private root: the host's folders in a small file system of its own, a fresh /tmp and /proc, and overlays.
 
-A launcher makes one root and runs many steps on it. What is the same for all of them is mounted once, in the launcher's
-mount namespace; each step has a copy of that namespace, to which it adds what is its own. What a step can leave behind
-on such a root is in / itself and in /tmp: `traces` sees it, and then the launcher is not used again.
+A launcher makes one root and runs many steps on it. A step that declares files or mounts volumes runs in a copy of the
+launcher's mount namespace, to which it adds what is its own. What a step can leave behind on the root is in / itself, in
+/tmp, and what it has mounted: `untouched` sees it, and then the launcher is not used again.
 """
 
 import os
+import select
 import stat
 from typing import Any
 
@@ -13,18 +14,16 @@ from tiphys.engine.launcher.files import inside, real
 from tiphys.engine.launcher.system import (
     BIND,
     DETACH,
-    NEWNS,
-    NEWPID,
     NODEV,
     NOEXEC,
     NOSUID,
     REC,
     SYS_PIVOT_ROOT,
     check,
-    fork_into,
+    fork_apart,
     libc,
     mount,
-    unshare_mounts,
+    settle,
 )
 
 Json = dict[str, Any]
@@ -35,17 +34,16 @@ class Root:
     """The root of one launcher, which becomes that of this process."""
 
     def __init__(self, place: str, keep: list[str], tmp: str) -> None:
-        """Make it at `place`, an empty folder, and move in. `keep` stays visible whatever a step covers; /tmp is `tmp`.
+        """In a process that has settled in mounts of its own, make it at `place`, an empty folder, and move in. `keep` stays visible whatever a step covers; /tmp is `tmp`.
 
         Raises OSError.
         """
         self._kept = {path: f"/proc/{index}" for index, path in enumerate(keep) if os.path.exists(path)}
         self._in_tmp = [path for path in self._kept if inside(path, OVER_TMP)]
-        unshare_mounts()
         mount("tiphys", place, "tmpfs", NOSUID, "mode=755")
         _bind_host(place)
         bind(tmp, place + OVER_TMP)
-        # Below /proc, which every step covers with its own: out of sight, and still there to be bound from.
+        # Below the /proc that is mounted last: out of sight, and still there to be bound from.
         os.mkdir(place + "/proc")
         mount("tiphys", place + "/proc", "tmpfs", NOSUID, "mode=755")
         bind("/proc", place + "/proc/host")
@@ -55,12 +53,21 @@ class Root:
             bind(path, place + path)
         _enter(place)
         self._ways = {OVER_TMP, *(way for path in self._in_tmp for way in _ways_to(path))}
+        _mount_proc()
         self._untouched = self.traces()
+        self._mounts = select.poll()
+        # The kernel says of this file that it is ready, once, when a mount has come or gone.
+        self._mounts.register(os.open("/proc/self/mounts", os.O_RDONLY | os.O_CLOEXEC), select.POLLPRI)
 
     @property
     def untouched(self) -> bool:
         """Whether the last step left nothing behind."""
-        return self.traces() == self._untouched
+        return not self._mounts.poll(0) and self.traces() == self._untouched
+
+    @staticmethod
+    def serves(spec: Json) -> bool:
+        """Whether a step can run on the root as it is."""
+        return not (spec["tmp"] or spec["volumes"] or spec["declared"] or spec.get("containers"))
 
     def traces(self) -> list[object]:
         """What a step can change for good: entries of /, of /tmp, and of the folders that lead to what we keep in it."""
@@ -75,6 +82,7 @@ class Root:
 
     def add(self, spec: Json) -> None:
         """Mount what is this step's own; it is PID 1 of its namespaces. Raises OSError."""
+        check(libc.umount2(b"/proc", DETACH), "umount /proc")
         if spec["tmp"]:
             bind(spec["tmp"], OVER_TMP)
             for path in self._in_tmp:
@@ -176,11 +184,12 @@ def _enter(root: str) -> None:
 
 
 def probe() -> bool:
-    """Whether this kernel lets us make private roots. Raises OSError; changes this process."""
-    unshare_mounts()
-    child = fork_into(NEWNS | NEWPID)
+    """Whether this kernel lets us make private roots. Raises OSError."""
+    uid, gid = os.getuid(), os.getgid()
+    child = fork_apart()
     if child == 0:
         try:
+            settle(uid, gid)
             mount("tiphys", "/tmp", "tmpfs", NOSUID, "mode=755")
             os._exit(0)
         except OSError:

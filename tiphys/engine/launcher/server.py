@@ -18,7 +18,7 @@ from typing import Any
 from tiphys.engine.launcher import launcher
 from tiphys.engine.launcher.program import WATCHED, signal_quietly
 from tiphys.engine.launcher.root import probe
-from tiphys.engine.launcher.system import PR_SET_PDEATHSIG, prctl
+from tiphys.engine.launcher.system import PR_SET_PDEATHSIG, fork_apart, prctl
 
 Json = dict[str, Any]
 
@@ -26,11 +26,12 @@ Json = dict[str, Any]
 class Kept:
     """A launcher as the server sees it."""
 
-    def __init__(self, pid: int, ours: socket.socket, place: Json) -> None:
-        """`ours` is our end of the socket to it."""
+    def __init__(self, pid: int, ours: socket.socket, place: Json, folder: str) -> None:
+        """`ours` is our end of the socket to it; `folder` is its own."""
         self.pid = pid
         self.socket = ours
         self.place = place
+        self.folder = folder
         self.step: int | None = None
         self.error = ""
         self.fit = True
@@ -50,6 +51,7 @@ class Server:
         self._launchers: dict[int, Kept] = {}  # by the descriptor of its socket
         self._steps: dict[int, Kept] = {}
         self._cleaners: set[int] = set()
+        self._count = 0
         self._poll = select.poll()
         self._poll.register(engine, select.POLLIN)
 
@@ -78,7 +80,14 @@ class Server:
                 kept.fit = False
                 signal_quietly(kept.pid, head["signal"])
             return True
-        kept = self._free(head["place"]) or self._fork(head["place"], descriptors)
+        try:
+            kept = self._free(head["place"]) or self._fork(head["place"], descriptors)
+        except OSError as error:
+            self._engine.send(json.dumps({"step": number, "report": {"error": str(error)}}).encode())
+            self._engine.send(json.dumps({"step": number, "exit": 1}).encode())
+            for each in descriptors:
+                os.close(each)
+            return True
         kept.step = number
         self._steps[number] = kept
         with suppress(BrokenPipeError, ConnectionResetError):  # it could not begin: its end is heard of soon
@@ -93,8 +102,10 @@ class Server:
     def _fork(self, place: Json, received: list[int]) -> Kept:
         """A new launcher, which keeps nothing open that we `received` for a step."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        server = os.getpid()
-        child = os.fork()
+        self._count += 1
+        folder = os.path.join(os.path.dirname(place["root"]), f"launcher-{self._count}")
+        owner = os.getuid(), os.getgid()
+        child = fork_apart() if place["private"] else os.fork()
         if child == 0:
             try:
                 ours.close()
@@ -102,11 +113,11 @@ class Server:
                     os.close(each)
                 for other in self._launchers.values():
                     other.socket.close()
-                launcher.be(place, theirs, self._engine, server)
+                launcher.be(place, folder, theirs, self._engine, owner)
             finally:
                 os._exit(1)
         theirs.close()
-        kept = self._launchers[ours.fileno()] = Kept(child, ours, place)
+        kept = self._launchers[ours.fileno()] = Kept(child, ours, place, folder)
         self._poll.register(ours, select.POLLIN)
         return kept
 
@@ -145,7 +156,7 @@ class Server:
                 if kept.error:
                     self._engine.send(json.dumps({"step": kept.step, "report": {"error": kept.error}}).encode())
                 self._engine.send(json.dumps({"step": kept.step, "exit": 128 + signal.SIGKILL}).encode())
-        self._clean(launcher.folder_of(kept.place, kept.pid))
+        self._clean(kept.folder)
 
     def _clean(self, folder: str) -> None:
         """Remove a launcher's folder; what a step left in it may take long.

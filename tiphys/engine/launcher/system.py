@@ -7,7 +7,7 @@ import signal
 NEWNS, NEWPID, NEWUSER = 0x20000, 0x20000000, 0x10000000
 BIND, REC, PRIVATE, NOSUID, NODEV, NOEXEC = 0x1000, 0x4000, 0x40000, 2, 4, 8
 DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
@@ -45,11 +45,19 @@ def fork_into(flags: int) -> int:
     return child
 
 
-def unshare_mounts() -> None:
-    """A mount namespace of our own; with a user namespace that maps us to ourselves where we are not root."""
-    if libc.unshare(NEWNS) != 0:
-        uid, gid = os.getuid(), os.getgid()
-        check(libc.unshare(NEWUSER | NEWNS), "unshare")
+def fork_apart() -> int:
+    """os.fork(), the child as PID 1 with mounts of its own, which must `settle`. Raises OSError."""
+    try:
+        return fork_into(NEWNS | NEWPID)
+    except OSError:  # we are not root
+        return fork_into(NEWUSER | NEWNS | NEWPID)
+
+
+def settle(uid: int, gid: int) -> None:
+    """In the child of fork_apart: be who we were, and let no mount of ours be seen by others. Raises OSError."""
+    with open("/proc/self/uid_map") as file:
+        unknown = not file.read().strip()
+    if unknown:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
