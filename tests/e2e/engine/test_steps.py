@@ -276,3 +276,20 @@ def test_nothing_that_a_step_leaves_behind_is_there_for_the_next(state: Path, tr
     }
     assert logs["next"].read_text() == logs["first"].read_text()
     assert "1777" in logs["next"].read_text()
+
+
+def test_an_argument_may_be_as_long_as_the_kernel_lets_it_be(run: Run, engine: Engine) -> None:
+    """What is too long for one message to the launcher goes another way."""
+    result = run(HEAD + f"  - name: main\n    container: {{image: alpine, command: [printf, {'x' * 120_000}]}}\n")
+    assert result.phase == "Succeeded", result.message
+    (pod,) = result.nodes.values()
+    assert engine.log_path(result.name, pod.id).stat().st_size == 120_000
+
+
+def test_what_a_step_leaves_in_its_tmp_is_gone_from_the_disk_when_the_run_has_ended(run: Run, state: Path) -> None:
+    """Folders of launchers go with them, and the machine's own files stay."""
+    text = "  - name: main\n    container: {image: alpine, command: [sh, -c], args: ['mkdir -p /tmp/a/b; echo x > /tmp/a/b/c; ln -s /usr /tmp/l']}\n"
+    result = run(HEAD + text)
+    assert result.phase == "Succeeded", result.message
+    assert [path.name for path in (state / "attempts").iterdir() if path.name != "root"] == []
+    assert Path("/usr/bin").is_dir()

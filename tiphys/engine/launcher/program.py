@@ -131,6 +131,8 @@ def kill_descendants() -> None:
 
 def kill_namespace() -> None:
     """SIGKILL everything of the PID namespace whose PID 1 this process is, and wait until all of it is gone."""
+    if os.getpid() != 1:  # it would be everything of this machine
+        raise RuntimeError("only PID 1 of a namespace may end all of it")
     try:
         os.kill(-1, signal.SIGKILL)
     except ProcessLookupError:

@@ -103,7 +103,7 @@ class Server:
         """A new launcher, which keeps nothing open that we `received` for a step."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._count += 1
-        folder = os.path.join(os.path.dirname(place["root"]), f"launcher-{self._count}")
+        folder = os.path.join(os.path.dirname(place["root"]), f"launcher-{os.getpid()}-{self._count}")
         owner = os.getuid(), os.getgid()
         child = fork_apart() if place["private"] else os.fork()
         if child == 0:
