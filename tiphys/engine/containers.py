@@ -117,7 +117,7 @@ class _Maker:
         """The mounts that only this container may see, because another one has something else at the path."""
         pod_wide = self._spec["volumes"]
         known = {volume["path"]: volume["source"] for volume in pod_wide}
-        if self._spec["tmp"] != str(self._place.attempt / "tmp"):
+        if self._spec["tmp"]:
             known["/tmp"] = self._spec["tmp"]  # noqa: S108
         own = []
         for volume in pod.volumes_of(self._start.template, body, self._place, self._objects):

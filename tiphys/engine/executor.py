@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -60,6 +59,10 @@ class Executor:
         self._run = run
         self._around = surroundings
         self._report = report
+        self._logs = surroundings.state / "runs" / run
+        self._attempts = surroundings.state / "attempts"
+        self._keep = (*surroundings.keep, str(surroundings.state))
+        self._alive = str(surroundings.state / "steps.lock")
         self._spawner = Spawner()
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -112,12 +115,10 @@ class Executor:
         self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None))
 
     async def _one(self, start: StartPod, attempt: int) -> Ending:
-        folder = self._around.state / "attempts" / f"{start.node_id}-{attempt}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
-        keep = (*self._around.keep, str(self._around.state))
-        place = Place(folder, keep, self._around.private, self._around.limits)
-        kind = _Kind.of(start, self._around.state / "runs" / self._run)
+        folder = self._attempts / f"{start.node_id}-{attempt}"
+        _clear(folder)
+        place = Place(folder, self._keep, self._around.private, self._around.limits)
+        kind = _Kind.of(start, self._logs)
         try:
             if kind.in_engine:
                 return await self._in_engine(start)
@@ -131,7 +132,7 @@ class Executor:
             )
             return finished
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
 
     async def _in_engine(self, start: StartPod) -> Ending:
         """An http or data template: no process, but a thread that may be left alone."""
@@ -170,7 +171,7 @@ class Executor:
     async def _process(self, start: StartPod, spec: Json, attempt: int) -> tuple[Json, bytes | None]:
         if start.node_id in self._stopping:
             return {"exit": 143}, None
-        spec["alive"] = str(self._around.state / "steps.lock")
+        spec["alive"] = self._alive
         log = open_log(log_path(self._around.state, self._run, start.node_id), attempt)
         result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
@@ -266,6 +267,12 @@ async def _copy_stdout(descriptor: int, log: int) -> bytes:
     return bytes(kept)
 
 
+def _clear(folder: Path) -> None:
+    """Remove the folder of an attempt; most steps need none."""
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def log_path(state: Path, run: str, node_id: str) -> Path:
     """Where a node's log is."""
     return state / "runs" / run / f"{node_id}.log"
@@ -273,8 +280,12 @@ def log_path(state: Path, run: str, node_id: str) -> Path:
 
 def open_log(path: Path, attempt: int) -> int:
     """The log, opened for appending; an attempt after an interruption says so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:  # the first of its run
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o600)
     if attempt > 1:
         os.write(descriptor, f"--- started again after an interruption (start {attempt}) ---\n".encode())
     return descriptor
@@ -289,7 +300,7 @@ def can_make_private_roots() -> bool:
     if int(lines["CapEff"], 16) >> _CAP_SYS_ADMIN & 1:
         return True
     return (
-        subprocess.run([sys.executable, "-I", "-S", LAUNCHER, "--probe"], check=False, capture_output=True).returncode  # noqa: S603
+        subprocess.run([*LAUNCHER, "probe"], check=False, capture_output=True, env={}, cwd="/").returncode  # noqa: S603
         == 0
     )
 

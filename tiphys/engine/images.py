@@ -62,9 +62,15 @@ class ImageTable:
     def __init__(self, images: Iterable[Image]) -> None:
         """Put the more particular patterns first."""
         self._images = list(images)
+        self._found: dict[str, Image | None] = {}
 
     def find(self, name: str) -> Image | None:
         """What stands in for `name`, or None."""
+        if name not in self._found:
+            self._found[name] = self._look_up(name)
+        return self._found[name]
+
+    def _look_up(self, name: str) -> Image | None:
         short = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
         tagged = short if ":" in short.rsplit("/", 1)[-1] else f"{short}:latest"
         for image in self._images:

@@ -35,24 +35,24 @@ class Place:
     limits: Limits = NORMAL
 
     @property
-    def home(self) -> Path:
-        """The step's HOME: its own /tmp where it has one."""
-        return Path("/tmp") if self.private else self.attempt / "home"  # noqa: S108
+    def home(self) -> str:
+        """The step's HOME: its own /tmp where it has one; else its launcher puts a folder of its own in the place."""
+        return "/tmp" if self.private else f"{self.attempt}/home"  # noqa: S108
 
     @property
-    def root(self) -> Path:
+    def root(self) -> str:
         """Where a private root is mounted: one empty folder for all, because each step sees its own mounts only."""
-        return self.attempt.parent / "root"
+        return f"{self.attempt.parent}/root"
 
 
 class StepError(TemplateError):
     """The step can't be started, or its outputs can't be taken: the node ends in Error."""
 
 
-def environment(body: Json, image: Image, objects: ObjectStore, home: Path) -> dict[str, str]:
+def environment(body: Json, image: Image, objects: ObjectStore, home: str) -> dict[str, str]:
     """The environment of a step: never the caller's. Raises StepError for a missing ConfigMap or Secret."""
     path = ":".join([*image.path_prefix, MACHINE_PATH])
-    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
+    return {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
 
 
 def declared(body: Json, objects: ObjectStore) -> dict[str, str]:
@@ -128,12 +128,13 @@ def launcher_spec(
     volumes = volumes_of(template, body, place, objects)
     return {
         "private": place.private,
+        "home": place.home,
         "argv": argv,
         "env": env,
         "cwd": body.get("workingDir") or image.workdir,
-        "root": str(place.root),
-        "tmp": _tmp_folder(volumes, place),
-        "overlays": str(place.attempt / "overlays"),
+        "root": place.root,
+        "tmp": _tmp_folder(volumes),
+        "overlays": f"{place.attempt}/overlays",
         "keep": list(place.keep),
         "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],  # noqa: S108
         "declared": [entry["path"] for entry in (*files, *collect, *volumes)],
@@ -154,17 +155,13 @@ def _make_folders(template: Json, body: Json, place: Place) -> None:
     """The folders that this step needs, and no more: to make and to remove one takes as long as to run `true`."""
     outputs = template.get("outputs") or {}
     wanted = {
-        "home": not place.private,
-        "tmp": True,
         "in": template.get("script") is not None or (template.get("inputs") or {}).get("artifacts"),
         "out": outputs.get("parameters") or outputs.get("artifacts"),
         "volumes": body.get("volumeMounts"),
     }
-    place.root.mkdir(exist_ok=True)
-    for name, needed in wanted.items():
-        if needed:
-            (place.attempt / name).mkdir(parents=True, exist_ok=True)
-    (place.attempt / "tmp").chmod(0o1777)
+    for name in [name for name, needed in wanted.items() if needed]:
+        place.attempt.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (place.attempt / name).mkdir(exist_ok=True)
 
 
 def argo_env(start: StartPod) -> dict[str, str]:
@@ -301,8 +298,9 @@ def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> N
                 path.write_text(value, encoding="utf-8")
 
 
-def _tmp_folder(volumes: list[Json], place: Place) -> str:
-    return next((volume["source"] for volume in volumes if volume["path"] == "/tmp"), str(place.attempt / "tmp"))  # noqa: S108
+def _tmp_folder(volumes: list[Json]) -> str:
+    """The volume at /tmp; without one, a launcher's own folder is there."""
+    return next((volume["source"] for volume in volumes if volume["path"] == "/tmp"), "")  # noqa: S108
 
 
 @dataclass(frozen=True)

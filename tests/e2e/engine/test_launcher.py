@@ -21,13 +21,14 @@ LIMIT = 60.0
 
 def spec(folder: Path, *, private: bool, many: bool) -> dict[str, Any]:
     """A step that declares nothing and never ends by itself; with `many` by way of the part for several containers."""
-    for name in ("root", "tmp", "overlays"):
+    for name in ("root", "overlays"):
         (folder / name).mkdir(exist_ok=True)
-    places = {name: str(folder / name) for name in ("root", "tmp", "overlays", "alive")}
-    empty: dict[str, Any] = {name: [] for name in ("keep", "volumes", "declared", "files", "folders", "collect")}
+    places: dict[str, Any] = {name: str(folder / name) for name in ("root", "overlays", "alive")}
+    places |= {"home": "", "tmp": "", "keep": [str(folder)], "private": private, "limit": 1}
+    empty: dict[str, Any] = {name: [] for name in ("volumes", "declared", "files", "folders", "collect")}
     program = {"argv": ["sleep", "987654"], "env": dict(os.environ), "cwd": "/"}
     main = {**program, "name": "main", "role": "main", "volumes": []}
-    return {**places, **empty, **program, "private": private, "limit": 1, **({"containers": [main]} if many else {})}
+    return {**places, **empty, **program, **({"containers": [main]} if many else {})}
 
 
 @pytest.fixture(params=[True, False], ids=["private", "shared"])

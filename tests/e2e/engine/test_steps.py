@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
+from tiphys.engine.executor import can_make_private_roots
 
 pytestmark = pytest.mark.e2e
 Run = Callable[..., RunState]
@@ -235,3 +236,60 @@ def test_a_declared_path_never_takes_away_what_the_machine_has(tmp_path: Path, s
             assert path in result.message
         assert sorted(each.name for each in precious.iterdir()) == before
         assert (precious / "conftest.py").stat().st_size > 100
+
+
+@pytest.mark.skipif(not can_make_private_roots(), reason="this kernel lets nobody make private roots here")
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "echo here > /left-behind",
+        "echo here > /tmp/left-behind",
+        "ln -sfn /left-behind /bin-of-another",
+        "mount -t tmpfs none /opt 2>/dev/null && echo here > /opt/left-behind || true",
+        "setsid sleep 987653 >/dev/null 2>&1 </dev/null &",
+        "kill -TERM 1; kill -USR2 1 || true",
+        "mkdir -p /tmp/a/b && chmod 755 /tmp",
+    ],
+)
+def test_nothing_that_a_step_leaves_behind_is_there_for_the_next(state: Path, trace: str) -> None:
+    """Whatever a step does to its root, the next one sees a root as new, and no process but its own."""
+    look = "ls -d /left-behind /bin-of-another /opt/left-behind /tmp/* 2>/dev/null; grep -l 98765[3] /proc/[0-9]*/cmdline; stat -c %a /tmp"
+    engine = Engine(state, slots=1)
+    text = (
+        HEAD
+        + f"""
+  - name: main
+    steps:
+    - - {{name: first, template: look}}
+    - - {{name: leaves, template: leaves, continueOn: {{failed: true}}}}
+    - - {{name: next, template: look}}
+  - name: leaves
+    container: {{image: alpine, command: [sh, -c], args: [{json.dumps(trace)}]}}
+  - name: look
+    container: {{image: alpine, command: [sh, -c], args: [{json.dumps(look + "; true")}]}}
+"""
+    )
+    result = engine.run(engine.submit(load_text(text)), handle_signals=False)
+    assert result.phase == "Succeeded", result.message
+    logs = {
+        node.display_name: engine.log_path(result.name, node.id) for node in result.nodes.values() if node.type == "Pod"
+    }
+    assert logs["next"].read_text() == logs["first"].read_text()
+    assert "1777" in logs["next"].read_text()
+
+
+def test_an_argument_may_be_as_long_as_the_kernel_lets_it_be(run: Run, engine: Engine) -> None:
+    """What is too long for one message to the launcher goes another way."""
+    result = run(HEAD + f"  - name: main\n    container: {{image: alpine, command: [printf, {'x' * 120_000}]}}\n")
+    assert result.phase == "Succeeded", result.message
+    (pod,) = result.nodes.values()
+    assert engine.log_path(result.name, pod.id).stat().st_size == 120_000
+
+
+def test_what_a_step_leaves_in_its_tmp_is_gone_from_the_disk_when_the_run_has_ended(run: Run, state: Path) -> None:
+    """Folders of launchers go with them, and the machine's own files stay."""
+    text = "  - name: main\n    container: {image: alpine, command: [sh, -c], args: ['mkdir -p /tmp/a/b; echo x > /tmp/a/b/c; ln -s /usr /tmp/l']}\n"
+    result = run(HEAD + text)
+    assert result.phase == "Succeeded", result.message
+    assert [path.name for path in (state / "attempts").iterdir() if path.name != "root"] == []
+    assert Path("/usr/bin").is_dir()

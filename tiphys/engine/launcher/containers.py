@@ -1,21 +1,22 @@
-# A part of the launcher that only pods of several containers and daemons load; like it, it imports nothing of ours.
-# ruff: noqa: S606, PLC0415
 """Runs the containers of one pod: init containers one by one, then mains and sidecars side by side, each a process.
 
 A container of a containerSet waits for its `dependencies`, as Argo's emissary does. A main that fails ends the others;
 when all mains have ended, the sidecars do. The first success of a readiness probe, and what becomes of each container,
-go to the status pipe as JSON lines before the launcher's own report.
+are told as they happen, before the launcher's own report.
 """
 
-import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
+
+from tiphys.engine.launcher.program import WATCHED, exit_code, find_program, obey_the_end, signal_quietly
+from tiphys.engine.launcher.root import bind
+from tiphys.engine.launcher.system import NEWNS, check, libc
 
 Json = dict[str, Any]
 NOT_STARTED, STOPPED = 64, 143
-NEWNS = 0x20000
 FIRST_PROBE = 0.05  # seconds; later ones come more slowly, up to the period that the manifest gives
 
 
@@ -43,10 +44,9 @@ class Container:
 class Pod:
     """The containers of one pod while they run."""
 
-    def __init__(self, spec: Json, launcher: Any) -> None:
-        """`launcher` is the launcher's own module."""
-        self.launcher = launcher
-        self.status: int = spec["status"]
+    def __init__(self, spec: Json, tell: Callable[[Json], None]) -> None:
+        """`tell` passes on what happens."""
+        self.tell = tell
         self.grace: float = spec.get("grace", 30.0)
         self.containers = [Container(entry) for entry in spec["containers"]]
         self.inits = [item for item in self.containers if item.role == "init"]
@@ -58,7 +58,7 @@ class Pod:
 
     def run(self) -> Json:
         """Until all has ended; the report."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.launcher.WATCHED)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         while True:
             self.start_what_may()
             if self.over():
@@ -80,7 +80,7 @@ class Pod:
 
     def say(self, **fields: Any) -> None:
         """One line to the engine."""
-        os.write(self.status, json.dumps(fields).encode() + b"\n")
+        self.tell(fields)
 
     def end(self, item: Container, code: int, message: str = "", seen: int | None = None) -> None:
         """Note how a container ended."""
@@ -122,7 +122,7 @@ class Pod:
 
     def start(self, item: Container) -> None:
         """Fork and exec the container's program."""
-        path, missing = self.launcher.find_program(item.spec["argv"][0], item.spec["env"])
+        path, missing = find_program(item.spec["argv"][0], item.spec["env"])
         if missing:
             self.end(item, NOT_STARTED, missing)
             return
@@ -139,7 +139,7 @@ class Pod:
             return child
         try:
             self.become(container)
-            os.execve(path, argv, container["env"])
+            os.execve(path, argv, container["env"])  # noqa: S606
         except OSError as error:
             os.write(2, f"exec {path}: {error.strerror}\n".encode())
         os._exit(126)
@@ -151,9 +151,9 @@ class Pod:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.setsid()
         if container.get("volumes"):
-            self.launcher.check(self.launcher.libc.unshare(NEWNS), "unshare")
+            check(libc.unshare(NEWNS), "unshare")
             for volume in container["volumes"]:
-                self.launcher.bind(volume["source"], volume["path"])
+                bind(volume["source"], volume["path"])
         if container.get("log"):
             log = os.open(container["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, 1)
@@ -168,15 +168,15 @@ class Pod:
         moments += [self.kill_at] if self.kill_at is not None else []
         moments += [self.probe.due] if self.probe is not None and self.probe.due is not None else []
         if not moments:
-            number = signal.sigwaitinfo(self.launcher.WATCHED).si_signo
+            number = signal.sigwaitinfo(WATCHED).si_signo
         else:
-            found = signal.sigtimedwait(self.launcher.WATCHED, max(0.0, min(moments) - time.monotonic()))
+            found = signal.sigtimedwait(WATCHED, max(0.0, min(moments) - time.monotonic()))
             number = found.si_signo if found else 0
         if number == signal.SIGTERM:
             self.stopping = True
             self.terminate([*self.inits, *self.mains, *self.sidecars])
         elif number == signal.SIGUSR1:
-            self.launcher.obey_the_end()
+            obey_the_end()
 
     def reap(self) -> None:
         """Take in every child that has ended."""
@@ -189,7 +189,7 @@ class Pod:
             if not pid:
                 return
             if pid in running:
-                self.ended(running[pid], self.launcher.exit_code(status))
+                self.ended(running[pid], exit_code(status))
             elif self.probe is not None and pid == self.probe.pid:
                 self.probe.answered(success=status == 0)
                 self.tell_if_ready()
@@ -229,7 +229,7 @@ class Pod:
         """A signal to the process groups of those that run."""
         for item in items:
             if item.pid:
-                self.launcher.signal_quietly(-item.pid if _leads(item.pid) else item.pid, number)
+                signal_quietly(-item.pid if _leads(item.pid) else item.pid, number)
 
     def tell_if_ready(self) -> None:
         """Say once that the daemon is ready."""
@@ -280,8 +280,8 @@ class Probe:
             pod.become({**self.container, "log": os.devnull})
             signal.alarm(limit)
             if command:
-                path, _missing = pod.launcher.find_program(command[0], self.container["env"])
-                os.execve(path, command, self.container["env"])
+                path, _missing = find_program(command[0], self.container["env"])
+                os.execve(path, command, self.container["env"])  # noqa: S606
             os._exit(0 if _reachable(spec, limit) else 1)
         except OSError:
             os._exit(1)
@@ -302,7 +302,7 @@ class Probe:
 
 def _reachable(probe: Json, limit: int) -> bool:
     """Whether a tcpSocket or httpGet probe succeeds: a connection, or a status from 200 to 399."""
-    import socket
+    import socket  # noqa: PLC0415
 
     target = probe.get("httpGet") or probe["tcpSocket"]
     host, port = target.get("host") or "127.0.0.1", int(target["port"])
@@ -316,7 +316,7 @@ def _secured(connection: Any, target: Json) -> Any:
     """TLS that checks no certificate, as a kubelet's probes, where the scheme says so."""
     if (target.get("scheme") or "HTTP").upper() != "HTTPS":
         return connection
-    import ssl
+    import ssl  # noqa: PLC0415
 
     return ssl._create_unverified_context().wrap_socket(connection)  # noqa: S323, SLF001
 
@@ -333,6 +333,6 @@ def _answers(connection: Any, target: Json, host: str) -> bool:
     return len(words) > 1 and words[1].isdigit() and 200 <= int(words[1]) < 400  # noqa: PLR2004
 
 
-def supervise(spec: Json, launcher: Any) -> Json:
+def supervise(spec: Json, tell: Callable[[Json], None]) -> Json:
     """Run the containers of `spec`; the launcher's report."""
-    return Pod(spec, launcher).run()
+    return Pod(spec, tell).run()
