@@ -9,7 +9,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ class _Process:
 
     step: Launched
     kill_timer: asyncio.TimerHandle | None = None
-    killed: bool = field(default=False)
 
 
 class Executor:
@@ -68,6 +67,7 @@ class Executor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._served: dict[str, asyncio.Future[Ending]] = {}
         self._stopping: dict[str, float] = {}
+        self._oom_kills = oom_kills()
         self._slots = asyncio.Semaphore(surroundings.slots)
         self._path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -134,6 +134,11 @@ class Executor:
         finally:
             _clear(folder)
 
+    def _oom_killed(self) -> bool:
+        """Whether the kernel has ended a process for want of memory since this was last asked."""
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return self._oom_kills > before
+
     async def _in_engine(self, start: StartPod) -> Ending:
         """An http or data template: no process, but a thread that may be left alone."""
         from tiphys.engine import agent  # noqa: PLC0415
@@ -187,7 +192,10 @@ class Executor:
         self._report(PodStarted(start.node_id, attempt, daemon=bool(start.template.get("daemon"))))
         try:
             stdout = await _copy_stdout(result_read, log) if start.keep_result else None
-            return await step.report(), stdout
+            report = await step.report()
+            if report.get("exit") == 128 + signal.SIGKILL and running.kill_timer is None:
+                report["oom"] = self._oom_killed()
+            return report, stdout
         finally:
             os.close(log)
             self._running.pop(start.node_id)
@@ -271,6 +279,12 @@ def _clear(folder: Path) -> None:
     """Remove the folder of an attempt; most steps need none."""
     if folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has ended on this machine because memory ran out."""
+    with Path("/proc/vmstat").open(encoding="ascii") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
 
 
 def log_path(state: Path, run: str, node_id: str) -> Path:

@@ -161,12 +161,13 @@ def test_a_step_that_is_out_of_memory_says_so_and_leaves_the_others_alone(run: R
       image: debian:12
       command: [sh]
       source: |
-        echo $$ > {small_group}/cgroup.procs
+        echo 0 > {small_group}/cgroup.procs  # 0: this process
         exec python3 -c 'print(len(b"x" * 400_000_000))'
   - name: killed
-    script: {{image: "debian:12", command: [sh], source: "kill -9 $$"}}
+    script: {{image: "debian:12", command: [sh], source: "kill -9 $$$$"}}
   - name: modest
-    script: {{image: "debian:12", command: [sh], source: "cat /proc/self/oom_score_adj; sleep 2"}}
+    script: {{image: "debian:12", command: [sh], source: "cat /proc/self/oom_score_adj > /tmp/score; sleep 2"}}
+    outputs: {{parameters: [{{name: score, valueFrom: {{path: /tmp/score}}}}]}}
 """
     )
     found = {node.display_name: (node.phase, node.message) for node in result.nodes.values()}
@@ -174,7 +175,9 @@ def test_a_step_that_is_out_of_memory_says_so_and_leaves_the_others_alone(run: R
     assert found["modest"] == ("Succeeded", "")
     assert found["killed"] == ("Failed", "main: Error (exit code 137)")
     modest = next(node for node in result.nodes.values() if node.display_name == "modest")
-    assert int((modest.outputs or {})["result"]) > int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    assert int((modest.outputs or {})["parameters"][0]["value"]) > int(
+        Path("/proc/self/oom_score_adj").read_text(encoding="ascii")
+    )
 
 
 def test_a_loop_that_calls_itself_without_end_stops_as_on_argo(run: Run) -> None:

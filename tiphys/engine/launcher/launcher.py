@@ -26,6 +26,7 @@ from tiphys.engine.launcher.system import (
 Json = dict[str, Any]
 MESSAGE = 16384  # bytes; a longer spec comes as a file
 READY, DONE = b"ready", b"done"
+OOM_SCORE = 500  # of 1000, which would be to go whatever the size; Kubernetes gives such values to pods
 
 
 class Launcher:
@@ -195,6 +196,14 @@ def redirect(out: int, err: int) -> None:
         os.close(descriptor)
 
 
+def be_the_first_to_go() -> None:
+    """When the machine runs out of memory, let the kernel end a step, and neither the engine nor a server."""
+    with open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(max(score, OOM_SCORE)))
+
+
 def be(place: Json, folder: str, asked: socket.socket, engine: socket.socket, owner: tuple[int, int]) -> None:
     """Be a launcher for a user and group, and end."""
     prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
@@ -205,6 +214,7 @@ def be(place: Json, folder: str, asked: socket.socket, engine: socket.socket, ow
     if alone.poll(0):
         os._exit(137)  # the server was gone before we asked to hear of it
     os.setsid()
+    be_the_first_to_go()
     try:
         Launcher(place, folder, asked, engine, owner).serve()
     except OSError as error:
