@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from random import Random
 from typing import Any
 
@@ -84,11 +85,14 @@ def seen(run: RunState, outcome: Outcome) -> str:
 class World:
     """What the shell would know: which pods run, and what is to be told next."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, spec: Json, seed: int) -> None:
         """`seed` makes every choice."""
+        self.most = spec["templates"][0].get("parallelism") or len(LEAF_NAMES) * 100
         self.random = Random(seed)
         self.running: dict[str, bool] = {}
         """Pods that were asked for, and whether they were reported as started."""
+        self.calls: dict[str, tuple[str, str]] = {}
+        """What each of them is: the task of the outermost DAG, and the template."""
         self.stops = self.random.random() < 0.3
 
     def take(self, outcome: Outcome) -> None:
@@ -97,8 +101,13 @@ class World:
             if isinstance(action, StartPod):
                 assert action.node_id not in self.running, "started twice"
                 self.running[action.node_id] = False
+                task = re.split(r"[.\[]", action.node_name)[1]
+                self.calls[action.node_id] = task, action.template["name"]
             elif isinstance(action, KillPod):
                 assert action.node_id in self.running, "killed what does not run"
+        running = [self.calls[node_id] for node_id in self.running]
+        assert [template for _, template in running].count("locked") <= 1, "two hold one mutex"
+        assert len({task for task, _ in running if task != "onExit"}) <= self.most, "more than its parallelism allows"
 
     def results(self) -> list[Result]:
         """Some pods start or end, in any order; now and then someone stops the run."""
@@ -123,7 +132,7 @@ class World:
 @given(specs(), st.integers(0, 1 << 32))
 def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) -> None:
     """It ends; what is fulfilled stays so; nothing runs when it is done; the same input gives the same actions."""
-    run, twin, world = begun(spec), begun(spec), World(seed)
+    run, twin, world = begun(spec), begun(spec), World(spec, seed)
     fulfilled: dict[str, str] = {}
     results: list[Result] = []
     now = 1000.0
@@ -148,7 +157,7 @@ def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) ->
 @given(specs(), st.integers(0, 1 << 32))
 def test_the_journal_holds_all_that_counts(spec: Json, seed: int) -> None:
     """A run written down and read back while no pod runs goes on as if it had not been."""
-    run, world = begun(spec), World(seed)
+    run, world = begun(spec), World(spec, seed)
     world.stops = False
     results: list[Result] = []
     now = 1000.0
