@@ -28,7 +28,7 @@ from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, Node, pod_name
-from tiphys.engine.operation import LOCAL, Operation, Wait
+from tiphys.engine.operation import LOCAL, Operation, TooManyNodesError, Wait
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
 from tiphys.engine.substitute import fill
@@ -254,6 +254,9 @@ def _operate_safely(op: Operation) -> None:
         _operate(op)
     except TemplateError as problem:
         _finish(op.run, op.now, ERROR, f"error in entry template execution: {problem}")
+    except TooManyNodesError as problem:
+        op.actions.clear()
+        _give_up(op.run, op.now, str(problem))
     except EngineError as problem:
         _finish(op.run, op.now, ERROR, str(problem))
     except RecursionError:

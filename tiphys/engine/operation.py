@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tiphys.engine.actions import Action, KillPod
-from tiphys.engine.errors import TemplateError
+from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.gotext import go_json, parameters_json
 from tiphys.engine.merge import template_type, with_defaults
 from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, SUCCEEDED, Node, node_id
@@ -17,6 +17,8 @@ from tiphys.engine.scope import rfc3339
 Json = dict[str, Any]
 LOCAL = ""
 MAX_DEPTH = 100
+MAX_NODES = 100_000
+"""Nodes that a run may have: ten fan-outs of ten thousand, half a gigabyte in memory. On a cluster etcd bears far fewer."""
 DAEMON_GRACE = 30.0  # seconds
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
@@ -28,6 +30,10 @@ class Wait(Exception):  # noqa: N818  # a signal, no error
 
 class TooDeepError(TemplateError):
     """Templates call one another more than a hundred levels deep."""
+
+
+class TooManyNodesError(EngineError):
+    """Templates that call one another have made more nodes than a run may have."""
 
 
 class Operation:
@@ -149,7 +155,13 @@ class Operation:
         message: str = "",
         flags: Json | None = None,
     ) -> Node:
-        """Make a node; `holder` is the step, task or hook that names its template."""
+        """Make a node; `holder` is the step, task or hook that names its template. Raises TooManyNodesError."""
+        if len(self.run.nodes) >= MAX_NODES:
+            msg = (
+                f"a run may have {MAX_NODES:,} nodes and {name.rpartition('.')[2]!r} would be one more: "
+                "make smaller loops, or end the recursion with a `when`"
+            )
+            raise TooManyNodesError(msg)
         above = self.run.nodes.get(boundary)
         shown = _SEPARATOR.sub("", name.removeprefix(above.name)) if above else name
         node = Node(
