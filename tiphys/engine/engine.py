@@ -287,7 +287,8 @@ class Engine:
         """Write a request down for the engine that drives the run, now or later; False if the run has ended."""
         if self.get(name).done:
             return False
-        self.journal.request(name, request)
+        if not self.journal.request(name, request):
+            return False
         if self.driven() == name and isinstance(pid := read_holder(self.state).get("pid"), int):
             os.kill(pid, signal.SIGUSR2)
         return True

@@ -10,6 +10,8 @@ import pytest
 
 from tiphys.engine import Engine, EngineError, ManifestError, load_text
 from tiphys.engine.control import delete, resubmit
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
 
 pytestmark = pytest.mark.unit
 TEXT = """
@@ -79,3 +81,33 @@ def test_nothing_outside_is_deleted_whatever_the_journal_says(engine: Engine, vi
     with pytest.raises(EngineError, match="is no name for a run"):
         delete(again, outside)
     assert (victim / "precious").exists()
+
+
+def finished(engine: Engine, name: str) -> RunState:
+    """The run as its engine has just left it: one step has failed."""
+    run = engine.get(name)
+    run.nodes[name] = Node(name, name, name, "Pod", "Failed", template_name="main")
+    run.phase, run.started, run.finished = "Failed", 1.0, 2.0
+    run.dirty.add(name)
+    engine.journal.save(run)
+    return run
+
+
+def test_a_stop_that_came_as_the_run_ended_does_not_stop_its_retry(engine: Engine) -> None:
+    """Its last save forgets what nobody has taken; after that nothing more can be asked."""
+    engine.journal.request(submit(engine), {"kind": "shutdown", "strategy": "Stop"})
+    finished(engine, "wf")
+    assert not engine.journal.request("wf", {"kind": "shutdown", "strategy": "Stop"})
+    assert not engine.stop("wf")
+    assert engine.retry("wf") == ["wf"]
+    assert engine.journal.take_requests("wf") == []
+
+
+def test_a_retry_forgets_requests_that_an_older_engine_has_left(engine: Engine) -> None:
+    """What is asked after the retry counts."""
+    finished(engine, submit(engine))
+    change(engine, "INSERT INTO requests (run, body) VALUES ('wf', ?)", '{"kind": "shutdown", "strategy": "Stop"}')
+    again = Engine(engine.state)
+    again.retry("wf")
+    assert again.stop("wf", terminate=True)
+    assert again.journal.take_requests("wf") == [{"kind": "shutdown", "strategy": "Terminate"}]
