@@ -28,7 +28,7 @@ from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, Node, pod_name
-from tiphys.engine.operation import LOCAL, Operation, TooManyNodesError, Wait
+from tiphys.engine.operation import LOCAL, Operation, TooManyNodesError, Wait, static_globals
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
 from tiphys.engine.substitute import fill
@@ -36,6 +36,8 @@ from tiphys.engine.substitute import fill
 Json = dict[str, Any]
 DEFAULT_GRACE = 30.0
 LOOPBACK = "127.0.0.1"  # all steps share this machine's network
+# What a manifest that nobody thought of may raise; it must not leave the run's steps without an engine.
+_DEFECTS = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError)
 _STATUS = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}
 
 
@@ -53,6 +55,8 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         return Outcome((), None)
     if not run.started:
         run.started, run.phase = now, RUNNING
+    if not _knows_globals(run, now):
+        return Outcome((), None)
     actions: list[Action] = []
     for result in results:
         _take_in(run, result, now, actions)
@@ -70,6 +74,18 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     if run.done and run.cache.get("daemons"):
         actions += _end_all_daemons(run, now)
     return Outcome(tuple(actions), None if run.done else at)
+
+
+def _knows_globals(run: RunState, now: float) -> bool:
+    """Work out the workflow's variables, once. False if that fails: then the run has ended."""
+    if "globals" not in run.cache:
+        try:
+            run.cache["globals"] = static_globals(run)
+        except TemplateError as problem:
+            _finish(run, now, FAILED, f"failed to set global parameters: {problem}")
+        except _DEFECTS as defect:
+            _finish(run, now, ERROR, _defect(defect))
+    return not run.done
 
 
 def _end_all_daemons(run: RunState, now: float) -> list[Action]:
@@ -261,9 +277,12 @@ def _operate_safely(op: Operation) -> None:
         _finish(op.run, op.now, ERROR, str(problem))
     except RecursionError:
         _give_up(op.run, op.now, "an expression or a value nests too deeply to be worked out: write it flatter")
-    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError) as defect:
-        # A manifest that nobody thought of must not leave its steps without an engine.
-        _give_up(op.run, op.now, f"defect of the engine: {type(defect).__name__}: {defect}")
+    except _DEFECTS as defect:
+        _give_up(op.run, op.now, _defect(defect))
+
+
+def _defect(error: Exception) -> str:
+    return f"defect of the engine: {type(error).__name__}: {error}"
 
 
 def _give_up(run: RunState, now: float, reason: str) -> None:

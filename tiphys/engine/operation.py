@@ -386,6 +386,15 @@ def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
     if value is None and parameter.get("default") is not None:
         value = parameter["default"]
     if value is None:
-        msg = f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one"
+        msg = f"failed to set global parameter {parameter['name']}: {_missing(reference, config_maps)}"
         raise TemplateError(msg)
     return str(value)
+
+
+def _missing(reference: Json, config_maps: dict[str, dict[str, str]]) -> str:
+    name, key = reference.get("name") or "", reference.get("key") or ""
+    if not name:
+        return "it has no value: give it with -p"
+    if name in config_maps:
+        return f"ConfigMap '{name}' does not have the key '{key}'"
+    return f"ConfigMap '{name}' does not exist: put it into the manifest"
