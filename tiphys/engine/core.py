@@ -31,7 +31,6 @@ from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPE
 from tiphys.engine.operation import LOCAL, Operation, TooManyNodesError, Wait, static_globals
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
-from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 DEFAULT_GRACE = 30.0
@@ -300,7 +299,7 @@ def _operate(op: Operation) -> None:
     run = op.run
     if run.suspended:
         return
-    call = Call({"template": run.spec.get("entrypoint")}, _arguments(op), LOCAL, kind="steps")
+    call = Call({"template": run.spec.get("entrypoint")}, op.spec.get("arguments") or {}, LOCAL, kind="steps")
     try:
         root = execute(op, run.name, call)
     except Wait:
@@ -318,15 +317,6 @@ def _operate(op: Operation) -> None:
     if exit_node is False:
         return
     _conclude(op, root, status, exit_node if isinstance(exit_node, Node) else None)
-
-
-def _arguments(op: Operation) -> Json:
-    """The workflow's arguments, which may name globals; filled in once."""
-    known = op.run.cache.get("arguments")
-    if known is None:
-        known = op.run.cache["arguments"] = fill(op.run.spec.get("arguments") or {}, op.globals)
-    arguments: Json = known
-    return arguments
 
 
 def _failures(run: RunState) -> str:
@@ -350,7 +340,7 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
     from tiphys.engine.expressions import evaluate_bool, expand  # noqa: PLC0415
 
     started: list[Node | None] = []
-    for hook_name, hook in (op.run.spec.get("hooks") or {}).items():
+    for hook_name, hook in (op.spec.get("hooks") or {}).items():
         if hook_name == hooks.EXIT:
             continue
         name = f"{op.run.name}.hooks.{hook_name}"
@@ -372,8 +362,8 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
 
 def _exit_handler(op: Operation) -> Node | bool:
     """The exit handler's node once it has ended, False while it runs, True if there is none to run."""
-    spec, name = op.run.spec, f"{op.run.name}.onExit"
-    hook = hooks.exit_hook(spec, _arguments(op))
+    name = f"{op.run.name}.onExit"
+    hook = hooks.exit_hook(op.spec, op.spec.get("arguments"))
     if hook is None or (op.node(name) is None and op.run.shutdown == "Terminate"):
         return True
     holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}

@@ -13,6 +13,7 @@ from tiphys.engine.merge import template_type, with_defaults
 from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, SUCCEEDED, Node, node_id
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
+from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 LOCAL = ""
@@ -21,6 +22,7 @@ MAX_NODES = 100_000
 """Nodes that a run may have: ten fan-outs of ten thousand, half a gigabyte in memory. On a cluster etcd bears far fewer."""
 DAEMON_GRACE = 30.0  # seconds
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
+_RUNTIME = ("workflow.status", "workflow.duration", "workflow.failures")
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
 
@@ -52,6 +54,20 @@ class Operation:
         self.active: dict[tuple[str | None, bool], int] = {}
 
     # --- the workflow's variables
+
+    @property
+    def spec(self) -> Json:
+        """The spec with the workflow's variables filled in, without its templates: they are filled when they run.
+
+        As on Argo, how the workflow goes on (status, duration) is no variable here. Raises TemplateError.
+        """
+        known = self.run.cache.get("spec")
+        if known is None or known[0] != self.run.version:
+            settled = {name: value for name, value in self.globals.items() if name not in _RUNTIME}
+            plain = {key: value for key, value in self.run.spec.items() if key != "templates"}
+            known = self.run.cache["spec"] = (self.run.version, fill(plain, settled))
+        filled: Json = known[1]
+        return filled
 
     def _globals(self) -> dict[str, str]:
         run = self.run
@@ -133,7 +149,7 @@ class Operation:
     def retry_strategy(self, template: Json) -> Json | None:
         """The retryStrategy of a template, else that of the spec."""
         own = template.get("retryStrategy")
-        return own if own is not None else self.run.spec.get("retryStrategy")
+        return own if own is not None else self.spec.get("retryStrategy")
 
     # --- nodes
 
