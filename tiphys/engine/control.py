@@ -19,6 +19,7 @@ from tiphys.engine.merge import set_parameters
 from tiphys.engine.nodes import RUNNING, Node
 from tiphys.engine.run_state import RunState
 from tiphys.engine.selector import matches, parse_selector
+from tiphys.engine.shapes import check_run_name
 
 if TYPE_CHECKING:
     from tiphys.engine.engine import Engine
@@ -67,6 +68,7 @@ def resubmit(
         msg = f"run {name!r} is {old.phase or 'Pending'}: only a Failed or Error run can be resubmitted with --memoized"
         raise EngineError(msg)
     new_name = as_name or random_name(old.generate_name or f"{name}-")
+    check_run_name(new_name)
     if any(summary.name == new_name for summary in engine.runs()):
         msg = f"a run called {new_name!r} exists already: give another --name"
         raise EngineError(msg)
@@ -165,8 +167,9 @@ def _check_values(node: Node, parameters: Mapping[str, str]) -> None:
 def delete(engine: Engine, name: str) -> None:
     """Forget a run and its logs; its artifacts stay in the store, as on Argo. Raises EngineError."""
     engine.get(name)
+    folder = engine.folder(name)
     if engine.driven() == name:
         msg = f"run {name!r} is driven by an engine now: `tiphys stop {name}` first"
         raise EngineError(msg)
     engine.journal.delete(name)
-    shutil.rmtree(engine.log_path(name, "any").parent, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

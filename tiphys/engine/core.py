@@ -28,14 +28,15 @@ from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.execute import WORKFLOW_DEADLINE, Call, execute, supply_defaults
 from tiphys.engine.gotext import go_json
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, PENDING, RUNNING, SKIPPED, SUCCEEDED, Node, pod_name
-from tiphys.engine.operation import LOCAL, Operation, Wait
+from tiphys.engine.operation import LOCAL, Operation, TooManyNodesError, Wait, static_globals
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
-from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 DEFAULT_GRACE = 30.0
 LOOPBACK = "127.0.0.1"  # all steps share this machine's network
+# What a manifest that nobody thought of may raise; it must not leave the run's steps without an engine.
+_DEFECTS = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError)
 _STATUS = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}
 
 
@@ -53,6 +54,8 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
         return Outcome((), None)
     if not run.started:
         run.started, run.phase = now, RUNNING
+    if not _knows_globals(run, now):
+        return Outcome((), None)
     actions: list[Action] = []
     for result in results:
         _take_in(run, result, now, actions)
@@ -70,6 +73,18 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     if run.done and run.cache.get("daemons"):
         actions += _end_all_daemons(run, now)
     return Outcome(tuple(actions), None if run.done else at)
+
+
+def _knows_globals(run: RunState, now: float) -> bool:
+    """Work out the workflow's variables, once. False if that fails: then the run has ended."""
+    if "globals" not in run.cache:
+        try:
+            run.cache["globals"] = static_globals(run)
+        except TemplateError as problem:
+            _finish(run, now, FAILED, f"failed to set global parameters: {problem}")
+        except _DEFECTS as defect:
+            _finish(run, now, ERROR, _defect(defect))
+    return not run.done
 
 
 def _end_all_daemons(run: RunState, now: float) -> list[Action]:
@@ -254,13 +269,19 @@ def _operate_safely(op: Operation) -> None:
         _operate(op)
     except TemplateError as problem:
         _finish(op.run, op.now, ERROR, f"error in entry template execution: {problem}")
+    except TooManyNodesError as problem:
+        op.actions.clear()
+        _give_up(op.run, op.now, str(problem))
     except EngineError as problem:
         _finish(op.run, op.now, ERROR, str(problem))
     except RecursionError:
         _give_up(op.run, op.now, "an expression or a value nests too deeply to be worked out: write it flatter")
-    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError) as defect:
-        # A manifest that nobody thought of must not leave its steps without an engine.
-        _give_up(op.run, op.now, f"defect of the engine: {type(defect).__name__}: {defect}")
+    except _DEFECTS as defect:
+        _give_up(op.run, op.now, _defect(defect))
+
+
+def _defect(error: Exception) -> str:
+    return f"defect of the engine: {type(error).__name__}: {error}"
 
 
 def _give_up(run: RunState, now: float, reason: str) -> None:
@@ -278,7 +299,7 @@ def _operate(op: Operation) -> None:
     run = op.run
     if run.suspended:
         return
-    call = Call({"template": run.spec.get("entrypoint")}, _arguments(op), LOCAL, kind="steps")
+    call = Call({"template": run.spec.get("entrypoint")}, op.spec.get("arguments") or {}, LOCAL, kind="steps")
     try:
         root = execute(op, run.name, call)
     except Wait:
@@ -296,15 +317,6 @@ def _operate(op: Operation) -> None:
     if exit_node is False:
         return
     _conclude(op, root, status, exit_node if isinstance(exit_node, Node) else None)
-
-
-def _arguments(op: Operation) -> Json:
-    """The workflow's arguments, which may name globals; filled in once."""
-    known = op.run.cache.get("arguments")
-    if known is None:
-        known = op.run.cache["arguments"] = fill(op.run.spec.get("arguments") or {}, op.globals)
-    arguments: Json = known
-    return arguments
 
 
 def _failures(run: RunState) -> str:
@@ -328,7 +340,7 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
     from tiphys.engine.expressions import evaluate_bool, expand  # noqa: PLC0415
 
     started: list[Node | None] = []
-    for hook_name, hook in (op.run.spec.get("hooks") or {}).items():
+    for hook_name, hook in (op.spec.get("hooks") or {}).items():
         if hook_name == hooks.EXIT:
             continue
         name = f"{op.run.name}.hooks.{hook_name}"
@@ -350,8 +362,8 @@ def _workflow_hooks(op: Operation, root: Node) -> bool:
 
 def _exit_handler(op: Operation) -> Node | bool:
     """The exit handler's node once it has ended, False while it runs, True if there is none to run."""
-    spec, name = op.run.spec, f"{op.run.name}.onExit"
-    hook = hooks.exit_hook(spec, _arguments(op))
+    name = f"{op.run.name}.onExit"
+    hook = hooks.exit_hook(op.spec, op.spec.get("arguments"))
     if hook is None or (op.node(name) is None and op.run.shutdown == "Terminate"):
         return True
     holder = {key: hook[key] for key in ("template", "templateRef") if hook.get(key)}

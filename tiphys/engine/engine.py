@@ -216,13 +216,13 @@ class Engine:
 
         for name in names:
             try:
-                run = self.journal.load(name)
-            except JournalDamagedError:
+                run, folder = self.journal.load(name), self.folder(name)
+            except (JournalDamagedError, ManifestError):
                 continue  # whoever asks for this run is told
             moment = expires_at(run)
             if moment is not None and time.time() >= moment:
                 delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
-                shutil.rmtree(self.state / "runs" / name, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 self.journal.delete(name)
 
     def _recover(self, run: RunState) -> None:
@@ -264,8 +264,14 @@ class Engine:
         """What was advisory in the run's manifest."""
         return self.journal.notes(name)
 
+    def folder(self, run: str) -> Path:
+        """Where a run's logs are. Raises ManifestError for a name that could lead elsewhere, such as `../x`."""
+        check_run_name(run)
+        return self.state / "runs" / run
+
     def log_path(self, run: str, node_id: str) -> Path:
-        """Where a node's log is, or will be."""
+        """Where a node's log is, or will be. Raises ManifestError as `folder` does."""
+        check_run_name(run)
         return log_path(self.state, run, node_id)
 
     def driven(self) -> str:
@@ -284,7 +290,8 @@ class Engine:
         """Write a request down for the engine that drives the run, now or later; False if the run has ended."""
         if self.get(name).done:
             return False
-        self.journal.request(name, request)
+        if not self.journal.request(name, request):
+            return False
         if self.driven() == name and isinstance(pid := read_holder(self.state).get("pid"), int):
             os.kill(pid, signal.SIGUSR2)
         return True

@@ -268,7 +268,7 @@ def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     pod = pod_name(op.run.name, name, processed.get("name") or "")
     template = _pod_template(op, processed, pod)
     if has_field_refs(template):
-        template = fill_field_refs(template, op.run, node, pod)
+        template = fill_field_refs(template, op.run, op.spec, node, pod)
     op.actions.append(StartPod(node.id, name, template, pod, keep))
     if processed.get("containerSet"):
         _containers(op, node, call, processed["containerSet"]["containers"])

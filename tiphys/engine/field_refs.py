@@ -53,9 +53,9 @@ def check_field_refs(template: Json, place: str) -> None:
                 raise ManifestError(msg)
 
 
-def fill_field_refs(template: Json, run: RunState, node: Node, pod: str) -> Json:
-    """The template with a plain value in place of each fieldRef."""
-    values = _values(template, run, node, pod)
+def fill_field_refs(template: Json, run: RunState, spec: Json, node: Node, pod: str) -> Json:
+    """The template with a plain value in place of each fieldRef; `spec` is the run's with its tags filled in."""
+    values = _values(template, run, spec, node, pod)
 
     def entry_of(entry: Json) -> Json:
         path = _path(entry)
@@ -79,9 +79,9 @@ def fill_field_refs(template: Json, run: RunState, node: Node, pod: str) -> Json
     return filled
 
 
-def _values(template: Json, run: RunState, node: Node, pod: str) -> dict[str, str]:
+def _values(template: Json, run: RunState, spec: Json, node: Node, pod: str) -> dict[str, str]:
     """By fieldPath: what Argo's pod would have there. A uid is made of the run's and the pod's name."""
-    account = template.get("serviceAccountName") or run.spec.get("serviceAccountName") or "default"
+    account = template.get("serviceAccountName") or spec.get("serviceAccountName") or "default"
     values = {
         "metadata.name": pod,
         "metadata.namespace": run.namespace,
@@ -90,7 +90,7 @@ def _values(template: Json, run: RunState, node: Node, pod: str) -> dict[str, st
         "status.podIP": _LOOPBACK,
         "status.hostIP": _LOOPBACK,
     }
-    given = [run.spec.get("podMetadata") or {}, template.get("metadata") or {}]
+    given = [spec.get("podMetadata") or {}, template.get("metadata") or {}]
     labels = {f"{_DOMAIN}/workflow": run.name, f"{_DOMAIN}/completed": "false"}
     annotations = {f"{_DOMAIN}/node-name": node.name, f"{_DOMAIN}/node-id": node.id}
     for kind, own in (("labels", labels), ("annotations", annotations)):

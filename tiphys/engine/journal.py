@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (c
 CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
 """
 
+_REQUEST = (
+    "INSERT INTO requests (run, body) SELECT name, ? FROM runs WHERE name = ? AND phase IN ('', 'Pending', 'Running')"
+)
 _SAVE_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?) ON CONFLICT (run, id) DO UPDATE SET body = excluded.body"
 
 
@@ -89,6 +92,8 @@ class Journal:
                 "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
             )
             self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
+        if run.done:
+            self._forget_requests(run.name)
         self._positions[run.name] = first + len(rows)
 
     def _roll_back(self) -> None:
@@ -122,6 +127,7 @@ class Journal:
         try:
             self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run.name, key) for key in gone])
             self._database.execute("UPDATE runs SET header = ? WHERE name = ?", (json.dumps(run.header()), run.name))
+            self._forget_requests(run.name)
             self._write(run, list(run.dirty), json.dumps(run.progress()))
             self._database.execute("COMMIT")
         except BaseException:
@@ -177,9 +183,13 @@ class Journal:
         """Keep a step's outputs under a key."""
         self._database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (cache, key, json.dumps(entry)))
 
-    def request(self, run: str, body: Json) -> None:
-        """Ask the engine that drives `run` for something: a stop, a resume."""
-        self._database.execute("INSERT INTO requests (run, body) VALUES (?, ?)", (run, json.dumps(body)))
+    def request(self, run: str, body: Json) -> bool:
+        """Ask the engine that drives `run` for something: a stop, a resume. False if the run has ended meanwhile."""
+        return self._database.execute(_REQUEST, (json.dumps(body), run)).rowcount > 0
+
+    def _forget_requests(self, run: str) -> None:
+        """What came too late for a run that has ended must not stop it when it is retried."""
+        self._database.execute("DELETE FROM requests WHERE run = ?", (run,))
 
     def take_requests(self, run: str) -> list[Json]:
         """What was asked for, once."""

@@ -7,18 +7,22 @@ import time
 from typing import Any
 
 from tiphys.engine.actions import Action, KillPod
-from tiphys.engine.errors import TemplateError
+from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.gotext import go_json, parameters_json
 from tiphys.engine.merge import template_type, with_defaults
 from tiphys.engine.nodes import ERROR, FULFILLED, PENDING, RUNNING, SUCCEEDED, Node, node_id
 from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
+from tiphys.engine.substitute import fill
 
 Json = dict[str, Any]
 LOCAL = ""
 MAX_DEPTH = 100
+MAX_NODES = 100_000
+"""Nodes that a run may have: ten fan-outs of ten thousand, half a gigabyte in memory. On a cluster etcd bears far fewer."""
 DAEMON_GRACE = 30.0  # seconds
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
+_RUNTIME = ("workflow.status", "workflow.duration", "workflow.failures")
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
 
@@ -28,6 +32,10 @@ class Wait(Exception):  # noqa: N818  # a signal, no error
 
 class TooDeepError(TemplateError):
     """Templates call one another more than a hundred levels deep."""
+
+
+class TooManyNodesError(EngineError):
+    """Templates that call one another have made more nodes than a run may have."""
 
 
 class Operation:
@@ -46,6 +54,20 @@ class Operation:
         self.active: dict[tuple[str | None, bool], int] = {}
 
     # --- the workflow's variables
+
+    @property
+    def spec(self) -> Json:
+        """The spec with the workflow's variables filled in, without its templates: they are filled when they run.
+
+        As on Argo, how the workflow goes on (status, duration) is no variable here. Raises TemplateError.
+        """
+        known = self.run.cache.get("spec")
+        if known is None or known[0] != self.run.version:
+            settled = {name: value for name, value in self.globals.items() if name not in _RUNTIME}
+            plain = {key: value for key, value in self.run.spec.items() if key != "templates"}
+            known = self.run.cache["spec"] = (self.run.version, fill(plain, settled))
+        filled: Json = known[1]
+        return filled
 
     def _globals(self) -> dict[str, str]:
         run = self.run
@@ -127,7 +149,7 @@ class Operation:
     def retry_strategy(self, template: Json) -> Json | None:
         """The retryStrategy of a template, else that of the spec."""
         own = template.get("retryStrategy")
-        return own if own is not None else self.run.spec.get("retryStrategy")
+        return own if own is not None else self.spec.get("retryStrategy")
 
     # --- nodes
 
@@ -149,7 +171,13 @@ class Operation:
         message: str = "",
         flags: Json | None = None,
     ) -> Node:
-        """Make a node; `holder` is the step, task or hook that names its template."""
+        """Make a node; `holder` is the step, task or hook that names its template. Raises TooManyNodesError."""
+        if len(self.run.nodes) >= MAX_NODES:
+            msg = (
+                f"a run may have {MAX_NODES:,} nodes and {name.rpartition('.')[2]!r} would be one more: "
+                "make smaller loops, or end the recursion with a `when`"
+            )
+            raise TooManyNodesError(msg)
         above = self.run.nodes.get(boundary)
         shown = _SEPARATOR.sub("", name.removeprefix(above.name)) if above else name
         node = Node(
@@ -374,6 +402,15 @@ def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
     if value is None and parameter.get("default") is not None:
         value = parameter["default"]
     if value is None:
-        msg = f"failed to set global parameter {parameter['name']}: it has no value and no ConfigMap gives one"
+        msg = f"failed to set global parameter {parameter['name']}: {_missing(reference, config_maps)}"
         raise TemplateError(msg)
     return str(value)
+
+
+def _missing(reference: Json, config_maps: dict[str, dict[str, str]]) -> str:
+    name, key = reference.get("name") or "", reference.get("key") or ""
+    if not name:
+        return "it has no value: give it with -p"
+    if name in config_maps:
+        return f"ConfigMap '{name}' does not have the key '{key}'"
+    return f"ConfigMap '{name}' does not exist: put it into the manifest"

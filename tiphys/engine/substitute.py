@@ -28,6 +28,8 @@ _NOT_JSON = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
 # White space around a name that is the same in JSON: a tab or a line feed in a tag is an escape there, and stays.
 _SPACES = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 ALL = ("",)
+LONGEST = 32 << 20
+"""Characters of a text whose tags are filled in. Without a bound, thirty steps that call one another double it to a gigabyte."""
 
 
 class Substitution:
@@ -53,13 +55,17 @@ class Substitution:
     def text(self, text: str) -> str:
         """`text` with its tags filled in."""
         parts: list[str] = []
-        at = 0
+        at = size = 0
         while (start := text.find("{{", at)) >= 0:
             end = text.find("}}", start + 2)
             if end < 0:
                 msg = f'Cannot find end tag="}}}}" in the template="{text}" starting from "{text[start + 2 :]}"'
                 raise TemplateError(msg)
             parts += [text[at:start], self._tag(text[start + 2 : end])]
+            size += len(parts[-1])
+            if size > LONGEST:
+                msg = f"the text {text[:60]!r}... becomes longer than {LONGEST >> 20} MiB with its tags filled in: use an artifact"
+                raise TemplateError(msg)
             at = end + 2
         parts.append(text[at:])
         return "".join(parts)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
 from tiphys.engine.errors import ExpressionError, TemplateError
 from tiphys.engine.expressions.operators import power, quotient
-from tiphys.engine.expressions.regex import compile_regex
+from tiphys.engine.expressions.regex import Regex, compile_regex
 from tiphys.engine.expressions.values import cut, to_bytes
 from tiphys.engine.gotext import go_value
 from tiphys.engine.when_tokens import COMPARATORS, BadConditionError, InvalidTokenError, Token, check, tokenize
@@ -221,9 +220,8 @@ def _apply(symbol: str, left: Any, right: Any) -> Any:  # noqa: PLR0911
     if symbol == "in":
         return any(_same(left, item) for item in _need(right, list, symbol))
     if symbol in ("=~", "!~"):
-        pattern = right if isinstance(right, re.Pattern) else compile_regex(_need(right, str, symbol))
-        found = pattern.search(_need(left, str, symbol))
-        return (found is not None) == (symbol == "=~")
+        pattern = right if isinstance(right, Regex) else compile_regex(_need(right, str, symbol))
+        return pattern.found_in(_need(left, str, symbol)) == (symbol == "=~")
     if symbol == "?":
         return right if _need(left, bool, symbol) else None
     if symbol in _COMPARE:

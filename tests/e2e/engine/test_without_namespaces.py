@@ -50,7 +50,7 @@ def as_nobody(open_folder: Path) -> Callable[..., subprocess.CompletedProcess[st
     library = open_folder / "library"
     shutil.copytree(PROJECT / "tiphys" / "engine", library / "tiphys" / "engine")
     (library / "tiphys" / "__init__.py").write_text("")
-    for name in ("yaml", "_yaml"):
+    for name in ("yaml", "_yaml", "re2"):
         shutil.copytree(Path(sysconfig.get_path("purelib")) / name, library / name)
     home = open_folder / "home"
     home.mkdir()

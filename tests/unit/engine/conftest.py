@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ HEAD = "kind: Workflow\nspec:\n  entrypoint: main\n  templates:\n"
 class Machine:
     """A run whose pods end as the test says, at the time that it says."""
 
-    def __init__(self, text: str) -> None:
-        """`text` holds the templates, indented by two."""
-        self.run = RunState("wf", "uid", 1.0, effective_spec(load_text(HEAD + text)[0], lambda _kind, _name: None))
+    def __init__(self, text: str, **spec: Any) -> None:
+        """`text` holds the templates, indented by two; `spec` what else stands in the spec."""
+        whole = {**effective_spec(load_text(HEAD + text)[0], lambda _kind, _name: None), **spec}
+        self.run = RunState("wf", "a8a8a8a8-0000-4000-8000-000000000000", 1.0, whole)
         self.now = 1000.0
         self.waiting: dict[str, StartPod] = {}
         self.killed: list[str] = []
@@ -66,11 +68,11 @@ class Machine:
 
 
 @pytest.fixture
-def machine() -> Callable[[str], Machine]:
+def machine() -> Callable[..., Machine]:
     """Make a machine that has done its first pass."""
 
-    def make(text: str) -> Machine:
-        made = Machine(text)
+    def make(text: str, **spec: Any) -> Machine:
+        made = Machine(text, **spec)
         made.tell()
         return made
 

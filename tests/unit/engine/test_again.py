@@ -13,7 +13,7 @@ from tiphys.engine.errors import EngineError
 from tiphys.engine.selector import matches, parse_selector
 
 pytestmark = pytest.mark.unit
-MakeMachine = Callable[[str], Any]
+MakeMachine = Callable[..., Any]
 SAY = '  - {name: say, container: {image: "debian:12", command: ["true"]}}\n'
 CHAIN = (
     """
@@ -137,8 +137,7 @@ def test_a_chosen_step_runs_again_although_it_succeeded(machine: MakeMachine) ->
 
 def test_the_exit_handler_runs_again(machine: MakeMachine) -> None:
     """It belongs to the end, and the end is to come."""
-    made = machine(CHAIN)
-    made.run.spec["onExit"] = "say"
+    made = machine(CHAIN, onExit="say")
     play(made, side="Error")
     assert made.started.count("wf.onExit") == 1
     assert retry(made) == ["wf.side", "wf.onExit"]

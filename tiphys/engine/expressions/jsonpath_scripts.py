@@ -137,7 +137,7 @@ class _Run:
         if operator in ("==", "!="):
             return self._equal(node[1], node[2]) == (operator == "==")
         if operator == "=~":
-            return compile_regex(_bare(self.text(node[2]))).search(_bare(self.text(node[1]))) is not None
+            return compile_regex(_bare(self.text(node[2]))).found_in(_bare(self.text(node[1])))
         if operator in ("in", "not in"):
             return self._inside(node[1], node[2]) == (operator == "in")
         return _NUMERIC[operator](self.number(node[1]), self.number(node[2]))

@@ -305,7 +305,7 @@ OPERATORS: dict[str, Operation] = {
     "^": _exponent,
     "..": _range,
     "in": inside,
-    "matches": _texts("matches", lambda text, pattern: compile_regex(pattern).search(text) is not None),
+    "matches": _texts("matches", lambda text, pattern: compile_regex(pattern).found_in(text)),
     "contains": _texts("contains", lambda text, part: part in text),
     "startsWith": _texts("startsWith", str.startswith),
     "endsWith": _texts("endsWith", str.endswith),

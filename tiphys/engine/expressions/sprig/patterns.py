@@ -3,61 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions.regex import compile_regex
 from tiphys.engine.expressions.values import Function, NilStrings, Strings
 
+if TYPE_CHECKING:
+    from tiphys.engine.expressions.regex import Match
+
 _REFERENCE = re.compile(r"\$(?:\$|\{([0-9A-Za-z_]+)\}|([0-9A-Za-z_]+))")
+_DIGITS = 8  # of a group's number in Go
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
-
-
-def _matches(pattern: str, text: str, most: int = -1) -> Iterator[re.Match[str]]:
-    """The matches from left to right, without empty ones that touch the one before."""
-    compiled, at, end, count = compile_regex(pattern), 0, -1, 0
-    while at <= len(text) and count != most:
-        found = compiled.search(text, at)
-        if found is None:
-            return
-        if found.end() > found.start() or found.start() != end:
-            count += 1
-            yield found
-        end = found.end()
-        at = end if end > found.start() else end + 1
 
 
 def _match(pattern: str, text: str) -> bool:
     try:
-        return compile_regex(pattern).search(text) is not None
+        return compile_regex(pattern).found_in(text)
     except ExpressionError:
         return False
 
 
 def _find_all(pattern: str, text: str, count: int) -> list[Any]:
-    return Strings(found.group() for found in _matches(pattern, text, count)) or NilStrings()
+    return Strings(found.group() for found in compile_regex(pattern).matches(text, count)) or NilStrings()
 
 
 def _find(pattern: str, text: str) -> str:
-    found = compile_regex(pattern).search(text)
-    return found.group() if found else ""
+    return next((found.group() for found in compile_regex(pattern).matches(text)), "")
 
 
-def _replaced(pattern: str, text: str, new: Callable[[re.Match[str]], str]) -> str:
+def _replaced(pattern: str, text: str, new: Callable[[Match], str]) -> str:
     parts, at = [], 0
-    for found in _matches(pattern, text):
+    for found in compile_regex(pattern).matches(text):
         parts += [text[at : found.start()], new(found)]
         at = found.end()
     return "".join([*parts, text[at:]])
 
 
-def _expanded(found: re.Match[str], template: str) -> str:
+def _expanded(found: Match, template: str) -> str:
     def one(reference: re.Match[str]) -> str:
         if reference.group() == "$$":
             return "$"
         name = reference[1] or reference[2]
-        if name.isdigit():
+        if name.isdecimal() and len(name) <= _DIGITS:
             return (found[int(name)] or "") if int(name) <= (found.re.groups or 0) else ""
         return (found[name] or "") if name in found.re.groupindex else ""
 
@@ -67,7 +56,7 @@ def _expanded(found: re.Match[str], template: str) -> str:
 def _split(pattern: str, text: str, count: int) -> list[Any]:
     if count == 0:
         return NilStrings()
-    compiled_matches = list(_matches(pattern, text, count))
+    compiled_matches = list(compile_regex(pattern).matches(text, count))
     if pattern and not text:
         return Strings([""])
     parts, start, end = Strings(), 0, 0
@@ -96,7 +85,7 @@ _CALLS: list[tuple[str, str, Callable[..., Any]]] = [
 ]
 PATTERNS: dict[str, Function] = {
     "regexMatch": Function(_match, "ss"),
-    "mustRegexMatch": Function(lambda pattern, text: compile_regex(pattern).search(text) is not None, "ss"),
+    "mustRegexMatch": Function(lambda pattern, text: compile_regex(pattern).found_in(text), "ss"),
     "regexQuoteMeta": Function(lambda text: _SPECIAL.sub(r"\\\g<0>", text), "s"),
     **{name: Function(call, parameters) for name, parameters, call in _CALLS},
     **{f"mustR{name[1:]}": Function(call, parameters) for name, parameters, call in _CALLS},

@@ -1,0 +1,113 @@
+"""What the engine does to its state folder from outside a run: names, locks, requests, what is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tiphys.engine import Engine, EngineError, ManifestError, load_text
+from tiphys.engine.control import delete, resubmit
+from tiphys.engine.nodes import Node
+from tiphys.engine.run_state import RunState
+
+pytestmark = pytest.mark.unit
+TEXT = """
+kind: Workflow
+metadata: {name: NAME}
+spec: {entrypoint: main, templates: [{name: main, container: {image: "debian:12", command: ["true"]}}]}
+"""
+OUTSIDE = ("../../victim", "..", "/victim", "a/b", "")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """An engine two folders below the test's."""
+    return Engine(tmp_path / "home" / "engine")
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A folder beside the state folder, where `runs/../../victim` would lead if `runs` were the state folder's."""
+    folder = tmp_path / "home" / "victim"
+    folder.mkdir(parents=True)
+    (folder / "precious").touch()
+    return folder
+
+
+def submit(engine: Engine, name: str = "wf", text: str = TEXT) -> str:
+    """Write a run down."""
+    return engine.submit(load_text(text.replace("NAME", name)))
+
+
+def change(engine: Engine, statement: str, *values: object) -> None:
+    """Change rows behind the engine's back."""
+    engine.journal.close()
+    database = sqlite3.connect(engine.state / "journal.db")
+    database.execute(statement, values)
+    database.commit()
+    database.close()
+
+
+@pytest.mark.parametrize("name", OUTSIDE[:-1])
+def test_a_run_is_resubmitted_under_a_plain_name_only(engine: Engine, name: str) -> None:
+    """The same names as for a first submission."""
+    submit(engine)
+    with pytest.raises(EngineError, match="is no name for a run"):
+        resubmit(engine, "wf", as_name=name)
+    assert [run.name for run in engine.runs()] == ["wf"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_name_leads_out_of_the_folder_of_logs(engine: Engine, name: str) -> None:
+    """Whoever asks for the log of such a run is refused."""
+    with pytest.raises(ManifestError, match="is no name for a run"):
+        engine.log_path(name, "node")
+
+
+def test_nothing_outside_is_deleted_whatever_the_journal_says(engine: Engine, victim: Path) -> None:
+    """Neither by `delete` nor as a ttlStrategy runs out."""
+    submit(engine, text=TEXT.replace("spec: {", "spec: {ttlStrategy: {secondsAfterCompletion: 0}, "))
+    outside = "../../victim"
+    change(engine, "UPDATE progress SET run = ?", outside)
+    change(engine, "UPDATE runs SET name = ?, phase = 'Succeeded', finished = ?", outside, time.time() - 60)
+    change(engine, "UPDATE runs SET header = json_set(header, '$.name', ?)", outside)
+    change(engine, "UPDATE progress SET body = json_set(body, '$.phase', 'Succeeded', '$.finished', 1.0)")
+    (engine.state / "runs").mkdir()
+    again = Engine(engine.state)
+    assert [run.name for run in again.runs()] == [outside]
+    with pytest.raises(EngineError, match="is no name for a run"):
+        delete(again, outside)
+    assert (victim / "precious").exists()
+
+
+def finished(engine: Engine, name: str) -> RunState:
+    """The run as its engine has just left it: one step has failed."""
+    run = engine.get(name)
+    run.nodes[name] = Node(name, name, name, "Pod", "Failed", template_name="main")
+    run.phase, run.started, run.finished = "Failed", 1.0, 2.0
+    run.dirty.add(name)
+    engine.journal.save(run)
+    return run
+
+
+def test_a_stop_that_came_as_the_run_ended_does_not_stop_its_retry(engine: Engine) -> None:
+    """Its last save forgets what nobody has taken; after that nothing more can be asked."""
+    engine.journal.request(submit(engine), {"kind": "shutdown", "strategy": "Stop"})
+    finished(engine, "wf")
+    assert not engine.journal.request("wf", {"kind": "shutdown", "strategy": "Stop"})
+    assert not engine.stop("wf")
+    assert engine.retry("wf") == ["wf"]
+    assert engine.journal.take_requests("wf") == []
+
+
+def test_a_retry_forgets_requests_that_an_older_engine_has_left(engine: Engine) -> None:
+    """What is asked after the retry counts."""
+    finished(engine, submit(engine))
+    change(engine, "INSERT INTO requests (run, body) VALUES ('wf', ?)", '{"kind": "shutdown", "strategy": "Stop"}')
+    again = Engine(engine.state)
+    again.retry("wf")
+    assert again.stop("wf", terminate=True)
+    assert again.journal.take_requests("wf") == [{"kind": "shutdown", "strategy": "Terminate"}]
