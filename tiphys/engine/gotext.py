@@ -49,7 +49,7 @@ def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     size = abs(value)
-    if size >= 10.0**large or size < 10.0**small:
+    if size >= float(f"1e{large}") or size < float(f"1e{small}"):
         return _exponent_form(value)
     text = repr(value)
     if "e" in text:

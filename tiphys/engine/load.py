@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from tiphys.engine.errors import ManifestError
-from tiphys.engine.gotext import go_float
+from tiphys.engine.gotext import go_float, go_json
 from tiphys.engine.nesting import DEEPEST, check_text, check_tree
 
 Json = dict[str, Any]
+_EXACT = 2**53  # whole numbers up to here are exact in a float64
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -130,10 +131,19 @@ def value_text(value: Any) -> str:
     """A parameter's value as the text that Argo keeps: 1.50 becomes 1.5, true stays true."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return go_float(value, large=400, small=-400)
+    if isinstance(value, (int, float)):
+        return _number_text(value)
     if isinstance(value, (dict, list)):
-        from tiphys.engine.gotext import go_json  # noqa: PLC0415
-
         return go_json(value)
     return "" if value is None else str(value)
+
+
+def _number_text(value: float) -> str:
+    """All digits and no exponent, as Argo writes a number that it has read as a float64. Raises ManifestError."""
+    if isinstance(value, int) and abs(value) <= _EXACT:
+        return str(value)
+    try:
+        return go_float(float(value), large=400, small=-400)
+    except OverflowError:
+        msg = "a number of more than 308 digits: write it as a text, in quotes"
+        raise ManifestError(msg) from None
