@@ -81,7 +81,7 @@ def _named(name: str, project: Path, engine: Engine) -> tuple[list[Json], str]:
     rendered = project / RENDERED / f"{name}.yaml"
     if rendered.is_file():
         documents = load_file(rendered)
-        names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
+        names = [_name_of(document) for document in documents if document["kind"] == "WorkflowTemplate"]
         return documents, name if name in names else ""
     if engine.objects.get("WorkflowTemplate", name) is not None:
         return [], name
@@ -99,7 +99,14 @@ def _split(documents: list[Json]) -> Iterator[Submission]:
             yield Submission([workflow, *beside])
         return
     templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
-    yield Submission(documents, "" if workflows or len(templates) != 1 else templates[0]["metadata"].get("name", ""))
+    yield Submission(documents, "" if workflows or len(templates) != 1 else _name_of(templates[0]))
+
+
+def _name_of(document: Json) -> str:
+    """The object's name; empty if it has none, or nothing of a name's shape: whoever takes the document refuses it."""
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def overridden(submission: Submission, overrides: Overrides) -> Submission:

@@ -35,7 +35,17 @@ for _tag, _pattern, _first in (
 
 
 def _construct_bool(loader: Any, node: Any) -> bool:
-    return str(loader.construct_scalar(node)).lower() in _TRUE
+    text = str(loader.construct_scalar(node))
+    if text not in _BOOLEANS.split("|"):
+        msg = f"line {node.start_mark.line + 1}: {text!r} is neither true nor false"
+        raise ManifestError(msg)
+    return text.lower() in _TRUE
+
+
+def _refuse_tag(_loader: Any, node: Any) -> Any:
+    kind = node.tag.rpartition(":")[2]
+    msg = f"line {node.start_mark.line + 1}: JSON has no !!{kind}: write the value as a text, in quotes"
+    raise ManifestError(msg)
 
 
 def _construct_float(loader: Any, node: Any) -> Any:
@@ -47,12 +57,15 @@ def _construct_float(loader: Any, node: Any) -> Any:
 
 
 def _construct_mapping(loader: Any, node: Any) -> Json:
+    if not isinstance(node, yaml.MappingNode):
+        msg = f"line {node.start_mark.line + 1}: a mapping is needed here"
+        raise ManifestError(msg)
     own = {id(key_node) for key_node, _ in node.value}  # what `<<` merges in may be given once more
     seen: set[str] = set()
     loader.flatten_mapping(node)
     mapping: Json = {}
     for key_node, value_node in node.value:
-        key = _key(loader.construct_object(key_node, deep=True))
+        key = _key(loader.construct_object(key_node, deep=True), key_node)
         if id(key_node) in own:
             if key in seen:
                 msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
@@ -62,13 +75,18 @@ def _construct_mapping(loader: Any, node: Any) -> Json:
     return mapping
 
 
-def _key(key: Any) -> str:
+def _key(key: Any, node: Any) -> str:
+    if key is None or isinstance(key, (list, dict)):
+        msg = f"line {node.start_mark.line + 1}: a list, a mapping or nothing can't be a key: write a text"
+        raise ManifestError(msg)
     return value_text(key) if not isinstance(key, str) else key
 
 
 _Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse_tag)
 
 
 def load_text(text: str, source: str = "the manifest") -> list[Json]:

@@ -15,7 +15,7 @@ from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
-from tiphys.engine.objects import ObjectStore
+from tiphys.engine.objects import UNDECODED, ObjectStore
 from tiphys.engine.unpack import NORMAL, Limits, unpack
 
 Json = dict[str, Any]
@@ -298,7 +298,7 @@ def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> N
             if not wanted or key in wanted:
                 path = folder / wanted.get(key, key)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(value, encoding="utf-8")
+                path.write_bytes(value.encode("utf-8", UNDECODED))
 
 
 def _tmp_folder(volumes: list[Json], place: Place) -> str:

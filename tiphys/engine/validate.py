@@ -151,7 +151,7 @@ class _Checker:
                 f"{path} template reference {resource}.{name} not found: apply the {kind}, or put it into the same file"
             )
             raise ManifestError(msg)
-        known = ", ".join(template.get("name", "?") for template in self._spec.get("templates") or [])
+        known = ", ".join(str(template.get("name") or "?") for template in self._spec.get("templates") or [])
         msg = f"{path} template name '{name}' undefined (templates: {known})"
         raise ManifestError(msg)
 
