@@ -23,7 +23,7 @@ _TEXTS = frozenset(
 # Texts that may be written as numbers or booleans.
 _SCALARS = frozenset(
     ("value", "default", "limit", "factor", "duration", "maxDuration", "cap", "count", "start", "end", "timeout",
-     "pendingTimeout", "maxAge", "retries", "timeoutSeconds", "activeDeadlineSeconds", "sizeLimit", "port")
+     "pendingTimeout", "maxAge", "retries", "activeDeadlineSeconds", "sizeLimit", "port")
 )  # fmt: skip
 _TEXT_LISTS = frozenset(("command", "args", "dependencies"))
 _SCALAR_LISTS = frozenset(("enum",))
@@ -43,7 +43,7 @@ _MAPPINGS = frozenset(
 _NUMBERS = frozenset(
     ("parallelism", "terminationGracePeriodSeconds", "mode", "defaultMode", "priority", "initialDelaySeconds",
      "periodSeconds", "successThreshold", "secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure",
-     "compressionLevel")
+     "compressionLevel", "timeoutSeconds")
 )  # fmt: skip
 _BOOLEANS = frozenset(
     ("optional", "failFast", "daemon", "failed", "error", "clusterScope", "recurseMode", "insecureSkipVerify",
@@ -61,7 +61,10 @@ _KEYED = ("ConfigMap", "Secret")
 _KEPT = (*_KEYED, "WorkflowTemplate", "ClusterWorkflowTemplate")
 _CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 _PATHS = frozenset(("path", "mountPath"))  # inside a step
-_WHOLE = re.compile(r"-?[0-9]{1,9}$|.*\{\{", re.DOTALL)  # or a tag that gives one
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}|.*\{\{.*", re.DOTALL)  # or a tag that gives one
+_WHOLE_OR_TAG = {
+    "retryStrategy": ("limit",), "backoff": ("factor",), "withSequence": ("count", "start", "end"),
+}  # fmt: skip
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _OBJECT_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -193,8 +196,11 @@ def _elsewhere(key: str, value: Any, path: str) -> None:
         raise _wrong(f"{path}.source", "a text", value["source"])
     if key == "raw" and not isinstance(value.get("data", ""), str | None):
         raise _wrong(f"{path}.data", "a text (put it in quotes)", value["data"])
-    if key == "retryStrategy" and not _WHOLE.match(str(value.get("limit") or 0)):
-        raise _wrong(f"{path}.limit", "a whole number", value["limit"])
+    for field in _WHOLE_OR_TAG.get(key, ()):
+        if not _WHOLE.fullmatch(str(value.get(field) or 0)):
+            raise _wrong(f"{path}.{field}", "a whole number", value[field])
+    if key == "bodyFrom" and not _is_base64(str(value.get("bytes") or "")):
+        raise _wrong(f"{path}.bytes", "base64", value["bytes"])
     if key == "withItems" and not isinstance(value, (list, str)):
         raise _wrong(path, "a list", value)
     if key == "steps":
