@@ -19,9 +19,9 @@ from tiphys.engine.validate_kinds import KINDS, check_kind
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
-_TEMPLATE_NAME = re.compile(r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$")
-_STEP_NAME = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
-_PARAMETER_NAME = re.compile(r"^[-a-zA-Z0-9_]+$")
+_TEMPLATE_NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
+_STEP_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_PARAMETER_NAME = re.compile(r"[-a-zA-Z0-9_]+")
 _LONGEST_NAME = 128
 _LEAF_NAMES = ("retries", "lastRetry", "pod.name", "tasks.name", "steps.name")
 _NOTHING = validate_tags.Known(frozenset(), frozenset())
@@ -252,7 +252,7 @@ class _Checker:
 
 def _template_name(template: Json, index: int, names: set[str]) -> None:
     name = template.get("name") or ""
-    if not _TEMPLATE_NAME.match(name) or len(name) > _LONGEST_NAME:
+    if not _TEMPLATE_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         msg = f"spec.templates[{index}].name '{name}' is invalid: write letters, digits and '-', 128 at most"
         raise ManifestError(msg)
     if name in names:
@@ -301,7 +301,7 @@ def _names(entries: list[Json], place: str) -> None:
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         name = entry.get("name") or ""
-        if not _PARAMETER_NAME.match(name):
+        if not _PARAMETER_NAME.fullmatch(name):
             msg = (
                 f"{place}[{index}].name: '{name}' is invalid: Parameter/Artifact name must consist of alpha-numeric "
                 "characters, '_' or '-' e.g. my_param_1, MY-PARAM-1"
@@ -346,7 +346,7 @@ def _output_parameter(entry: Json, kind: str, where: str) -> None:
 
 def _step_name(step: Json, where: str, names: set[str]) -> None:
     name = step.get("name") or ""
-    if not _STEP_NAME.match(name):
+    if not _STEP_NAME.fullmatch(name):
         msg = (
             f"{where}.name '{name}' is invalid: name must consist of alpha-numeric characters or '-', "
             "and must start with an alpha-numeric character (e.g. My-name1-2, 123-NAME)"
