@@ -45,6 +45,7 @@ _NUMBERS = frozenset(
      "periodSeconds", "successThreshold", "secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure",
      "compressionLevel", "timeoutSeconds")
 )  # fmt: skip
+_MODES = {"mode": 0o7777, "defaultMode": 0o777}  # the greatest
 _BOOLEANS = frozenset(
     ("optional", "failFast", "daemon", "failed", "error", "clusterScope", "recurseMode", "insecureSkipVerify",
      "mirrorVolumeMounts", "archiveLogs")
@@ -181,6 +182,8 @@ def _field(key: str, value: Any, path: str) -> None:
         raise _wrong(path, "a mapping", value)
     if key in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
         raise _wrong(path, "a whole number", value)
+    if key in _MODES and not 0 <= value <= (_MODES[key] if ".items[" not in path else 0o777):
+        raise _wrong(path, "a file's mode, such as 0644,", value)
     if key in _BOOLEANS and not isinstance(value, bool):
         raise _wrong(path, "true or false", value)
     if key in _TEXT_LISTS or key in _SCALAR_LISTS or key in _NAMED or key in _LISTS:
