@@ -69,7 +69,7 @@ _WHOLE_OR_TAG = {
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _OBJECT_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_LONGEST_RUN_NAME = 253
+_LONGEST_NAME = 63  # of what becomes the value of a label: runs and templates
 _SHOWN = 80  # characters of a wrong value in a message
 
 
@@ -89,6 +89,8 @@ def check_shape(document: Any) -> None:
         raise ManifestError(msg)
     if kind in _KEYED:
         _data(document)
+    if kind in ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate"):
+        _short((document.get("metadata") or {}).get("name") or "", kind)
     if kind not in _CHECKED:
         return
     spec = document.get("spec") or {}
@@ -126,10 +128,21 @@ def _is_base64(text: str) -> bool:
 
 def check_run_name(name: str) -> None:
     """Refuse a run's name that Kubernetes would not take, and that could lead out of a folder. Raises ManifestError."""
-    if len(name) > _LONGEST_RUN_NAME or not _RUN_NAME.fullmatch(name):
+    _short(name, "Workflow")
+    if not _RUN_NAME.fullmatch(name):
         msg = (
             f"{_shown(name)} is no name for a run: write lower case letters, digits, '-' and '.', "
-            f"{_LONGEST_RUN_NAME} at most, beginning and ending with a letter or digit"
+            f"{_LONGEST_NAME} at most, beginning and ending with a letter or digit"
+        )
+        raise ManifestError(msg)
+
+
+def _short(name: str, kind: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        what = {"WorkflowTemplate": "workflow template", "ClusterWorkflowTemplate": "cluster workflow template"}
+        msg = (
+            f"{what.get(kind, 'workflow')} name {_shown(name)} must not be more than {_LONGEST_NAME} characters long "
+            f"(currently {len(name)})"
         )
         raise ManifestError(msg)
 
