@@ -79,7 +79,7 @@ def _named(name: str, project: Path, engine: Engine) -> tuple[list[Json], str]:
     rendered = project / RENDERED / f"{name}.yaml"
     if rendered.is_file():
         documents = load_file(rendered)
-        names = [document["metadata"].get("name") for document in documents if document["kind"] == "WorkflowTemplate"]
+        names = [_name_of(document) for document in documents if document["kind"] == "WorkflowTemplate"]
         return documents, name if name in names else ""
     if engine.objects.get("WorkflowTemplate", name) is not None:
         return [], name
@@ -97,8 +97,21 @@ def _split(documents: list[Json]) -> Iterator[Submission]:
             yield Submission([workflow, *beside])
         return
     templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
-    alone = not workflows and len(templates) == 1 and (templates[0].get("spec") or {}).get("entrypoint")
-    yield Submission(documents, (templates[0].get("metadata") or {}).get("name") or "" if alone else "")
+    alone = not workflows and len(templates) == 1 and _starts(templates[0])
+    yield Submission(documents, _name_of(templates[0]) if alone else "")
+
+
+def _name_of(document: Json) -> str:
+    """The object's name; empty if it has none, or nothing of a name's shape: whoever takes the document refuses it."""
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _starts(document: Json) -> bool:
+    """Whether a WorkflowTemplate says with which template to start; one that does not is a library."""
+    spec = document.get("spec")
+    return isinstance(spec, dict) and bool(spec.get("entrypoint"))
 
 
 def overridden(submission: Submission, overrides: Overrides) -> Submission:

@@ -40,7 +40,8 @@ async def perform(start: StartPod, around: Surroundings) -> Ending:
     if start.template.get("data") is not None:
         return await _in_thread(lambda: list_artifacts(start.template["data"], around.store))
     request = start.template["http"]
-    limit = float(request.get("timeoutSeconds") or LONGEST_TIME)
+    given = request.get("timeoutSeconds")
+    limit = LONGEST_TIME if given is None else float(given)
     try:
         return await asyncio.wait_for(_in_thread(lambda: call(request, around.objects, limit)), limit)
     except TimeoutError:

@@ -332,5 +332,5 @@ def _reference_to(template: str) -> Json:
 
 
 def random_name(prefix: str) -> str:
-    """`prefix` and five characters, as generateName gives on a cluster."""
-    return prefix + "".join(random.choices(_LETTERS, k=5))  # noqa: S311  # a name, not a secret
+    """`prefix` and five characters, as generateName gives on a cluster: a long prefix is cut."""
+    return prefix[:58] + "".join(random.choices(_LETTERS, k=5))  # noqa: S311  # a name, not a secret

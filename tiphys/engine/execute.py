@@ -148,7 +148,7 @@ def _display_name(op: Operation, node: Node | None, processed: Json) -> None:
     shown = (processed.get("annotations") or {}).get(_DISPLAY_KEY)
     if node is None or not shown:
         return
-    if not _DISPLAY_NAME.match(shown):
+    if not _DISPLAY_NAME.fullmatch(shown):
         msg = f"displayName must match the regex {_DISPLAY_NAME.pattern}"
         raise TemplateError(msg)
     if node.display_name != shown:

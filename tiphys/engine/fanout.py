@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.engine.errors import TemplateError
-from tiphys.engine.gotext import go_json, go_json_string, parse_json_raw
+from tiphys.engine.goformat import sprintf
+from tiphys.engine.gotext import go_int, go_json, go_json_string, parse_json, parse_json_raw
 from tiphys.engine.substitute import ALL, fill
 from tiphys.engine.when import should_execute
 
 Json = dict[str, Any]
 MOST_ITEMS = 100_000
 """Of a withSequence; far more than the state of a workflow can hold on a cluster."""
-_WIDE = re.compile(r"[0-9]{4,}")
 _GO_KINDS = {dict: "object", str: "string", bool: "bool"}
 
 
@@ -87,20 +87,17 @@ def sequence(spec: Json) -> list[str]:
 
 def _whole(text: Any) -> int:
     try:
-        return int(str(text))
-    except ValueError:
-        msg = f'strconv.Atoi: parsing "{text}": invalid syntax'
-        raise TemplateError(msg) from None
+        return go_int(str(text))
+    except ValueError as error:
+        raise TemplateError(str(error)) from None
 
 
 def _formatted(pattern: str, number: int) -> str:
-    if _WIDE.search(pattern):
-        msg = f"withSequence.format {pattern[:40]!r} asks for more than 999 characters: make it smaller"
-        raise TemplateError(msg)
+    """The text that the format gives, which Argo reads as the inside of a JSON text."""
     try:
-        return pattern.replace("%v", "%d") % number
-    except (TypeError, ValueError) as error:
-        msg = f"withSequence.format {pattern!r} can't format a whole number: {error}"
+        return str(parse_json(f'"{sprintf(pattern, number)}"'))
+    except ValueError as error:
+        msg = f"withSequence.format {pattern[:40]!r} gives no text: {error}"
         raise TemplateError(msg) from None
 
 

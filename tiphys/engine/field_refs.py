@@ -15,7 +15,7 @@ _LOOPBACK = "127.0.0.1"
 _PLAIN = (
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.serviceAccountName", "status.podIP", "status.hostIP",
 )  # fmt: skip
-_KEYED = re.compile(r"^metadata\.(labels|annotations)\['([^']+)'\]$")
+_KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _DOMAIN = "workflows.argoproj.io"
 
 
@@ -45,7 +45,7 @@ def check_field_refs(template: Json, place: str) -> None:
     for body in bodies(template):
         for entry in body.get("env") or []:
             path = _path(entry)
-            if path is not None and path not in _PLAIN and not _KEYED.match(path):
+            if path is not None and path not in _PLAIN and not _KEYED.fullmatch(path):
                 known = ", ".join([*_PLAIN, "metadata.labels['x']", "metadata.annotations['x']"])
                 msg = (
                     f"{place}.env.{entry.get('name')}: fieldPath {path!r} is not known on this machine (known: {known})"

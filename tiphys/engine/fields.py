@@ -75,7 +75,7 @@ _ARTIFACT: Json = {
     **_honoured("name", "path", "mode", "from", "globalName", "optional", "subPath", "recurseMode", "fromExpression"),
     **_advisory("archiveLogs", "deleted"),
     "artifactGC": _ARTIFACT_GC,
-    "archive": _honoured("none", "tar", "zip"),
+    "archive": {**_honoured("none", "zip"), "tar": _advisory("compressionLevel")},
     "raw": _honoured("data"),
     "s3": _S3,
     **dict.fromkeys(("git", "http", "artifactory", "hdfs", "oss", "gcs", "azure", "plugin"), _NOT_FETCHED),
@@ -122,7 +122,8 @@ _CONTAINER: Json = {
     "volumeDevices": _Refused("needs block devices: " + _CLUSTER),
 }  # fmt: skip
 _USER_CONTAINER: Json = {**_CONTAINER, **_honoured("mirrorVolumeMounts")}
-_PROJECTED_FROM = _honoured("name", "items", "optional")
+_ITEMS = _Each((_honoured("key", "path", "mode"),))
+_PROJECTED_FROM: Json = {**_honoured("name", "optional"), "items": _ITEMS}
 _PROJECTION: Json = {
     "configMap": _PROJECTED_FROM,
     "secret": _PROJECTED_FROM,
@@ -133,9 +134,9 @@ _PROJECTION: Json = {
 }
 _VOLUME: Json = {
     **_honoured("name"),
-    "emptyDir": _honoured("medium", "sizeLimit"),
-    "configMap": _honoured("name", "items", "optional", "defaultMode"),
-    "secret": _honoured("secretName", "items", "optional", "defaultMode"),
+    "emptyDir": _advisory("medium", "sizeLimit"),
+    "configMap": {**_honoured("name", "optional", "defaultMode"), "items": _ITEMS},
+    "secret": {**_honoured("secretName", "optional", "defaultMode"), "items": _ITEMS},
     "projected": {**_honoured("defaultMode"), "sources": _Each((_PROJECTION,))},
     **dict.fromkeys(
         ("persistentVolumeClaim", "hostPath", "nfs", "csi", "downwardAPI", "ephemeral", "image"),

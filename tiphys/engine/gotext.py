@@ -14,6 +14,7 @@ from typing import Any, Self
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HTML_RE = re.compile("[<>&\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_WHOLE = 1000  # digits, zeros in front included
 _EXPONENT = re.compile(r"e([+-])0*(\d)")
 
 
@@ -49,7 +50,7 @@ def go_float(value: float, *, large: int = 21, small: int = -6) -> str:
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     size = abs(value)
-    if size >= 10.0**large or size < 10.0**small:
+    if size >= float(f"1e{large}") or size < float(f"1e{small}"):
         return _exponent_form(value)
     text = repr(value)
     if "e" in text:
@@ -184,6 +185,21 @@ def go_value(value: Any) -> str:  # noqa: PLR0911
 def _go_value_float(value: float) -> str:
     text = go_float(value, large=6, small=-4)
     return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", text)
+
+
+_WHOLE = re.compile(r"[-+]?[0-9]+", re.ASCII)
+
+
+def go_int(text: str) -> int:
+    """The whole number that strconv.Atoi reads: no blanks, no underscores, 64 bits. Raises ValueError in Go's words."""
+    if not _WHOLE.fullmatch(text):
+        msg = f"strconv.Atoi: parsing {go_quote(text)}: invalid syntax"
+        raise ValueError(msg)
+    number = int(text) if len(text) < _LONGEST_WHOLE else 1 << 64
+    if not -(1 << 63) <= number < 1 << 63:
+        msg = f"strconv.Atoi: parsing {go_quote(text)}: value out of range"
+        raise ValueError(msg)
+    return number
 
 
 class RawNumber(float):

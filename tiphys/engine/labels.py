@@ -9,7 +9,7 @@ from tiphys.engine.expressions import evaluate, expand
 from tiphys.engine.operation import static_globals
 from tiphys.engine.run_state import RunState
 
-_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$")
+_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 
 
 def labels_from(run: RunState) -> dict[str, str]:
@@ -29,7 +29,7 @@ def labels_from(run: RunState) -> dict[str, str]:
                 f'failed to evaluate label "{name}" expression "{expression}": it gives {value!r} but must give a text'
             )
             raise ManifestError(msg)
-        if not _VALUE.match(value):
+        if not _VALUE.fullmatch(value):
             msg = f'invalid label value "{value}" for label "{name}" and expression "{expression}": write a-z, 0-9, -, _ and .'
             raise ManifestError(msg)
         found[name] = value

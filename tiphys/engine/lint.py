@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tiphys.engine.errors import ManifestError
 from tiphys.engine.fields import check_fields
 from tiphys.engine.images import ImageTable
 from tiphys.engine.merge import effective_spec
+from tiphys.engine.shapes import check_shape
 from tiphys.engine.validate import every_problem
 
 Json = dict[str, Any]
@@ -19,16 +20,14 @@ KEPT = (*TEMPLATES, "ConfigMap", "Secret")
 
 def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
     """What is wrong with one document; `find(kind, name)` gives the objects that it may refer to."""
-    kind = document.get("kind")
-    if kind == "CronWorkflow":
-        return [cron_refusal(document)]
-    if kind in ("ConfigMap", "Secret"):
-        return [] if (document.get("metadata") or {}).get("name") else [f"{kind} without metadata.name: give it a name"]
-    if kind != "Workflow" and kind not in TEMPLATES:
-        return []
-    found = list(_fields(document))
+    found = list(_fields(document) if isinstance(document, dict) else _tried([document]))
     if found:
         return found
+    kind = document["kind"]
+    if kind == "CronWorkflow":
+        return [cron_refusal(document)]
+    if kind != "Workflow" and kind not in TEMPLATES:
+        return []
     try:
         spec = effective_spec({"spec": document.get("spec")}, find)
     except ManifestError as problem:
@@ -46,7 +45,7 @@ def cron_refusal(document: Json) -> str:
 
 
 def _fields(document: Json) -> Iterable[str]:
-    """The first field that is wrong outside of the templates, and in each template."""
+    """The first shape or field that is wrong outside of the templates, and in each template."""
     spec = document.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("templates"), list):
         return _tried([document])
@@ -57,14 +56,26 @@ def _fields(document: Json) -> Iterable[str]:
 def _tried(documents: Iterable[Json]) -> Iterable[str]:
     for document in documents:
         try:
+            check_shape(document)
             check_fields(document)
         except ManifestError as problem:
             yield str(problem)
 
 
+def _well(documents: Iterable[Json]) -> Iterator[Json]:
+    for document in documents:
+        try:
+            check_shape(document)
+        except ManifestError:
+            continue  # `problems` tells
+        yield document
+
+
 def finder(documents: Iterable[Json], beyond: Find) -> Find:
-    """`find(kind, name)` among `documents`, else in `beyond`."""
-    local = {(document.get("kind"), (document.get("metadata") or {}).get("name")): document for document in documents}
+    """`find(kind, name)` among those of `documents` that have the shape of an object, else in `beyond`."""
+    local = {
+        (document["kind"], (document.get("metadata") or {}).get("name")): document for document in _well(documents)
+    }
 
     def find(kind: str, name: str) -> Json | None:
         return local.get((kind, name)) or beyond(kind, name)

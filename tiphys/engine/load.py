@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from tiphys.engine.errors import ManifestError
-from tiphys.engine.gotext import go_float
+from tiphys.engine.gotext import go_float, go_json
 from tiphys.engine.nesting import DEEPEST, check_text, check_tree
 
 Json = dict[str, Any]
+_EXACT = 2**53  # whole numbers up to here are exact in a float64
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -34,7 +35,17 @@ for _tag, _pattern, _first in (
 
 
 def _construct_bool(loader: Any, node: Any) -> bool:
-    return str(loader.construct_scalar(node)).lower() in _TRUE
+    text = str(loader.construct_scalar(node))
+    if text not in _BOOLEANS.split("|"):
+        msg = f"line {node.start_mark.line + 1}: {text!r} is neither true nor false"
+        raise ManifestError(msg)
+    return text.lower() in _TRUE
+
+
+def _refuse_tag(_loader: Any, node: Any) -> Any:
+    kind = node.tag.rpartition(":")[2]
+    msg = f"line {node.start_mark.line + 1}: JSON has no !!{kind}: write the value as a text, in quotes"
+    raise ManifestError(msg)
 
 
 def _construct_float(loader: Any, node: Any) -> Any:
@@ -46,12 +57,15 @@ def _construct_float(loader: Any, node: Any) -> Any:
 
 
 def _construct_mapping(loader: Any, node: Any) -> Json:
+    if not isinstance(node, yaml.MappingNode):
+        msg = f"line {node.start_mark.line + 1}: a mapping is needed here"
+        raise ManifestError(msg)
     own = {id(key_node) for key_node, _ in node.value}  # what `<<` merges in may be given once more
     seen: set[str] = set()
     loader.flatten_mapping(node)
     mapping: Json = {}
     for key_node, value_node in node.value:
-        key = _key(loader.construct_object(key_node, deep=True))
+        key = _key(loader.construct_object(key_node, deep=True), key_node)
         if id(key_node) in own:
             if key in seen:
                 msg = f"line {key_node.start_mark.line + 1}: the key {key!r} is given twice: keep one"
@@ -61,13 +75,18 @@ def _construct_mapping(loader: Any, node: Any) -> Json:
     return mapping
 
 
-def _key(key: Any) -> str:
+def _key(key: Any, node: Any) -> str:
+    if key is None or isinstance(key, (list, dict)):
+        msg = f"line {node.start_mark.line + 1}: a list, a mapping or nothing can't be a key: write a text"
+        raise ManifestError(msg)
     return value_text(key) if not isinstance(key, str) else key
 
 
 _Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse_tag)
 
 
 def load_text(text: str, source: str = "the manifest") -> list[Json]:
@@ -130,10 +149,19 @@ def value_text(value: Any) -> str:
     """A parameter's value as the text that Argo keeps: 1.50 becomes 1.5, true stays true."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return go_float(value, large=400, small=-400)
+    if isinstance(value, (int, float)):
+        return _number_text(value)
     if isinstance(value, (dict, list)):
-        from tiphys.engine.gotext import go_json  # noqa: PLC0415
-
         return go_json(value)
     return "" if value is None else str(value)
+
+
+def _number_text(value: float) -> str:
+    """All digits and no exponent, as Argo writes a number that it has read as a float64. Raises ManifestError."""
+    if isinstance(value, int) and abs(value) <= _EXACT:
+        return str(value)
+    try:
+        return go_float(float(value), large=400, small=-400)
+    except OverflowError:
+        msg = "a number of more than 308 digits: write it as a text, in quotes"
+        raise ManifestError(msg) from None

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tiphys.engine.execute import Call
 
 Json = dict[str, Any]
-_KEY = re.compile(r"^[a-zA-Z0-9][-a-zA-Z0-9]*$")
+_KEY = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 
 
 def look_up(op: Operation, name: str, node: Node | None, call: Call, kind: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
     """The node called `name`, Succeeded if its key is known. Raises TemplateError for a bad key or maxAge."""
     spec = processed["memoize"]
     key, cache = spec.get("key") or "", ((spec.get("cache") or {}).get("configMap") or {}).get("name") or ""
-    if not _KEY.match(key):
+    if not _KEY.fullmatch(key):
         msg = f"invalid cache key: {key}"
         raise TemplateError(msg)
     entry = op.run.memo.get(cache, {}).get(key)

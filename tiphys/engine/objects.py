@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.engine.errors import ManifestError
+from tiphys.engine.shapes import check_shape
 
 Json = dict[str, Any]
 KINDS = ("ConfigMap", "Secret", "WorkflowTemplate", "ClusterWorkflowTemplate")
+UNDECODED = "surrogateescape"
+"""How the bytes of a value that is no UTF-8 stand in its text: `errors` of str.encode, to have them back."""
 
 
 class ObjectStore:
@@ -25,8 +28,9 @@ class ObjectStore:
         self._path = folder / "objects.db"
 
     def apply(self, document: Json) -> None:
-        """Create or replace the object. Raises ManifestError for a kind that the store does not keep."""
-        kind, name = document.get("kind"), (document.get("metadata") or {}).get("name")
+        """Create or replace the object. Raises ManifestError for a wrong shape or a kind that the store does not keep."""
+        check_shape(document)
+        kind, name = document["kind"], (document.get("metadata") or {}).get("name")
         if kind not in KINDS:
             msg = f"{kind} {name!r} can't be kept here: the store keeps {', '.join(KINDS)}"
             raise ManifestError(msg)
@@ -64,7 +68,7 @@ class ObjectStore:
     def data(self, kind: str, name: str) -> dict[str, str] | None:
         """The keys of a ConfigMap or Secret as plain texts, or None if there is no such object."""
         found = self.get(kind, name)
-        return None if found is None else dict(found.get("data") or {})
+        return None if found is None else {key: value or "" for key, value in (found.get("data") or {}).items()}
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -83,7 +87,13 @@ class ObjectStore:
 
 
 def _plain_secret(document: Json) -> Json:
-    """A Secret with all its values as plain texts under `data`: the file's mode guards them, not base64."""
-    decoded = {key: base64.b64decode(value).decode() for key, value in (document.get("data") or {}).items()}
-    plain = {key: str(value) for key, value in (document.get("stringData") or {}).items()}
+    """A Secret with all its values as plain texts under `data`: the file's mode guards them, not base64.
+
+    Bytes that are no UTF-8 are kept as Python keeps them in file names, and come out of it as the same bytes.
+    """
+    decoded = {
+        key: base64.b64decode(value or "").decode("utf-8", UNDECODED)
+        for key, value in (document.get("data") or {}).items()
+    }
+    plain = {key: value or "" for key, value in (document.get("stringData") or {}).items()}
     return {**{key: document[key] for key in ("kind", "metadata", "type") if key in document}, "data": decoded | plain}

@@ -15,7 +15,7 @@ from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
-from tiphys.engine.objects import ObjectStore
+from tiphys.engine.objects import UNDECODED, ObjectStore
 from tiphys.engine.unpack import NORMAL, Limits, unpack
 
 Json = dict[str, Any]
@@ -272,9 +272,10 @@ def _below(folder: Path, mount: Json, body: Json, objects: ObjectStore) -> Path:
 
 
 def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
+    together = volume.get("projected") or {}
     projected = [
-        {field: {**source, "secretName": source.get("name")}}
-        for entry in (volume.get("projected") or {}).get("sources") or []
+        {field: {"defaultMode": together.get("defaultMode"), **source, "secretName": source.get("name")}}
+        for entry in together.get("sources") or []
         for field, source in entry.items()
     ]
     for part in (volume, *projected):
@@ -290,12 +291,21 @@ def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> N
         if data is None and not source.get("optional"):
             msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {name!r}"
             raise StepError(msg)
-        wanted = {item["key"]: item["path"] for item in source.get("items") or []}
-        for key, value in (data or {}).items():
-            if not wanted or key in wanted:
-                path = folder / wanted.get(key, key)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(value, encoding="utf-8")
+        for item in source.get("items") or [{"key": key, "path": key} for key in data or {}]:
+            value = (data or {}).get(item["key"])
+            if value is not None:
+                _write_item(folder / item["path"], value, item.get("mode"), source.get("defaultMode"))
+            elif not source.get("optional"):
+                what = "config" if kind == "ConfigMap" else "secret"
+                msg = f"volume {name!r}: references non-existent {what} key: {item['key']}"
+                raise StepError(msg)
+
+
+def _write_item(path: Path, value: str, *modes: int | None) -> None:
+    """One key of a ConfigMap or Secret as a file, with the first mode that is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(value.encode("utf-8", UNDECODED))
+    path.chmod(next((mode for mode in modes if mode is not None), 0o644))
 
 
 def _tmp_folder(volumes: list[Json]) -> str:

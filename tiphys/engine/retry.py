@@ -7,7 +7,7 @@ from typing import Any
 from tiphys.engine.durations import seconds, words
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.expressions import evaluate_bool, expand
-from tiphys.engine.gotext import go_value
+from tiphys.engine.gotext import go_int, go_value
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED, Node
 from tiphys.engine.operation import Operation
 
@@ -80,7 +80,7 @@ def _backoff(op: Operation, node: Node, strategy: Json, attempts: list[Node], de
         msg = "no base duration specified for retryStrategy"
         raise TemplateError(msg)
     pause = seconds(backoff["duration"])
-    factor = int(float(backoff.get("factor") or 0))
+    factor = _whole(backoff.get("factor") or 0)
     if factor > 0:
         pause = min(pause * float(factor) ** (len(attempts) - 1), 1e9)
     if backoff.get("cap"):
@@ -89,8 +89,7 @@ def _backoff(op: Operation, node: Node, strategy: Json, attempts: list[Node], de
     if deadline and until > deadline:
         op.mark(node, last.phase, "Backoff would exceed max duration limit")
         return True
-    limit = strategy.get("limit")
-    if op.now < until and limit is not None and len(attempts) <= int(limit):
+    if op.now < until and len(attempts) <= _lenient(strategy.get("limit")):
         op.wake_at(until)
         op.mark(node, node.phase, f"Backoff for {words(pause)}")
         return False
@@ -110,13 +109,29 @@ def _apply_policy(op: Operation, node: Node, strategy: Json, attempts: list[Node
         op.mark(node, last.phase, last.message)
         return
     limit = strategy.get("limit")
-    if limit is not None and len(attempts) > int(limit):
+    if limit is not None and len(attempts) > _whole(limit):
         op.mark(node, last.phase, "No more retries left")
         return
     if strategy.get("expression"):
         scope = attempt_variables(len(attempts) - 1, last, missing_exit_code="-1")
         if not evaluate_bool(strategy["expression"], expand(scope)):
             op.mark(node, last.phase, "retryStrategy.expression evaluated to false")
+
+
+def _whole(value: Any) -> int:
+    try:
+        return go_int(str(value))
+    except ValueError:
+        msg = f"value '{value}' cannot be resolved to an int"
+        raise TemplateError(msg) from None
+
+
+def _lenient(limit: Any) -> int:
+    """The limit, 0 for none and for what is no number: the pause does not count then (IntOrString.IntValue)."""
+    try:
+        return go_int(str(limit))
+    except ValueError:
+        return 0
 
 
 def attempt_variables(number: int, last: Node | None, *, missing_exit_code: str = "0") -> dict[str, str]:

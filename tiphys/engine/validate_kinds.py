@@ -12,7 +12,7 @@ from tiphys.engine.images import ImageTable
 
 Json = dict[str, Any]
 KINDS = ("containerSet", "http", "data")
-_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _RESERVED = ("wait", "init", "supervisor")
 
 
@@ -103,7 +103,7 @@ def _names(containers: list[Json], where: str) -> None:
     seen: set[str] = set()
     for index, item in enumerate(containers):
         name = item.get("name") or ""
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             msg = f"{where}[{index}].name '{name}' is invalid: a container needs a name of a-z, 0-9 and '-'"
             raise ManifestError(msg)
         if name in _RESERVED:

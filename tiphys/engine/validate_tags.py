@@ -179,6 +179,8 @@ def check_outputs(outputs: Json, known: Known, path: str) -> None:
         reference = ((entry.get("valueFrom") or {}).get("parameter") or "").strip()
         if reference and "{{" in reference:
             check(reference, known, f"{path}.outputs.parameters.{entry['name']}")
+    for entry in outputs.get("artifacts") or []:
+        check(entry.get("from") or "", known, f"{path}.outputs.artifacts.{entry['name']}")
 
 
 def check_values(arguments: Json, path: str) -> None:

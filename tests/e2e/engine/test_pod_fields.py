@@ -105,6 +105,59 @@ def test_a_projected_volume_holds_config_maps_and_secrets_side_by_side(run: Run,
     assert parameter(done) == "./s:S ./sub/b:B "
 
 
+MODES = """
+  volumes:
+  - {name: plain, configMap: {name: conf}}
+  - {name: all, configMap: {name: conf, defaultMode: 0755}}
+  - {name: some, secret: {secretName: hush, defaultMode: 0400, items: [{key: run, path: bin/run, mode: 0500}, {key: key, path: key}]}}
+  - name: both
+    projected: {defaultMode: 0750, sources: [{configMap: {name: conf, items: [{key: run, path: a}]}}]}
+  templates:
+  - name: main
+    container:
+      image: debian:12
+      command: [sh, -c, "stat -c %a /plain/run /all/run /some/bin/run /some/key /both/a | tr '\\\\n' ' ' > /tmp/o; /all/run >> /tmp/o"]
+      volumeMounts:
+      - {name: plain, mountPath: /plain}
+      - {name: all, mountPath: /all}
+      - {name: some, mountPath: /some}
+      - {name: both, mountPath: /both}
+    outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}
+"""
+
+
+def test_the_files_of_a_volume_have_the_mode_that_is_asked_for(run: Run, engine: Engine) -> None:
+    """An item's own, else the volume's, else 0644: a script may be run, a key be hidden."""
+    engine.objects.apply({"kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"run": "#!/bin/sh\necho ran\n"}})
+    engine.objects.apply({"kind": "Secret", "metadata": {"name": "hush"}, "stringData": {"run": "r", "key": "k"}})
+    assert parameter(run(HEAD + MODES)) == "644 755 500 400 750 ran"
+
+
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        ("configMap: {name: conf, items: [{key: none, path: p}]}", "references non-existent config key: none"),
+        ("secret: {secretName: hush, items: [{key: none, path: p}]}", "references non-existent secret key: none"),
+        ("configMap: {name: conf, optional: true, items: [{key: none, path: p}]}", ""),
+    ],
+)
+def test_an_item_of_a_key_that_is_not_there_is_an_error_unless_it_is_optional(
+    run: Run, engine: Engine, volume: str, message: str
+) -> None:
+    """As the kubelet says."""
+    engine.objects.apply({"kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "A"}})
+    engine.objects.apply({"kind": "Secret", "metadata": {"name": "hush"}, "stringData": {"a": "A"}})
+    done = run(
+        f"""{HEAD}
+  volumes: [{{name: v, {volume}}}]
+  templates:
+  - name: main
+    container: {{image: "debian:12", command: ["true"], volumeMounts: [{{name: v, mountPath: /v}}]}}
+"""
+    )
+    assert (done.phase, message in done.message) == ("Error" if message else "Succeeded", True)
+
+
 def test_a_container_may_know_its_pod(run: Run) -> None:
     """Names, namespace and the labels and annotations that Argo gives a pod (workflowpod.go)."""
     done = run(
