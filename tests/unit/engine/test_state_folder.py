@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from tiphys.engine import Engine, EngineError, ManifestError, load_text
 from tiphys.engine.control import delete, resubmit
+from tiphys.engine.errors import StateLockedError
+from tiphys.engine.lock import StateLock, is_held
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
@@ -111,3 +114,38 @@ def test_a_retry_forgets_requests_that_an_older_engine_has_left(engine: Engine) 
     again.retry("wf")
     assert again.stop("wf", terminate=True)
     assert again.journal.take_requests("wf") == [{"kind": "shutdown", "strategy": "Terminate"}]
+
+
+def test_who_asks_about_the_lock_never_keeps_an_engine_from_starting(tmp_path: Path) -> None:
+    """`list`, `get` and `watch` ask all the time; nor do they take one another for an engine."""
+    with StateLock(tmp_path, "first"):
+        assert is_held(tmp_path)
+    over = threading.Event()
+    held = []
+
+    def ask() -> None:
+        while not over.is_set():
+            held.append(is_held(tmp_path))
+
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        while len(held) < 1000:  # nobody holds it: no answer may be yes
+            pass
+        assert not any(held)
+        for _ in range(300):
+            with StateLock(tmp_path, "tiphys run"):
+                pass
+    finally:
+        over.set()
+
+
+def test_a_held_lock_names_its_holder(tmp_path: Path) -> None:
+    """After all tries."""
+    with (
+        StateLock(tmp_path, "tiphys run first"),
+        pytest.raises(StateLockedError, match="tiphys run first"),
+        StateLock(tmp_path, "second"),
+    ):
+        pass
