@@ -23,7 +23,7 @@ from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
 from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
 from tiphys.engine.journal import Journal, Summary
-from tiphys.engine.lock import StateLock, is_held, read_holder, wait_for_leftovers
+from tiphys.engine.lock import StateLock, is_held, read_holder, refuse_if_held, wait_for_leftovers
 from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
@@ -240,12 +240,16 @@ class Engine:
         )
 
     def unfinished(
-        self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None
+        self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None, name: str = ""
     ) -> str | None:
-        """An interrupted run of the same manifest and parameters, whose engine is gone."""
+        """An interrupted run of the same manifest and parameters, whose engine is gone; only `name` if one is given."""
         if is_held(self.state):
             return None
-        return self.journal.unfinished(self.digest(documents, template, parameters))
+        return self.journal.unfinished(self.digest(documents, template, parameters), name)
+
+    def refuse_if_held(self) -> None:
+        """Raises StateLockedError while an engine drives a run: for who would write one down only to run it now."""
+        refuse_if_held(self.state)
 
     def runs(self) -> list[Summary]:
         """All runs, the latest first; those whose time is over go."""

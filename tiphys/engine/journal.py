@@ -165,11 +165,11 @@ class Journal:
         for row in self._database.execute(query).fetchall():
             yield Summary(*row)
 
-    def unfinished(self, digest: str) -> str | None:
-        """The latest run of the same manifest and parameters that has not ended."""
+    def unfinished(self, digest: str, name: str = "") -> str | None:
+        """The latest run of the same manifest and parameters, and of that name if one is given, that has not ended."""
         query = "SELECT name FROM runs WHERE digest = ? AND phase IN ('', 'Pending', 'Running') ORDER BY created DESC"
-        row = self._database.execute(query, (digest,)).fetchone()
-        return row[0] if row else None
+        names = [row[0] for row in self._database.execute(query, (digest,)).fetchall()]
+        return next((known for known in names if name in ("", known)), None)
 
     def memo(self) -> dict[str, dict[str, Json]]:
         """All memoized outputs, by cache and key."""

@@ -32,7 +32,7 @@ class StateLock:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _taken(self._descriptor):
             os.close(self._descriptor)
-            raise StateLockedError(self._describe())
+            raise _held(self._path.parent)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"pid": os.getpid(), "command": self._command, "run": self._run, "since": since}
         os.ftruncate(self._descriptor, 0)
@@ -44,11 +44,6 @@ class StateLock:
     ) -> None:
         """Give the lock back."""
         os.close(self._descriptor)
-
-    def _describe(self) -> str:
-        holder = read_holder(self._path.parent)
-        who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
-        return f"the state folder {self._path.parent} is held by another engine ({who}): wait for it, or stop it"
 
 
 def _taken(descriptor: int) -> bool:
@@ -107,3 +102,15 @@ def is_held(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raises StateLockedError that names the holder."""
+    if is_held(folder):
+        raise _held(folder)
+
+
+def _held(folder: Path) -> StateLockedError:
+    holder = read_holder(folder)
+    who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
+    return StateLockedError(f"the state folder {folder} is held by another engine ({who}): wait for it, or stop it")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tiphys.cli import main
 from tiphys.engine import Engine, EngineError, ManifestError, load_text
 from tiphys.engine.control import delete, resubmit
 from tiphys.engine.errors import StateLockedError
@@ -149,3 +150,27 @@ def test_a_held_lock_names_its_holder(tmp_path: Path) -> None:
         StateLock(tmp_path, "second"),
     ):
         pass
+
+
+def test_an_interrupted_run_of_another_name_is_another_run(engine: Engine) -> None:
+    """`run FILE --name second` does not go on with `first`."""
+    documents = load_text(TEXT.replace("NAME", "wf"))
+    for name in ("first", "second"):
+        engine.submit(documents, name=name)
+    assert engine.unfinished(documents) == "second"
+    assert engine.unfinished(documents, name="first") == "first"
+    assert engine.unfinished(documents, name="third") is None
+
+
+@pytest.mark.parametrize("command", ["run", "resubmit"])
+def test_what_can_not_run_now_is_not_written_down(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """While another run is driven the command is refused, and leaves no Pending run behind."""
+    submit(engine, "old")
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(TEXT.replace("NAME", "new"))
+    monkeypatch.setattr("tiphys.cli.engine_access.open_engine", lambda: engine)
+    with StateLock(engine.state, "tiphys run other", "other"):
+        assert main([command, str(manifest) if command == "run" else "old"]) == 2
+    assert [run.name for run in engine.runs()] == ["old"]
