@@ -52,11 +52,12 @@ class Call:
 
 def execute(op: Operation, name: str, call: Call) -> Node | None:
     """Bring the node called `name` as far as it can go now. None if it can't be made yet (see Wait)."""
-    op.depth += 1
+    around = op.on_exit
+    op.depth, op.on_exit = op.depth + 1, call.on_exit
     try:
         return _execute(op, name, call)
     finally:
-        op.depth -= 1
+        op.depth, op.on_exit = op.depth - 1, around
 
 
 def _execute(op: Operation, name: str, call: Call) -> Node:

@@ -48,6 +48,8 @@ class Operation:
         self.actions: list[Action] = []
         self.wake: float | None = None
         self.depth = 0
+        self.on_exit = False
+        """Whether what is executed now belongs to an exit handler."""
         self.ended = False
         """Whether a node has ended in this pass."""
         self.globals = self._globals()
@@ -183,7 +185,7 @@ class Operation:
         node = Node(
             id=self.id_of(name), name=name, display_name=shown, type=kind, phase=phase, boundary=boundary,
             template_name=holder.get("template") or "", template_ref=holder.get("templateRef"), message=message,
-            started=self.now, finished=self.now if phase in FULFILLED else 0.0, flags=flags,
+            started=self.now, finished=self.now if phase in FULFILLED else 0.0, flags=flags, on_exit=self.on_exit,
         )  # fmt: skip
         self.run.nodes[node.id] = node
         self.run.dirty.add(node.id)
