@@ -108,6 +108,7 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
         node = run.nodes[result.node_id]
         if node.phase == PENDING and not result.daemon:
             node.phase = RUNNING
+            run.waits.pop(node.id, None)
         node.attempts = max(node.attempts, result.attempt)
         run.dirty.add(node.id)
     elif isinstance(result, PodEnded):
@@ -126,8 +127,10 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
 
 def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action]) -> None:
     node = run.nodes[result.node_id]
-    if node.ended and node.pod_ip:  # a daemon that was ended with its boundary
+    run.waits.pop(node.id, None)
+    if node.ended:  # a daemon that was ended with its boundary, or a pod that waited too long for its start
         run.launched.discard(node.id)
+        run.killing.pop(node.id, None)
         return
     _close_containers(run, node, now)
     node.daemoned = False
@@ -237,6 +240,14 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
                 run.dirty.add(node.id)
                 run.cache["again"] = True
     following: list[float] = []
+    for identity, moment in list(run.waits.items()):
+        if now >= moment:
+            del run.waits[identity]
+            if run.nodes[identity].phase == PENDING:
+                wake(run, identity)
+                run.cache["again"] = True
+        else:
+            following.append(moment)
     for identity, (moment, reason) in list(run.deadlines.items()):
         if now >= moment:
             del run.deadlines[identity]

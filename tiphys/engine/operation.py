@@ -34,6 +34,10 @@ class TooDeepError(TemplateError):
     """Templates call one another more than a hundred levels deep."""
 
 
+class TimedOutError(TemplateError):
+    """A node waited to start for longer than its template's timeout or pendingTimeout."""
+
+
 class TooManyNodesError(EngineError):
     """Templates that call one another have made more nodes than a run may have."""
 
