@@ -109,11 +109,10 @@ class Engine:
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip
-        if (spec.get("workflowMetadata") or {}).get("labelsFrom"):
-            from tiphys.engine.labels import labels_from  # noqa: PLC0415
+        if spec.get("workflowMetadata"):
+            from tiphys.engine.labels import set_metadata  # noqa: PLC0415
 
-            run.labels.update(labels_from(run))
-            run.cache.clear()
+            set_metadata(run)
         run.shutdown = spec.get("shutdown") or ""
         run.suspended = bool(spec.get("suspend"))
         self.journal.create(run, self.digest(documents, template, parameters), notes)

@@ -394,7 +394,7 @@ def static_globals(run: RunState) -> dict[str, str]:
     metadata = spec.get("workflowMetadata") or {}
     for section, own in (("labels", run.labels), ("annotations", run.annotations)):
         values[f"workflow.{section}"] = values[f"workflow.{section}.json"] = go_json(own)
-        for key, value in {**own, **(metadata.get(section) or {})}.items():
+        for key, value in {**(metadata.get(section) or {}), **own}.items():
             values[f"workflow.{section}.{key}"] = value
     return values
 

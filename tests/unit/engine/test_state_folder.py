@@ -174,3 +174,20 @@ def test_what_can_not_run_now_is_not_written_down(
     with StateLock(engine.state, "tiphys run other", "other"):
         assert main([command, str(manifest) if command == "run" else "old"]) == 2
     assert [run.name for run in engine.runs()] == ["old"]
+
+
+def test_the_metadata_of_the_spec_is_put_on_the_run(engine: Engine) -> None:
+    """Labels with their tags filled in, annotations, and labelsFrom, which goes before the rest."""
+    metadata = """workflowMetadata: {
+      labels: {team: "{{workflow.parameters.team}}", tier: one}, annotations: {note: any text},
+      labelsFrom: {tier: {expression: "workflow.labels.team + 'ish'"}}},
+      arguments: {parameters: [{name: team, value: blue}]}, """
+    run = engine.get(submit(engine, text=TEXT.replace("spec: {", "spec: {" + metadata)))
+    assert run.labels == {"team": "blue", "tier": "blueish"}
+    assert run.annotations == {"note": "any text"}
+
+
+def test_a_label_of_the_spec_must_be_one(engine: Engine) -> None:
+    """As for metadata.labels."""
+    with pytest.raises(ManifestError, match='invalid label value "no label!" for label "team"'):
+        submit(engine, text=TEXT.replace("spec: {", 'spec: {workflowMetadata: {labels: {team: "no label!"}}, '))
