@@ -33,13 +33,14 @@ def validate(workflow: Json, spec: Json, documents: list[Json], find: Find, imag
     advisory: dict[str, str] = {}
     for document in [workflow, *documents]:
         advisory = {**check_fields(document), **advisory}
-    _arguments(spec)
+    check_arguments(spec)
     checker = _Checker(spec, find, images)
     checker.whole()
     return [f"{field} counts on a cluster only (first at {place})" for field, place in advisory.items()]
 
 
-def _arguments(spec: Json) -> None:
+def check_arguments(spec: Json) -> None:
+    """Refuse a workflow's arguments without a value, or with one that is not among its enum. Raises ManifestError."""
     for parameter in (spec.get("arguments") or {}).get("parameters") or []:
         name = f"spec.arguments.{parameter.get('name')}"
         if parameter.get("value") is None and parameter.get("valueFrom") is None:
@@ -72,7 +73,7 @@ def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) 
             if parameter.get("valueFrom") is None:
                 parameter.setdefault("value", "")
     else:
-        checks.append(lambda: _arguments(spec))
+        checks.append(lambda: check_arguments(spec))
     if spec.get("entrypoint") or not library:
         checks.append(_Checker(spec, find, images).whole)
     checks += [_Checker(spec, find, images).one(template) for template in spec.get("templates") or []]

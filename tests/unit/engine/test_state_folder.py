@@ -191,3 +191,15 @@ def test_a_label_of_the_spec_must_be_one(engine: Engine) -> None:
     """As for metadata.labels."""
     with pytest.raises(ManifestError, match='invalid label value "no label!" for label "team"'):
         submit(engine, text=TEXT.replace("spec: {", 'spec: {workflowMetadata: {labels: {team: "no label!"}}, '))
+
+
+def test_parameters_are_checked_again_whenever_they_change(engine: Engine) -> None:
+    """What `run -p` refuses, `retry -p` and `resubmit -p` refuse; the run stays as it was."""
+    color = "arguments: {parameters: [{name: color, value: red, enum: [red, blue]}]}, "
+    finished(engine, submit(engine, text=TEXT.replace("spec: {", "spec: {" + color)))
+    with pytest.raises(ManifestError, match="should be present in"):
+        engine.retry("wf", {"color": "green"})
+    with pytest.raises(ManifestError, match="should be present in"):
+        resubmit(engine, "wf", {"color": "green"})
+    assert [(run.name, run.phase) for run in engine.runs()] == [("wf", "Failed")]
+    assert engine.retry("wf", {"color": "blue"}) == ["wf"]
