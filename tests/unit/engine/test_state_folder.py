@@ -203,3 +203,25 @@ def test_parameters_are_checked_again_whenever_they_change(engine: Engine) -> No
         resubmit(engine, "wf", {"color": "green"})
     assert [(run.name, run.phase) for run in engine.runs()] == [("wf", "Failed")]
     assert engine.retry("wf", {"color": "blue"}) == ["wf"]
+
+
+@pytest.mark.parametrize("damaged", ["'[1'", "NULL", "x'00ff'", '\'{"kind": "shutdown"}\'', "'[]'", "'3'"])
+def test_a_damaged_request_is_passed_over(engine: Engine, damaged: str) -> None:
+    """The one behind it counts."""
+    submit(engine)
+    change(engine, "INSERT INTO requests (run, body) SELECT 'wf', " + damaged)
+    change(engine, "INSERT INTO requests (run, body) VALUES ('wf', ?)", '{"kind": "suspend"}')
+    assert Engine(engine.state).journal.take_requests("wf") == [{"kind": "suspend"}]
+
+
+@pytest.mark.parametrize("damaged", ["'[1'", "NULL", "x'00ff'"])
+def test_damaged_notes_and_columns_leave_their_run_usable(engine: Engine, damaged: str) -> None:
+    """Notes are advisory, and a list shows all runs."""
+    submit(engine)
+    submit(engine, "other")
+    change(engine, "UPDATE runs SET notes = " + damaged)
+    change(engine, "UPDATE runs SET digest = NULL, created = 'long ago', phase = NULL")
+    again = Engine(engine.state)
+    assert len(again.notes("wf")) == 1
+    assert {(run.name, run.created, run.phase) for run in again.runs()} == {("wf", 0.0, ""), ("other", 0.0, "")}
+    assert again.get("wf").name == "wf"
