@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,13 @@ class Engine:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _templates(self) -> dict[str, Json]:
+        """All installed templates that can be used, by kind/name: a templateRef may be made of tags."""
         found: dict[str, Json] = {}
         for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
             for name in self.objects.names(kind):
-                found[f"{kind}/{name}"] = effective_spec(
-                    {"spec": (self.objects.get(kind, name) or {}).get("spec")}, self.objects.get
-                )
+                stored = {"spec": (self.objects.get(kind, name) or {}).get("spec")}
+                with suppress(ManifestError):  # it refers to what is not here: only who uses it is told
+                    found[f"{kind}/{name}"] = effective_spec(stored, self.objects.get)
         return found
 
     def _config_maps(self) -> dict[str, dict[str, str]]:

@@ -205,23 +205,33 @@ def test_parameters_are_checked_again_whenever_they_change(engine: Engine) -> No
     assert engine.retry("wf", {"color": "blue"}) == ["wf"]
 
 
-@pytest.mark.parametrize("damaged", ["'[1'", "NULL", "x'00ff'", '\'{"kind": "shutdown"}\'', "'[]'", "'3'"])
-def test_a_damaged_request_is_passed_over(engine: Engine, damaged: str) -> None:
+@pytest.mark.parametrize("damaged", ["[1", None, b"\x00\xff", '{"kind": "shutdown"}', "[]", "3"])
+def test_a_damaged_request_is_passed_over(engine: Engine, damaged: object) -> None:
     """The one behind it counts."""
     submit(engine)
-    change(engine, "INSERT INTO requests (run, body) SELECT 'wf', " + damaged)
+    change(engine, "INSERT INTO requests (run, body) VALUES ('wf', ?)", damaged)
     change(engine, "INSERT INTO requests (run, body) VALUES ('wf', ?)", '{"kind": "suspend"}')
     assert Engine(engine.state).journal.take_requests("wf") == [{"kind": "suspend"}]
 
 
-@pytest.mark.parametrize("damaged", ["'[1'", "NULL", "x'00ff'"])
-def test_damaged_notes_and_columns_leave_their_run_usable(engine: Engine, damaged: str) -> None:
+@pytest.mark.parametrize("damaged", ["[1", None, b"\x00\xff"])
+def test_damaged_notes_and_columns_leave_their_run_usable(engine: Engine, damaged: object) -> None:
     """Notes are advisory, and a list shows all runs."""
     submit(engine)
     submit(engine, "other")
-    change(engine, "UPDATE runs SET notes = " + damaged)
+    change(engine, "UPDATE runs SET notes = ?", damaged)
     change(engine, "UPDATE runs SET digest = NULL, created = 'long ago', phase = NULL")
     again = Engine(engine.state)
     assert len(again.notes("wf")) == 1
     assert {(run.name, run.created, run.phase) for run in again.runs()} == {("wf", 0.0, ""), ("other", 0.0, "")}
     assert again.get("wf").name == "wf"
+
+
+def test_an_installed_template_that_can_not_be_used_is_in_nobodys_way(engine: Engine) -> None:
+    """It refers to another that is not there: who refers to it is refused, all others are not."""
+    poison = "kind: WorkflowTemplate\nmetadata: {name: poison}\nspec: {workflowTemplateRef: {name: nowhere}}\n"
+    engine.apply(load_text(poison))
+    assert "WorkflowTemplate/poison" not in engine.get(submit(engine)).templates
+    user = TEXT.partition("container")[0] + "steps: [[{name: a, templateRef: {name: poison, template: t}}]]}]}"
+    with pytest.raises(ManifestError, match=r"template reference poison\.t not found"):
+        submit(engine, "user", user)
