@@ -44,6 +44,7 @@ def main(args: argparse.Namespace) -> int:
 
     engine = open_engine()
     old = find_name(engine, args.run)
+    engine.refuse_if_held()
     name = resubmit(engine, old, parse_parameters(args.parameter), memoized=args.memoized, as_name=args.name)
     say(f"{old} runs once more as {name}")
     return drive(engine, name, args.output, colour=in_colour(args))

@@ -95,7 +95,8 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
         for note in notes:
             say(f"note: {note}")
         return 0
-    interrupted = None if args.fresh else engine.unfinished(documents, template, parameters)
+    engine.refuse_if_held()
+    interrupted = None if args.fresh else engine.unfinished(documents, template, parameters, args.name)
     if interrupted:
         say(f"going on with {interrupted}, which was interrupted (--fresh starts a new run)")
     name = interrupted or engine.submit(documents, template=template, parameters=parameters, name=args.name)

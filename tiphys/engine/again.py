@@ -104,6 +104,7 @@ def apply(run: RunState, reset: Reset, now: float, parameters: Mapping[str, str]
     run.locks.clear()
     run.cache.clear()
     run.deadlines.clear()
+    run.waits.clear()
     run.version += 1
     run.sleepers.clear()
     run.restless.clear()

@@ -32,7 +32,7 @@ def retry(engine: Engine, name: str, parameters: Mapping[str, str] | None = None
     """Reset what failed in a run that has ended, and what `chosen` selects; the names of the steps that run again.
 
     Raises:
-        EngineError: the run has not ended, or there is nothing to run again.
+        EngineError: the run has not ended, there is nothing to run again, or a parameter may not have that value.
     """
     with StateLock(engine.state, f"retry {name}", name):
         run = engine.get(name)
@@ -49,6 +49,7 @@ def retry(engine: Engine, name: str, parameters: Mapping[str, str] | None = None
         if not reset.steps and not reset.gone:
             msg = f"run {name!r} ended in {run.phase} before any step: change what it says ({run.message}), then run it anew"
             raise EngineError(msg)
+        _check_parameters(run, parameters or {})
         again.apply(run, reset, time.time(), parameters)
         engine.journal.rewrite(run, sorted(reset.gone))
     return reset.steps
@@ -73,6 +74,7 @@ def resubmit(
         msg = f"a run called {new_name!r} exists already: give another --name"
         raise EngineError(msg)
     run = _copy(old, new_name, engine)
+    _check_parameters(run, parameters or {})
     set_parameters(run.spec, parameters or {})
     if memoized:
         run.nodes = again.renamed(old, new_name, time.time())
@@ -81,6 +83,15 @@ def resubmit(
     run.dirty.update(dict.fromkeys(run.nodes))
     engine.journal.save(run)
     return new_name
+
+
+def _check_parameters(run: RunState, parameters: Mapping[str, str]) -> None:
+    """Raises ManifestError for values that a first submission would not take."""
+    from tiphys.engine.validate_arguments import check_arguments  # noqa: PLC0415  # whoever only looks at runs needs none of it
+
+    spec = {"arguments": copy.deepcopy(run.spec.get("arguments") or {})}
+    set_parameters(spec, parameters)
+    check_arguments(spec.get("arguments") or {}, "spec.arguments")
 
 
 def _copy(old: RunState, name: str, engine: Engine) -> RunState:

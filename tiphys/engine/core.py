@@ -108,6 +108,7 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
         node = run.nodes[result.node_id]
         if node.phase == PENDING and not result.daemon:
             node.phase = RUNNING
+            run.waits.pop(node.id, None)
         node.attempts = max(node.attempts, result.attempt)
         run.dirty.add(node.id)
     elif isinstance(result, PodEnded):
@@ -126,8 +127,10 @@ def _take_in(run: RunState, result: Result, now: float, actions: list[Action]) -
 
 def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action]) -> None:
     node = run.nodes[result.node_id]
-    if node.ended and node.pod_ip:  # a daemon that was ended with its boundary
+    run.waits.pop(node.id, None)
+    if node.ended:  # a daemon that was ended with its boundary, or a pod that waited too long for its start
         run.launched.discard(node.id)
+        run.killing.pop(node.id, None)
         return
     _close_containers(run, node, now)
     node.daemoned = False
@@ -188,7 +191,7 @@ def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) 
         return
     run.shutdown, run.suspended = strategy, False
     for node in list(run.nodes.values()):
-        if node.fulfilled or (strategy == "Stop" and in_exit_handler(run, node)):
+        if node.fulfilled or (strategy == "Stop" and node.on_exit):
             continue
         if node.id in run.launched:
             _kill(run, node, f"workflow shutdown with strategy: {strategy}", actions)
@@ -201,21 +204,6 @@ def _kill(run: RunState, node: Node, reason: str, actions: list[Action]) -> None
     if node.id not in run.killing:
         run.killing[node.id] = reason
         actions.append(KillPod(node.id, DEFAULT_GRACE))
-
-
-def in_exit_handler(run: RunState, node: Node) -> bool:
-    """Whether the node belongs to an exit handler, of the workflow or of a step."""
-    current: Node | None = node
-    while current is not None:
-        if current.name.endswith(".onExit") or ".onExit" in current.name.removeprefix(_boundary_name(run, current)):
-            return True
-        current = run.nodes.get(current.boundary)
-    return False
-
-
-def _boundary_name(run: RunState, node: Node) -> str:
-    above = run.nodes.get(node.boundary)
-    return above.name if above else ""
 
 
 def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
@@ -247,11 +235,19 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
     if limit is not None and now >= run.started + float(limit):
         for node in list(run.nodes.values()):
             waits = node.phase == PENDING and node.id not in run.launched
-            if not node.fulfilled and (waits or node.type == "Suspend") and not in_exit_handler(run, node):
+            if not node.fulfilled and (waits or node.type == "Suspend") and not node.on_exit:
                 node.phase, node.message, node.finished = FAILED, WORKFLOW_DEADLINE, now
                 run.dirty.add(node.id)
                 run.cache["again"] = True
     following: list[float] = []
+    for identity, moment in list(run.waits.items()):
+        if now >= moment:
+            del run.waits[identity]
+            if run.nodes[identity].phase == PENDING:
+                wake(run, identity)
+                run.cache["again"] = True
+        else:
+            following.append(moment)
     for identity, (moment, reason) in list(run.deadlines.items()):
         if now >= moment:
             del run.deadlines[identity]

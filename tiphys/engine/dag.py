@@ -13,7 +13,7 @@ from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
 from tiphys.engine.nodes import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
-from tiphys.engine.operation import Operation, TooDeepError, Wait
+from tiphys.engine.operation import Operation, TimedOutError, TooDeepError, Wait
 from tiphys.engine.outputs import template_outputs
 from tiphys.engine.references import resolve_step
 from tiphys.engine.scope import Scope
@@ -369,6 +369,8 @@ def _call(dag: Dag, task: Json, one: Json, name: str, group: Node | None) -> boo
         return False
     except TooDeepError:
         return True
+    except TimedOutError:
+        return False
     except TemplateError as problem:
         made = op.node(name)
         if made is not None:

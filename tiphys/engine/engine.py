@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
 from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
 from tiphys.engine.journal import Journal, Summary
-from tiphys.engine.lock import StateLock, is_held, read_holder, wait_for_leftovers
+from tiphys.engine.lock import StateLock, is_held, read_holder, refuse_if_held, wait_for_leftovers
 from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
@@ -109,11 +110,10 @@ class Engine:
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
             templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
         )  # fmt: skip
-        if (spec.get("workflowMetadata") or {}).get("labelsFrom"):
-            from tiphys.engine.labels import labels_from  # noqa: PLC0415
+        if spec.get("workflowMetadata"):
+            from tiphys.engine.labels import set_metadata  # noqa: PLC0415
 
-            run.labels.update(labels_from(run))
-            run.cache.clear()
+            set_metadata(run)
         run.shutdown = spec.get("shutdown") or ""
         run.suspended = bool(spec.get("suspend"))
         self.journal.create(run, self.digest(documents, template, parameters), notes)
@@ -156,12 +156,13 @@ class Engine:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _templates(self) -> dict[str, Json]:
+        """All installed templates that can be used, by kind/name: a templateRef may be made of tags."""
         found: dict[str, Json] = {}
         for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
             for name in self.objects.names(kind):
-                found[f"{kind}/{name}"] = effective_spec(
-                    {"spec": (self.objects.get(kind, name) or {}).get("spec")}, self.objects.get
-                )
+                stored = {"spec": (self.objects.get(kind, name) or {}).get("spec")}
+                with suppress(ManifestError):  # it refers to what is not here: only who uses it is told
+                    found[f"{kind}/{name}"] = effective_spec(stored, self.objects.get)
         return found
 
     def _config_maps(self) -> dict[str, dict[str, str]]:
@@ -243,12 +244,16 @@ class Engine:
         )
 
     def unfinished(
-        self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None
+        self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None, name: str = ""
     ) -> str | None:
-        """An interrupted run of the same manifest and parameters, whose engine is gone."""
+        """An interrupted run of the same manifest and parameters, whose engine is gone; only `name` if one is given."""
         if is_held(self.state):
             return None
-        return self.journal.unfinished(self.digest(documents, template, parameters))
+        return self.journal.unfinished(self.digest(documents, template, parameters), name)
+
+    def refuse_if_held(self) -> None:
+        """Raises StateLockedError while an engine drives a run: for who would write one down only to run it now."""
+        refuse_if_held(self.state)
 
     def runs(self) -> list[Summary]:
         """All runs, the latest first; those whose time is over go."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tiphys.engine import dag, locks, memo, retry, steps
-from tiphys.engine.actions import StartPod
+from tiphys.engine.actions import KillPod, StartPod
 from tiphys.engine.durations import seconds
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.field_refs import fill_field_refs, has_field_refs
 from tiphys.engine.inputs import process, substitute
 from tiphys.engine.merge import template_type
 from tiphys.engine.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node, pod_name
-from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TooDeepError, Wait
+from tiphys.engine.operation import LOCAL, MAX_DEPTH, Operation, TimedOutError, TooDeepError, Wait
 from tiphys.engine.substitute import fill, text_of
 
 Json = dict[str, Any]
@@ -52,11 +52,12 @@ class Call:
 
 def execute(op: Operation, name: str, call: Call) -> Node | None:
     """Bring the node called `name` as far as it can go now. None if it can't be made yet (see Wait)."""
-    op.depth += 1
+    around = op.on_exit
+    op.depth, op.on_exit = op.depth + 1, call.on_exit
     try:
         return _execute(op, name, call)
     finally:
-        op.depth -= 1
+        op.depth, op.on_exit = op.depth - 1, around
 
 
 def _execute(op: Operation, name: str, call: Call) -> Node:
@@ -82,8 +83,6 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
         return node
     if node is not None:
         _check_timeout(op, node, processed)
-        if _settled(node):
-            return node
     op.check_parallelism(processed, node, call.boundary)
     made = _make(op, name, node, call, inner_scope, processed)
     if node is None and _DISPLAY_KEY in (processed.get("annotations") or {}):
@@ -169,8 +168,19 @@ def _check_timeout(op: Operation, node: Node, processed: Json) -> None:
             continue
         deadline = node.started + seconds(processed[field])
         op.wake_at(deadline)
-        if node.phase == PENDING and op.now > deadline and node.id not in op.run.launched:
-            op.mark(node, FAILED, "timeout")
+        if node.phase == PENDING and op.now >= deadline:
+            _time_out(op, node)
+
+
+def _time_out(op: Operation, node: Node) -> None:
+    """It waited too long: for a lock, or its process for a free slot."""
+    op.run.deadlines.pop(node.id, None)
+    if node.id in op.run.launched and node.id not in op.run.killing:
+        op.run.killing[node.id] = TIMEOUT
+        op.actions.append(KillPod(node.id, 0.0))
+    op.mark(node, FAILED, TIMEOUT)
+    locks.release(op, node)
+    raise TimedOutError(TIMEOUT)
 
 
 def _with_retries(op: Operation, name: str, node: Node | None, call: Call, inner_scope: str, processed: Json) -> Node:  # noqa: PLR0913, PLR0917
@@ -305,12 +315,18 @@ def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
     return filled
 
 
+TIMEOUT = "timeout"
 WORKFLOW_DEADLINE = "Step exceeded its deadline"
 _DEADLINE = "Pod was active on the node longer than the specified deadline"
 
 
 def _set_deadline(op: Operation, node: Node, call: Call, processed: Json) -> None:
     moments: list[tuple[float, str]] = []
+    if not node.flag("retried"):  # what Argo looks at is the Retry node, and that one runs
+        waits = [seconds(processed[field]) for field in ("timeout", "pendingTimeout") if processed.get(field)]
+        if waits:
+            op.run.waits[node.id] = node.started + min(waits)
+            op.wake_at(op.run.waits[node.id])
     if processed.get("timeout"):
         moments.append((node.started + seconds(processed["timeout"]), _DEADLINE))
     if processed.get("activeDeadlineSeconds") is not None:

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (c
 CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
 """
 
+_STRATEGIES = ("Stop", "Terminate")
 _REQUEST = (
     "INSERT INTO requests (run, body) SELECT name, ? FROM runs WHERE name = ? AND phase IN ('', 'Pending', 'Running')"
 )
@@ -157,19 +158,22 @@ class Journal:
     def notes(self, name: str) -> list[str]:
         """What was advisory in the run's manifest."""
         row = self._database.execute("SELECT notes FROM runs WHERE name = ?", (name,)).fetchone()
-        return list(json.loads(row[0])) if row else []
+        try:
+            return [str(note) for note in decode(self._path, name, row[0], list)] if row else []
+        except JournalDamagedError:
+            return [f"what was advisory in this manifest can't be read any more: its row in {self._path} is damaged"]
 
     def runs(self) -> Iterator[Summary]:
         """All runs, the latest first."""
         query = "SELECT name, phase, created, finished, digest FROM runs ORDER BY created DESC, rowid DESC"
         for row in self._database.execute(query).fetchall():
-            yield Summary(*row)
+            yield _summary(*row)
 
-    def unfinished(self, digest: str) -> str | None:
-        """The latest run of the same manifest and parameters that has not ended."""
+    def unfinished(self, digest: str, name: str = "") -> str | None:
+        """The latest run of the same manifest and parameters, and of that name if one is given, that has not ended."""
         query = "SELECT name FROM runs WHERE digest = ? AND phase IN ('', 'Pending', 'Running') ORDER BY created DESC"
-        row = self._database.execute(query, (digest,)).fetchone()
-        return row[0] if row else None
+        names = [row[0] for row in self._database.execute(query, (digest,)).fetchall()]
+        return next((known for known in names if name in ("", known)), None)
 
     def memo(self) -> dict[str, dict[str, Json]]:
         """All memoized outputs, by cache and key."""
@@ -195,4 +199,28 @@ class Journal:
         """What was asked for, once."""
         rows = self._database.execute("SELECT id, body FROM requests WHERE run = ? ORDER BY id", (run,)).fetchall()
         self._database.executemany("DELETE FROM requests WHERE id = ?", [(row[0],) for row in rows])
-        return [json.loads(row[1]) for row in rows]
+        return [body for body in (_request(row[1]) for row in rows) if body is not None]
+
+
+def _summary(name: Any, phase: Any, created: Any, finished: Any, digest: Any) -> Summary:
+    """One line, whatever a damaged row holds: the others must be shown."""
+    return Summary(str(name), _text(phase), _moment(created), _moment(finished), _text(digest))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: Any) -> float:
+    return value if isinstance(value, (int, float)) else 0.0
+
+
+def _request(text: Any) -> Json | None:
+    """What was asked for; None for a row that can't be read, which nobody can carry out."""
+    try:
+        body = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not isinstance(body, dict) or (body.get("kind") == "shutdown" and body.get("strategy") not in _STRATEGIES):
+        return None
+    return body if isinstance(body.get("parameters") or {}, dict) else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from tiphys.engine.errors import ExpressionError, ManifestError
+from tiphys.engine.errors import ExpressionError, ManifestError, TemplateError
 from tiphys.engine.expressions import evaluate, expand
 from tiphys.engine.operation import static_globals
 from tiphys.engine.run_state import RunState
+from tiphys.engine.substitute import fill
 
 _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 
@@ -34,3 +35,22 @@ def labels_from(run: RunState) -> dict[str, str]:
             raise ManifestError(msg)
         found[name] = value
     return found
+
+
+def set_metadata(run: RunState) -> None:
+    """Put `workflowMetadata` on the run: its labels and annotations with their tags filled in, then labelsFrom.
+
+    Raises ManifestError for what is no valid label.
+    """
+    try:
+        known = static_globals(run)
+    except TemplateError:  # an argument that has no value: the run's first pass ends with that message
+        return
+    metadata = fill(run.spec.get("workflowMetadata") or {}, known)
+    for name, value in (metadata.get("labels") or {}).items():
+        if not _VALUE.match(value):
+            msg = f'invalid label value "{value}" for label "{name}": write a-z, 0-9, -, _ and ., 63 characters at most'
+            raise ManifestError(msg)
+    run.labels.update(metadata.get("labels") or {})
+    run.annotations.update(metadata.get("annotations") or {})
+    run.labels.update(labels_from(run))

@@ -13,6 +13,8 @@ from typing import Self
 
 from tiphys.engine.errors import StateLockedError
 
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.05, 0.0)  # seconds between tries
+
 
 class StateLock:
     """Held while an engine works on a state folder."""
@@ -28,11 +30,9 @@ class StateLock:
         """Take the lock. Raises StateLockedError that names the holder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(self._descriptor):
             os.close(self._descriptor)
-            raise StateLockedError(self._describe()) from None
+            raise _held(self._path.parent)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"pid": os.getpid(), "command": self._command, "run": self._run, "since": since}
         os.ftruncate(self._descriptor, 0)
@@ -45,10 +45,17 @@ class StateLock:
         """Give the lock back."""
         os.close(self._descriptor)
 
-    def _describe(self) -> str:
-        holder = read_holder(self._path.parent)
-        who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
-        return f"the state folder {self._path.parent} is held by another engine ({who}): wait for it, or stop it"
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock; who only asks whether it is held (`is_held`) has it for an instant, and is waited for."""
+    for pause in _PAUSES:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False
 
 
 def wait_for_leftovers(folder: Path, seconds: float = 30.0) -> None:
@@ -83,15 +90,27 @@ def read_holder(folder: Path) -> dict[str, object]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether an engine holds the state folder now."""
+    """Whether an engine holds the state folder now. All who ask share the lock for that instant."""
     try:
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raises StateLockedError that names the holder."""
+    if is_held(folder):
+        raise _held(folder)
+
+
+def _held(folder: Path) -> StateLockedError:
+    holder = read_holder(folder)
+    who = f"pid {holder.get('pid')}: {holder.get('command')}, since {holder.get('since')}" if holder else "unknown"
+    return StateLockedError(f"the state folder {folder} is held by another engine ({who}): wait for it, or stop it")

@@ -62,6 +62,8 @@ class Node:
     attempts: int = 0
     daemoned: bool = False
     pod_ip: str = ""
+    on_exit: bool = False
+    """Whether it belongs to an exit handler, of the workflow or of a step: a Stop lets those run."""
 
     @property
     def fulfilled(self) -> bool:

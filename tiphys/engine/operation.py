@@ -34,6 +34,10 @@ class TooDeepError(TemplateError):
     """Templates call one another more than a hundred levels deep."""
 
 
+class TimedOutError(TemplateError):
+    """A node waited to start for longer than its template's timeout or pendingTimeout."""
+
+
 class TooManyNodesError(EngineError):
     """Templates that call one another have made more nodes than a run may have."""
 
@@ -48,6 +52,8 @@ class Operation:
         self.actions: list[Action] = []
         self.wake: float | None = None
         self.depth = 0
+        self.on_exit = False
+        """Whether what is executed now belongs to an exit handler."""
         self.ended = False
         """Whether a node has ended in this pass."""
         self.globals = self._globals()
@@ -183,7 +189,7 @@ class Operation:
         node = Node(
             id=self.id_of(name), name=name, display_name=shown, type=kind, phase=phase, boundary=boundary,
             template_name=holder.get("template") or "", template_ref=holder.get("templateRef"), message=message,
-            started=self.now, finished=self.now if phase in FULFILLED else 0.0, flags=flags,
+            started=self.now, finished=self.now if phase in FULFILLED else 0.0, flags=flags, on_exit=self.on_exit,
         )  # fmt: skip
         self.run.nodes[node.id] = node
         self.run.dirty.add(node.id)
@@ -388,7 +394,7 @@ def static_globals(run: RunState) -> dict[str, str]:
     metadata = spec.get("workflowMetadata") or {}
     for section, own in (("labels", run.labels), ("annotations", run.annotations)):
         values[f"workflow.{section}"] = values[f"workflow.{section}.json"] = go_json(own)
-        for key, value in {**own, **(metadata.get(section) or {})}.items():
+        for key, value in {**(metadata.get(section) or {}), **own}.items():
             values[f"workflow.{section}.{key}"] = value
     return values
 

@@ -50,6 +50,8 @@ class RunState:
     launched: set[str] = field(default_factory=set)
     killing: dict[str, str] = field(default_factory=dict)
     deadlines: dict[str, tuple[float, str]] = field(default_factory=dict)
+    waits: dict[str, float] = field(default_factory=dict)
+    """Until when a pod that was launched may be Pending, in seconds since the epoch."""
     dirty: Dirty = field(default_factory=Dirty)
     sleepers: dict[str, Any] = field(default_factory=dict)
     restless: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ from tiphys.engine.aggregate import add_aggregates
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.fanout import expand_step, should_expand
 from tiphys.engine.nodes import ERROR, FAILED, RUNNING, SKIPPED, SUCCEEDED, Node
-from tiphys.engine.operation import Operation, TooDeepError, Wait
+from tiphys.engine.operation import Operation, TimedOutError, TooDeepError, Wait
 from tiphys.engine.outputs import template_outputs
 from tiphys.engine.references import resolve_step
 from tiphys.engine.scope import Scope
@@ -189,6 +189,9 @@ def _call(group: Group, step: Json, name: str, by_node: dict[str, Json]) -> bool
         node = op.node(name)
     except TooDeepError:
         node = op.node(name)
+    except TimedOutError as problem:
+        op.mark(group.node, FAILED, str(problem))
+        return False
     except TemplateError as problem:
         op.add_child(group.node, name)
         op.error(group.node, f"step group deemed errored due to child {name} error: {problem}")
