@@ -13,13 +13,14 @@ pytestmark = pytest.mark.unit
 SUSPEND = "suspend: {duration: '0'}"
 
 
-def run(tmp_path: Path, labels: str, inputs: str) -> tuple[str, str]:
+def run(tmp_path: Path, labels: str, inputs: str = "", arguments: str = "") -> tuple[str, str]:
     """The phase and message of a run beside the ConfigMap `c`, whose key k is v."""
     engine = Engine(tmp_path)
     name = engine.submit(
         load_text(
             f"kind: ConfigMap\nmetadata: {{name: c, labels: {{{labels}}}}}\ndata: {{k: v}}\n---\n"
             "kind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: main\n"
+            f"  arguments: {{parameters: [{arguments}]}}\n"
             f"  templates: [{{name: main, inputs: {{parameters: [{inputs}]}}, {SUSPEND}}}]\n"
         )
     )
@@ -48,3 +49,17 @@ def test_an_input_comes_from_a_labelled_config_map_only(
     assert phase == ("Error" if message else "Succeeded")
     assert message in said
     assert ("unable to retrieve inputs.parameters.p from ConfigMap: " in said) == bool(message)
+
+
+@pytest.mark.parametrize(
+    ("labels", "default", "fails"),
+    [(f"{TYPE}: Parameter", "", False), ("", "", True), (f"{TYPE}: Cache", "", True), (f"{TYPE}: Cache", ", default: d", False)],
+)  # fmt: skip
+def test_an_argument_comes_from_a_labelled_config_map_only(
+    tmp_path: Path, labels: str, default: str, *, fails: bool
+) -> None:
+    """Here a default stands in for everything (operator.go setGlobalParameters)."""
+    source = f"{{name: p, valueFrom: {{configMapKeyRef: {{name: c, key: k}}{default}}}}}"
+    phase, said = run(tmp_path, labels, arguments=source)
+    assert phase == ("Failed" if fails else "Succeeded")
+    assert ("failed to set global parameter p from configmap with name c and key k: ConfigMap 'c' " in said) == fails
