@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine import artifacts
+from tiphys.engine import artifacts, http_artifacts
 from tiphys.engine.actions import StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import TemplateError
@@ -206,20 +206,32 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore, limits: Limits) -
         # On a cluster the template reaches the pod in an environment variable, where Kubernetes turns $$ into $.
         target.write_text(expand_references(artifact["raw"].get("data") or "", {}), encoding="utf-8")
         return target
-    if "s3" not in artifact:
-        if artifact.get("optional"):
-            return None
-        msg = f"required artifact '{artifact['name']}' not supplied"
-        raise StepError(msg)
     stored = target.with_name(f"{target.name}.stored")
-    key = artifact["s3"].get("key") or ""
-    if not store.get(key, stored):
+    problem = _fetch_stored(artifact, stored, store, limits)
+    if problem:
         if artifact.get("optional"):
             return None
-        msg = f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}"
-        raise StepError(msg)
+        raise StepError(problem)
     unpack(stored, artifact, target, limits)
     return target
+
+
+def _fetch_stored(artifact: Json, stored: Path, store: ArtifactStore, limits: Limits) -> str:
+    """Fetch the bytes; what to say if there are none, unless the artifact is optional. Raises TemplateError."""
+    failed = f"artifact {artifact['name']} failed to load"
+    if "s3" in artifact:
+        key = artifact["s3"].get("key") or ""
+        return "" if store.get(key, stored) else f"{failed}: The specified key does not exist: {key}"
+    if "http" not in artifact:
+        return f"required artifact '{artifact['name']}' not supplied"
+    try:
+        http_artifacts.fetch(artifact["http"], stored, limits.size)
+    except http_artifacts.NotThereError as problem:
+        return f"{failed}: {problem}"
+    except TemplateError as problem:
+        msg = f"{failed}: {problem}"
+        raise StepError(msg) from None
+    return ""
 
 
 def _output_paths(template: Json, place: Place) -> list[Json]:
