@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine import artifacts, http_artifacts
+from tiphys.engine import artifacts
 from tiphys.engine.actions import StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.environment import declared, environment, expand_references
@@ -166,6 +166,8 @@ def _fetch_stored(artifact: Json, stored: Path, store: ArtifactStore, limits: Li
         return "" if store.get(key, stored) else f"{failed}: The specified key does not exist: {key}"
     if "http" not in artifact:
         return f"required artifact '{artifact['name']}' not supplied"
+    from tiphys.engine import http_artifacts  # noqa: PLC0415  # the library under it takes longer than most steps
+
     try:
         http_artifacts.fetch(artifact["http"], stored, limits.size)
     except http_artifacts.NotThereError as problem:
