@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ssl
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tiphys.engine.actions import StartPod
 from tiphys.engine.artifacts import ArtifactStore
-from tiphys.engine.errors import EngineError, ExpressionError, TemplateError
+from tiphys.engine.errors import ExpressionError, TemplateError
 from tiphys.engine.expressions import evaluate, evaluate_bool
 from tiphys.engine.gotext import go_json
+from tiphys.engine.http_client import RequestError, asked, pieces
 from tiphys.engine.nodes import FAILED, SUCCEEDED
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import Ending
@@ -28,11 +26,6 @@ Json = dict[str, Any]
 LONGEST_BODY = 1 << 20  # bytes; a response that is longer fails the step
 LONGEST_TIME = 600.0  # seconds, where the template has no timeoutSeconds
 _OK = range(200, 300)
-_ALWAYS_PRIVATE = {"authorization", "cookie", "cookie2", "www-authenticate"}
-
-
-class RequestError(EngineError):
-    """The request got no answer, or one that can't be taken: the node ends in Failed."""
 
 
 async def perform(start: StartPod, around: Surroundings) -> Ending:
@@ -105,82 +98,28 @@ def _judge(request: Json, status: int, headers: dict[str, list[str]], body: str)
 
 def _exchange(request: Json, objects: ObjectStore, limit: float) -> tuple[int, dict[str, list[str]], bytes]:
     """Status code, headers by canonical name, and body."""
-    url = request["url"]
-    if urlsplit(url).scheme not in ("http", "https"):
-        msg = f'{_asked(request)}: unsupported protocol scheme "{urlsplit(url).scheme}"'
-        raise RequestError(msg)
+    entries = request.get("headers") or []
     given = _bytes(request)
-    body = given if given is not None else (request.get("body") or "").encode()
-    private = {entry["name"].lower() for entry in request.get("headers") or [] if entry.get("valueFrom")}
+    headers = [(entry["name"], _header_value(entry, objects)) for entry in entries]
     try:
-        asked = urllib.request.Request(url, data=body or None, method=_method(request))  # noqa: S310
-        for entry in request.get("headers") or []:
-            asked.add_header(entry["name"], _header_value(entry, objects))
-        opener = _opener(private | _ALWAYS_PRIVATE, skip_verify=bool(request.get("insecureSkipVerify")))
-        with _opened(opener, asked, limit) as answer:
-            taken = answer.read(LONGEST_BODY + 1)
-            headers = {name: answer.headers.get_all(name) or [] for name in answer.headers}
+        with asked(
+            request["url"],
+            headers=headers,
+            method=_method(request),
+            body=given if given is not None else (request.get("body") or "").encode(),
+            timeout=limit,
+            private=[entry["name"] for entry in entries if entry.get("valueFrom")],
+            skip_verify=bool(request.get("insecureSkipVerify")),
+        ) as answer:
+            taken = b"".join(islice(pieces(answer, LONGEST_BODY + 1), 2))
+            answered = {name.title(): answer.headers.get_all(name) or [] for name in answer.headers}
             status = answer.status
-    except TimeoutError:
-        msg = f"{_asked(request)}: context deadline exceeded"
-        raise RequestError(msg) from None
-    except (OSError, ValueError) as problem:
-        raise RequestError(f"{_asked(request)}: {_reason(problem, url)}") from None
+    except RequestError as problem:
+        raise RequestError(f"{_asked(request)}: {problem}") from None
     if len(taken) > LONGEST_BODY:
         msg = f"{_asked(request)}: the response is longer than {LONGEST_BODY} bytes: fetch it in a script instead"
         raise RequestError(msg)
-    return status, {name.title(): values for name, values in headers.items()}, taken
-
-
-def _opened(opener: urllib.request.OpenerDirector, asked: urllib.request.Request, limit: float) -> Any:
-    try:
-        return opener.open(asked, timeout=limit)
-    except urllib.error.HTTPError as answer:
-        return answer
-
-
-def _opener(private: set[str], *, skip_verify: bool) -> urllib.request.OpenerDirector:
-    """Of http and https alone; it reads no proxy from the environment."""
-    opener = urllib.request.OpenerDirector()
-    context = ssl._create_unverified_context() if skip_verify else ssl.create_default_context()  # noqa: S323, SLF001
-    for handler in (
-        _Http(), _Https(context=context), _Redirects(private), urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-    ):  # fmt: skip
-        opener.add_handler(handler)
-    return opener
-
-
-def _without_form_type(request: urllib.request.Request) -> urllib.request.Request:
-    """Take away the content type that urllib adds and Go does not."""
-    request.unredirected_hdrs.pop("Content-type", None)
-    return request
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        return _without_form_type(super().http_request(request))
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def https_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        return _without_form_type(super().https_request(request))
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects as Go does; secrets stay with the host that they were meant for."""
-
-    def __init__(self, private: set[str]) -> None:
-        self._private = private
-
-    def redirect_request(self, req: urllib.request.Request, *rest: Any) -> urllib.request.Request | None:
-        """The next request, or None."""
-        following = super().redirect_request(req, *rest)
-        if following is not None and following.host != req.host:
-            for name in list(following.headers):
-                if name.lower() in self._private:
-                    following.remove_header(name)
-        return following
+    return status, answered, taken
 
 
 def _header_value(entry: Json, objects: ObjectStore) -> str:
@@ -208,17 +147,6 @@ def _method(request: Json) -> str:
 
 def _asked(request: Json) -> str:
     return f'{_method(request).capitalize()} "{request["url"]}"'
-
-
-def _reason(problem: Exception, url: str) -> str:
-    """Why there was no answer, in Go's words where they are the common ones."""
-    cause = getattr(problem, "reason", problem)
-    if isinstance(cause, TimeoutError):
-        return "context deadline exceeded"
-    if isinstance(cause, ConnectionRefusedError):
-        place = urlsplit(url)
-        return f"dial tcp {place.hostname}:{place.port or (443 if place.scheme == 'https' else 80)}: connect: connection refused"
-    return str(cause)
 
 
 # --- data

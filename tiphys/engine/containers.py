@@ -11,10 +11,13 @@ from tiphys.engine import pod
 from tiphys.engine.actions import StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.durations import seconds
+from tiphys.engine.environment import declared, environment
+from tiphys.engine.errors import StepError
 from tiphys.engine.images import ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED, node_id
 from tiphys.engine.objects import ObjectStore
-from tiphys.engine.pod import Ending, Place, StepError
+from tiphys.engine.pod import Ending, Place
+from tiphys.engine.volumes import volumes_of
 
 Json = dict[str, Any]
 MAIN = "main"
@@ -96,9 +99,9 @@ class _Maker:
     def container(self, body: Json, role: str, logs: Path) -> Json:
         """Any other container."""
         image = self._images.require(body.get("image") or "", self._start.template.get("name") or "")
-        env = pod.environment(body, image, self._objects, self._place.home)
+        env = environment(body, image, self._objects, self._place.home)
         env.update(pod.argo_env(self._start))
-        argv = pod.argv_of(body, image, pod.declared(body, self._objects))
+        argv = pod.argv_of(body, image, declared(body, self._objects))
         if not argv:
             msg = f"container {body['name']}: image {body.get('image')} has no command: give `command` or map the image"
             raise StepError(msg)
@@ -120,7 +123,7 @@ class _Maker:
         if self._spec["tmp"]:
             known["/tmp"] = self._spec["tmp"]  # noqa: S108
         own = []
-        for volume in pod.volumes_of(self._start.template, body, self._place, self._objects):
+        for volume in volumes_of(self._start.template, body, self._place.attempt, self._objects):
             if volume["path"] not in known:
                 pod_wide.append(volume)
                 self._spec["declared"].append(volume["path"])

@@ -166,7 +166,7 @@ class Engine:
         return found
 
     def _config_maps(self) -> dict[str, dict[str, str]]:
-        return {name: self.objects.data("ConfigMap", name) or {} for name in self.objects.names("ConfigMap")}
+        return {name: self.objects.config_map(name) for name in self.objects.names("ConfigMap")}
 
     def run(
         self,

@@ -65,3 +65,7 @@ class AbsentOptionalError(TemplateError):
 
 class UnresolvedError(TemplateError):
     """A tag that must have a value has none."""
+
+
+class StepError(TemplateError):
+    """The step can't be started, or its outputs can't be taken: the node ends in Error."""

@@ -78,10 +78,23 @@ _ARTIFACT: Json = {
     "archive": {**_honoured("none", "zip"), "tar": _advisory("compressionLevel")},
     "raw": _honoured("data"),
     "s3": _S3,
-    **dict.fromkeys(("git", "http", "artifactory", "hdfs", "oss", "gcs", "azure", "plugin"), _NOT_FETCHED),
+    "http": {
+        "url": _HONOURED,
+        "headers": _Each((_honoured("name", "value"),)),
+        "auth": _Refused("is not used here: give an Authorization header"),
+    },
+    **dict.fromkeys(("git", "artifactory", "hdfs", "oss", "gcs", "azure", "plugin"), _NOT_FETCHED),
+}
+_STORED: Json = {
+    **_ARTIFACT,
+    "http": _Refused("can't be written to here: leave it out, and the artifact repository has it"),
 }
 _ARGUMENTS: Json = {"parameters": _Each((_PARAMETER,)), "artifacts": _Each((_ARTIFACT,))}
-_OUTPUTS: Json = {**_ARGUMENTS, **_honoured("result", "exitCode")}
+_OUTPUTS: Json = {
+    "parameters": _Each((_PARAMETER,)),
+    "artifacts": _Each((_STORED,)),
+    **_honoured("result", "exitCode"),
+}
 _ENV: Json = {
     **_honoured("name", "value"),
     "valueFrom": {
@@ -193,7 +206,10 @@ _TEMPLATE: Json = {
         "retryStrategy": _honoured("duration", "retries"),
     },
     "resource": _Refused("resource templates need a Kubernetes API server: " + _CLUSTER),
-    "data": {"source": {"artifactPaths": _ARTIFACT}, "transformation": _Each((_honoured("expression"),))},
+    "data": {
+        "source": {"artifactPaths": {**_ARTIFACT, "http": _NOT_FETCHED}},
+        "transformation": _Each((_honoured("expression"),)),
+    },
     "http": {
         **_honoured("method", "url", "body", "timeoutSeconds", "successCondition", "insecureSkipVerify"),
         "bodyFrom": _honoured("bytes"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tiphys.engine.config_maps import ConfigMaps, NotFoundError, parameter
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.gotext import parameters_json
 from tiphys.engine.scope import ABSENT
 from tiphys.engine.substitute import ALL, fill
 
 Json = dict[str, Any]
-ConfigMaps = Mapping[str, Mapping[str, str]]
 LOCATIONS = ("s3", "raw", "http", "git", "gcs", "azure", "oss", "hdfs", "artifactory", "plugin")
 
 
@@ -63,17 +63,14 @@ def _take_argument(filled: Json, argument: Json) -> None:
 
 def _config_map_value(entry: Json, reference: Json, globals_: Mapping[str, str], config_maps: ConfigMaps) -> str:
     name, key = (fill(reference.get(part) or "", globals_, ALL) for part in ("name", "key"))
-    value = config_maps.get(name, {}).get(key)
     default = entry["valueFrom"].get("default")
-    if value is None and default is None:
-        known = (
-            f"ConfigMap '{name}' does not have the key '{key}'"
-            if name in config_maps
-            else f"ConfigMap '{name}' not found"
-        )
-        msg = f"unable to retrieve inputs.parameters.{entry['name']} from ConfigMap: {known}"
-        raise TemplateError(msg)
-    return str(default) if value is None else value
+    try:
+        return parameter(config_maps, name, key)
+    except TemplateError as problem:
+        if default is not None and isinstance(problem, NotFoundError):
+            return str(default)
+        msg = f"unable to retrieve inputs.parameters.{entry['name']} from ConfigMap: {problem}"
+        raise TemplateError(msg) from None
 
 
 def has_location(artifact: Json) -> bool:
@@ -101,16 +98,16 @@ def substitute(template: Json, globals_: Mapping[str, str], local: Mapping[str, 
     variables: dict[str, Any] = {**globals_, **local}
     first: Json = fill(template, variables)
     inputs, outputs = first.get("inputs") or {}, first.get("outputs") or {}
-    for parameter in inputs.get("parameters") or []:
-        if parameter.get("value") is not None:
-            variables[f"inputs.parameters.{parameter['name']}"] = parameter["value"]
+    for entry in inputs.get("parameters") or []:
+        if entry.get("value") is not None:
+            variables[f"inputs.parameters.{entry['name']}"] = entry["value"]
     variables["inputs.parameters"] = parameters_json(inputs.get("parameters") or [])
     for section, entries in (("inputs", inputs.get("artifacts")), ("outputs", outputs.get("artifacts"))):
         for artifact in entries or []:
             if artifact.get("path"):
                 variables[f"{section}.artifacts.{artifact['name']}.path"] = artifact["path"]
-    for parameter in outputs.get("parameters") or []:
-        if path := (parameter.get("valueFrom") or {}).get("path"):
-            variables[f"outputs.parameters.{parameter['name']}.path"] = path
+    for entry in outputs.get("parameters") or []:
+        if path := (entry.get("valueFrom") or {}).get("path"):
+            variables[f"outputs.parameters.{entry['name']}.path"] = path
     second: Json = fill(first, variables)
     return second

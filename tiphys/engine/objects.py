@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tiphys.engine import config_maps
 from tiphys.engine.errors import ManifestError
 from tiphys.engine.shapes import check_shape
 
@@ -69,6 +70,14 @@ class ObjectStore:
         """The keys of a ConfigMap or Secret as plain texts, or None if there is no such object."""
         found = self.get(kind, name)
         return None if found is None else {key: value or "" for key, value in (found.get("data") or {}).items()}
+
+    def config_map(self, name: str) -> dict[str, str]:
+        """The data of a ConfigMap, and beside it the label that says what it is for; empty if there is none."""
+        metadata = (self.get("ConfigMap", name) or {}).get("metadata") or {}
+        return {
+            **(self.data("ConfigMap", name) or {}),
+            config_maps.TYPE: (metadata.get("labels") or {}).get(config_maps.TYPE) or "",
+        }
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

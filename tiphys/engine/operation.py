@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+from tiphys.engine import config_maps
 from tiphys.engine.actions import Action, KillPod
 from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.gotext import go_json, parameters_json
@@ -399,24 +400,20 @@ def static_globals(run: RunState) -> dict[str, str]:
     return values
 
 
-def _argument(parameter: Json, config_maps: dict[str, dict[str, str]]) -> str:
+def _argument(parameter: Json, known: config_maps.ConfigMaps) -> str:
     if parameter.get("value") is not None:
         return str(parameter["value"])
     source = parameter.get("valueFrom") or {}
-    reference = source.get("configMapKeyRef") or {}
-    value = config_maps.get(reference.get("name") or "", {}).get(reference.get("key") or "", source.get("default"))
-    if value is None and parameter.get("default") is not None:
-        value = parameter["default"]
-    if value is None:
-        msg = f"failed to set global parameter {parameter['name']}: {_missing(reference, config_maps)}"
+    reference = source.get("configMapKeyRef")
+    default = source.get("default") if source.get("default") is not None else parameter.get("default")
+    if not reference and default is None:
+        msg = f"failed to set global parameter {parameter['name']}: it has no value: give it with -p"
         raise TemplateError(msg)
-    return str(value)
-
-
-def _missing(reference: Json, config_maps: dict[str, dict[str, str]]) -> str:
-    name, key = reference.get("name") or "", reference.get("key") or ""
-    if not name:
-        return "it has no value: give it with -p"
-    if name in config_maps:
-        return f"ConfigMap '{name}' does not have the key '{key}'"
-    return f"ConfigMap '{name}' does not exist: put it into the manifest"
+    name, key = ((reference or {}).get(field) or "" for field in ("name", "key"))
+    try:
+        return config_maps.parameter(known, name, key)
+    except TemplateError as problem:
+        if default is not None:
+            return str(default)
+        msg = f"failed to set global parameter {parameter['name']} from configmap with name {name} and key {key}: {problem}"
+        raise TemplateError(msg) from None

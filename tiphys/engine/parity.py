@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiphys.engine.differences import DELIBERATE
+from tiphys.engine.differences import DELIBERATE, REFUSALS
 from tiphys.engine.errors import EngineError, ManifestError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ AS_ARGO, DELIBERATELY, DIFFERENT, REFUSED, RAN, LATE = (
 )  # fmt: skip
 _ID = re.compile(r"-\d{6,10}\b")
 _NAME = "WF"
+_SENT_BY = "rpc error: code = InvalidArgument desc = "  # before what Argo's server says
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def judge(case: Case, engine: Engine) -> Verdict:
     shape = json.loads(json.dumps(workflow_json(run)))
     if recorded is None:
         return Verdict(case.name, RAN, run.phase, run.message)
-    difference = _difference(recorded, normalise(shape))
-    return _listed(case.name, run.phase, difference)
+    return _listed(case.name, run.phase, _difference(recorded, normalise(shape)))
 
 
 def _recorded(case: Case) -> Json | None:
@@ -94,26 +94,40 @@ def _recorded(case: Case) -> Json | None:
 
 
 def _refused(case: Case, recorded: Json | None, message: str) -> Verdict:
-    if recorded is not None and "rejected" in recorded:
-        return Verdict(case.name, AS_ARGO, "refused", message)
     if recorded is None:
         return Verdict(case.name, REFUSED, "refused", message)
-    return _listed(case.name, "refused", f"refused here, {recorded.get('phase')} on Argo: {message}")
+    if "rejected" not in recorded:
+        return _listed(case.name, "refused", [f"refused here, {recorded.get('phase')} on Argo: {message}"])
+    if same_refusal(case.name, recorded["rejected"], message):
+        return Verdict(case.name, AS_ARGO, "refused", message)
+    return Verdict(case.name, DIFFERENT, "refused", f"Argo refuses it ({recorded['rejected']}), here: {message}")
 
 
-def _listed(case: str, phase: str, difference: str) -> Verdict:
-    if not difference:
+def same_refusal(case: str, theirs: str, ours: str) -> bool:
+    """Whether our message has the words of Argo's, or those that the list of differences has for the case."""
+    return (REFUSALS.get(case) or theirs.rpartition(_SENT_BY)[2]) in ours
+
+
+def _listed(case: str, phase: str, differences: list[str]) -> Verdict:
+    if not differences:
         return Verdict(case, AS_ARGO, phase)
     known = DELIBERATE.get(case)
-    if known is not None and known.phase == phase:
+    if known is not None and known.phase == phase and _are(differences, known.places):
         return Verdict(case, DELIBERATELY, phase, known.reason)
-    return Verdict(case, DIFFERENT, phase, difference)
+    return Verdict(case, DIFFERENT, phase, differences[0])
 
 
-def _difference(recorded: Json, ours: Json) -> str:
+def _are(differences: list[str], places: tuple[str, ...]) -> bool:
+    """Whether these are the differences that are known, each of them and no other."""
+    return len(differences) == len(places) and all(
+        any(difference.startswith(place) for difference in differences) for place in places
+    )
+
+
+def _difference(recorded: Json, ours: Json) -> list[str]:
     if "rejected" in recorded:
-        return f"Argo refuses it ({recorded['rejected']}), here it ended in {ours.get('phase')}"
-    return first_difference(recorded, ours)
+        return [f"Argo refuses it ({recorded['rejected']}), here it ended in {ours.get('phase')}"]
+    return list(_differences(recorded, ours))
 
 
 # --- the shape of a record

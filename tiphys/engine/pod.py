@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +10,18 @@ from typing import Any
 from tiphys.engine import artifacts
 from tiphys.engine.actions import StartPod
 from tiphys.engine.artifacts import ArtifactStore
-from tiphys.engine.errors import TemplateError
-from tiphys.engine.images import MACHINE_PATH, Image, ImageTable
+from tiphys.engine.environment import declared, environment, expand_references
+from tiphys.engine.errors import StepError, TemplateError
+from tiphys.engine.images import Image, ImageTable
 from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED
-from tiphys.engine.objects import UNDECODED, ObjectStore
+from tiphys.engine.objects import ObjectStore
 from tiphys.engine.unpack import NORMAL, Limits, unpack
+from tiphys.engine.volumes import volumes_of
 
 Json = dict[str, Any]
 SCRIPT_PATH = "/argo/staging/script"
 RESULT_LIMIT = 256 * 1024
 PARAMETER_LIMIT = 1024 * 1024  # bytes; a cluster's objects hold no more either
-_REFERENCE = re.compile(r"\$\$|\$\(([^()$]+)\)")
 
 
 @dataclass(frozen=True)
@@ -43,63 +42,6 @@ class Place:
     def root(self) -> str:
         """Where a private root is mounted: one empty folder for all, because each step sees its own mounts only."""
         return f"{self.attempt.parent}/root"
-
-
-class StepError(TemplateError):
-    """The step can't be started, or its outputs can't be taken: the node ends in Error."""
-
-
-def environment(body: Json, image: Image, objects: ObjectStore, home: str) -> dict[str, str]:
-    """The environment of a step: never the caller's. Raises StepError for a missing ConfigMap or Secret."""
-    path = ":".join([*image.path_prefix, MACHINE_PATH])
-    return {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TZ": "UTC", **image.env, **declared(body, objects)}
-
-
-def declared(body: Json, objects: ObjectStore) -> dict[str, str]:
-    """What the manifest itself puts into the environment; only this is known to `$(NAME)`."""
-    given: dict[str, str] = {}
-    for source in body.get("envFrom") or []:
-        given.update(_all_keys(source, objects))
-    for entry in body.get("env") or []:
-        value = _env_value(entry, objects, given)
-        if value is not None:
-            given[entry["name"]] = value
-    return given
-
-
-def _all_keys(source: Json, objects: ObjectStore) -> dict[str, str]:
-    for kind, field in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
-        reference = source.get(field)
-        if reference is None:
-            continue
-        data = objects.data(kind, reference.get("name") or "")
-        if data is None and not reference.get("optional"):
-            msg = f"{kind.lower()} {reference.get('name')!r} not found: `tiphys up` makes those of the platform"
-            raise StepError(msg)
-        return {f"{source.get('prefix') or ''}{key}": value for key, value in (data or {}).items()}
-    return {}
-
-
-def _env_value(entry: Json, objects: ObjectStore, known: Mapping[str, str]) -> str | None:
-    source = entry.get("valueFrom")
-    if source is None:
-        return expand_references(entry.get("value") or "", known)
-    for kind, field in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
-        reference = source.get(field)
-        if reference is None:
-            continue
-        name, key = reference.get("name") or "", reference.get("key") or ""
-        value = (objects.data(kind, name) or {}).get(key)
-        if value is None and not reference.get("optional"):
-            msg = f"couldn't find key {key} in {kind} default/{name}: needed by env {entry['name']}"
-            raise StepError(msg)
-        return value
-    return None
-
-
-def expand_references(text: str, env: Mapping[str, str]) -> str:
-    """`$(NAME)` from `env` and `$$` to `$`, as Kubernetes does; unknown names stay."""
-    return _REFERENCE.sub(lambda match: "$" if match[1] is None else env.get(match[1], match[0]), text)
 
 
 def body_of(template: Json) -> Json:
@@ -125,7 +67,7 @@ def launcher_spec(
         argv.append(SCRIPT_PATH if place.private else script["source"])
     refuse_nul(argv, env)
     collect = _output_paths(template, place)
-    volumes = volumes_of(template, body, place, objects)
+    volumes = volumes_of(template, body, place.attempt, objects)
     return {
         "private": place.private,
         "home": place.home,
@@ -206,20 +148,34 @@ def _fetch(artifact: Json, target: Path, store: ArtifactStore, limits: Limits) -
         # On a cluster the template reaches the pod in an environment variable, where Kubernetes turns $$ into $.
         target.write_text(expand_references(artifact["raw"].get("data") or "", {}), encoding="utf-8")
         return target
-    if "s3" not in artifact:
-        if artifact.get("optional"):
-            return None
-        msg = f"required artifact '{artifact['name']}' not supplied"
-        raise StepError(msg)
     stored = target.with_name(f"{target.name}.stored")
-    key = artifact["s3"].get("key") or ""
-    if not store.get(key, stored):
+    problem = _fetch_stored(artifact, stored, store, limits)
+    if problem:
         if artifact.get("optional"):
             return None
-        msg = f"artifact {artifact['name']} failed to load: The specified key does not exist: {key}"
-        raise StepError(msg)
+        raise StepError(problem)
     unpack(stored, artifact, target, limits)
     return target
+
+
+def _fetch_stored(artifact: Json, stored: Path, store: ArtifactStore, limits: Limits) -> str:
+    """Fetch the bytes; what to say if there are none, unless the artifact is optional. Raises TemplateError."""
+    failed = f"artifact {artifact['name']} failed to load"
+    if "s3" in artifact:
+        key = artifact["s3"].get("key") or ""
+        return "" if store.get(key, stored) else f"{failed}: The specified key does not exist: {key}"
+    if "http" not in artifact:
+        return f"required artifact '{artifact['name']}' not supplied"
+    from tiphys.engine import http_artifacts  # noqa: PLC0415  # the library under it takes longer than most steps
+
+    try:
+        http_artifacts.fetch(artifact["http"], stored, limits.size)
+    except http_artifacts.NotThereError as problem:
+        return f"{failed}: {problem}"
+    except TemplateError as problem:
+        msg = f"{failed}: {problem}"
+        raise StepError(msg) from None
+    return ""
 
 
 def _output_paths(template: Json, place: Place) -> list[Json]:
@@ -232,80 +188,6 @@ def _output_paths(template: Json, place: Place) -> list[Json]:
         if artifact.get("path"):
             found.append({"path": artifact["path"].rstrip("/"), "target": str(place.attempt / "out" / f"a{index}")})
     return found
-
-
-def volumes_of(template: Json, body: Json, place: Place, objects: ObjectStore) -> list[Json]:
-    """Where each volume that a container mounts is on this machine, and the path at which the container sees it."""
-    declared = {volume["name"]: volume for volume in reversed(template.get("volumes") or [])}
-    found = []
-    for mount in body.get("volumeMounts") or []:
-        _check_mount_path(mount)
-        folder = place.attempt / "volumes" / mount["name"]
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            _fill_volume(folder, declared.get(mount["name"]) or {}, objects)
-        found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
-    return sorted(found, key=lambda volume: len(volume["path"]))
-
-
-def _check_mount_path(mount: Json) -> None:
-    path = mount.get("mountPath") or ""
-    if not path.startswith("/") or os.path.normpath(path) != path.rstrip("/"):
-        msg = f"volumeMounts {mount['name']!r}: mountPath {path!r}: give an absolute path below /, without . and .."
-        raise StepError(msg)
-
-
-def _below(folder: Path, mount: Json, body: Json, objects: ObjectStore) -> Path:
-    """The part of a volume that a mount shows; made if it is not there, as Kubernetes does."""
-    sub_path = mount.get("subPath") or ""
-    if mount.get("subPathExpr"):
-        sub_path = expand_references(mount["subPathExpr"], declared(body, objects))
-    if not sub_path:
-        return folder
-    if sub_path.startswith("/") or ".." in sub_path.split("/"):
-        msg = f"volumeMounts {mount['name']!r}: subPath {sub_path!r} leaves the volume: give a path below it"
-        raise StepError(msg)
-    found = folder / sub_path
-    if not found.exists():
-        found.mkdir(parents=True)
-    return found
-
-
-def _fill_volume(folder: Path, volume: Json, objects: ObjectStore) -> None:
-    together = volume.get("projected") or {}
-    projected = [
-        {field: {"defaultMode": together.get("defaultMode"), **source, "secretName": source.get("name")}}
-        for entry in together.get("sources") or []
-        for field, source in entry.items()
-    ]
-    for part in (volume, *projected):
-        _fill_from(folder, part, volume.get("name") or "", objects)
-
-
-def _fill_from(folder: Path, volume: Json, name: str, objects: ObjectStore) -> None:
-    for kind, field, name_field in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
-        source = volume.get(field)
-        if source is None:
-            continue
-        data = objects.data(kind, source.get(name_field) or "")
-        if data is None and not source.get("optional"):
-            msg = f"{kind.lower()} {source.get(name_field)!r} not found: needed by volume {name!r}"
-            raise StepError(msg)
-        for item in source.get("items") or [{"key": key, "path": key} for key in data or {}]:
-            value = (data or {}).get(item["key"])
-            if value is not None:
-                _write_item(folder / item["path"], value, item.get("mode"), source.get("defaultMode"))
-            elif not source.get("optional"):
-                what = "config" if kind == "ConfigMap" else "secret"
-                msg = f"volume {name!r}: references non-existent {what} key: {item['key']}"
-                raise StepError(msg)
-
-
-def _write_item(path: Path, value: str, *modes: int | None) -> None:
-    """One key of a ConfigMap or Secret as a file, with the first mode that is given."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(value.encode("utf-8", UNDECODED))
-    path.chmod(next((mode for mode in modes if mode is not None), 0o644))
 
 
 def _tmp_folder(volumes: list[Json]) -> str:

@@ -139,7 +139,8 @@ def test_run_o_json_prints_the_workflow_and_nothing_else(cli: Cli, write: Write)
 def test_documents_beside_the_workflow_are_installed_first(cli: Cli, write: Write) -> None:
     """From several files and standard input; afterwards the template is run by its name."""
     template = HELLO.replace("kind: Workflow", "kind: WorkflowTemplate").replace("generateName: hello-", "name: greets")
-    config = "kind: ConfigMap\nmetadata: {name: c}\ndata: {m: from-config}\n"
+    labels = "{workflows.argoproj.io/configmap-type: Parameter}"
+    config = f"kind: ConfigMap\nmetadata: {{name: c, labels: {labels}}}\ndata: {{m: from-config}}\n"
     workflow = (
         HEAD
         + """metadata: {generateName: uses-}

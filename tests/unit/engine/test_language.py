@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tiphys.engine.depends import Dependencies, holds
 from tiphys.engine.durations import seconds, words
+from tiphys.engine.environment import expand_references
 from tiphys.engine.errors import ExpressionError, ManifestError, TemplateError
 from tiphys.engine.expressions import evaluate, identifiers, parse
 from tiphys.engine.fanout import expand_step, sequence
 from tiphys.engine.gotext import go_float, go_json, go_value, parse_json
 from tiphys.engine.load import load_text
 from tiphys.engine.nodes import fnv32a, node_id, pod_name
-from tiphys.engine.pod import expand_references
 from tiphys.engine.substitute import ALL, fill
 from tiphys.engine.when import should_execute
 

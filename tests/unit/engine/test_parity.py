@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tiphys.engine.differences import DELIBERATE
+from tiphys.engine import Engine
+from tiphys.engine.differences import DELIBERATE, Difference
 from tiphys.engine.errors import EngineError
-from tiphys.engine.parity import cases, first_difference, normalise
+from tiphys.engine.parity import DELIBERATELY, DIFFERENT, cases, first_difference, judge, normalise, same_refusal
 
 pytestmark = pytest.mark.unit
 WORKFLOW: dict[str, Any] = {
@@ -89,4 +91,38 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_every_deliberate_difference_has_a_reason() -> None:
     """A person reads it in the table."""
-    assert all(each.reason and each.phase for each in DELIBERATE.values())
+    assert all(each.reason and each.phase and each.places for each in DELIBERATE.values())
+
+
+@pytest.mark.parametrize(
+    ("case", "theirs", "ours", "same"),
+    [
+        ("x", "rpc error: code = InvalidArgument desc = spec.a is required", "spec.a is required: give it", True),
+        ("x", "rpc error: code = InvalidArgument desc = spec.a is required", "spec.b is required: give it", False),
+        ("x", "spec.a is required", "an image without a stand-in", False),
+        ("reject-retry-policy", "whatever", "templates.nop Sometimes is not a valid RetryPolicy (valid: Always)", True),
+        ("reject-retry-policy", "whatever", "templates.nop is unknown", False),
+    ],
+)
+def test_a_refusal_counts_only_for_the_reason_that_argo_has(case: str, theirs: str, ours: str, *, same: bool) -> None:
+    """Our message holds Argo's words, or those that the list has for the case."""
+    assert same_refusal(case, theirs, ours) == same
+
+
+def test_only_the_differences_that_are_listed_are_deliberate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more, one less or another one is a defect, though the phase is the same."""
+    text = """
+kind: Workflow
+metadata: {name: w}
+spec: {entrypoint: main, templates: [{name: main, suspend: {duration: "0"}}]}
+"""
+    (tmp_path / "odd.yaml").write_text(text)
+    node = {"name": "w", "displayName": "w", "type": "Suspend", "phase": "Succeeded", "templateName": "main"}
+    recorded: dict[str, Any] = {"metadata": {"name": "w"}, "status": {"phase": "Succeeded", "nodes": {"w": node}}}
+    places = {("node WF, message: ",): DELIBERATELY, ("node WF, type: ",): DIFFERENT, (): DIFFERENT}
+    node["message"] = "said"
+    (tmp_path / "odd.json").write_text(json.dumps(recorded))
+    for number, (known, verdict) in enumerate(places.items()):
+        monkeypatch.setitem(DELIBERATE, "odd", Difference("why", "Succeeded", known))
+        found = judge(cases(tmp_path)[0], Engine(tmp_path / str(number)))
+        assert found.verdict == verdict, found.detail

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tiphys.engine.config_maps import TYPE
 from tiphys.engine.core import step
 from tiphys.engine.load import load_text
 from tiphys.engine.run_state import RunState
@@ -39,17 +40,18 @@ def test_an_argument_whose_config_map_is_missing_ends_the_run() -> None:
     run = started(FROM_CONFIG_MAP)
     assert (run.phase, run.finished, run.nodes) == ("Failed", 1000.0, {})
     assert run.message == (
-        "failed to set global parameters: failed to set global parameter color: "
-        "ConfigMap 'paint' does not exist: put it into the manifest"
+        "failed to set global parameters: failed to set global parameter color from configmap with name paint and key shade: "
+        "ConfigMap 'paint' does not exist. Please make sure it has the label "
+        "workflows.argoproj.io/configmap-type: Parameter to be detectable by the controller"
     )
 
 
 def test_an_argument_whose_config_map_lacks_the_key_ends_the_run() -> None:
     """The message names both."""
-    run = started(FROM_CONFIG_MAP, paint={"tint": "red"})
+    run = started(FROM_CONFIG_MAP, paint={TYPE: "Parameter", "tint": "red"})
     assert run.phase == "Failed"
     assert run.message.endswith("ConfigMap 'paint' does not have the key 'shade'")
-    assert started(FROM_CONFIG_MAP, paint={"shade": "red"}).phase == "Running"
+    assert started(FROM_CONFIG_MAP, paint={TYPE: "Parameter", "shade": "red"}).phase == "Running"
 
 
 def test_the_retry_strategy_of_the_spec_may_name_an_argument(machine: MakeMachine) -> None:
