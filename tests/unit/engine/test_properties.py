@@ -94,7 +94,7 @@ def test_a_value_that_json_cannot_carry_is_refused(char: str) -> None:
 
 @_quick
 @given(
-    st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), _words), lambda inner: st.lists(inner, max_size=3))
+    st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), _plain), lambda inner: st.lists(inner, max_size=3))
 )
 def test_what_is_no_text_is_not_touched(tree: Any) -> None:
     """Numbers, booleans and lists without tags are the same objects afterwards."""
