@@ -14,6 +14,7 @@ _BAD_NAME = (
     "name must consist of alpha-numeric characters or '-', "
     "and must start with an alpha-numeric character (e.g. My-name1-2, 123-NAME)"
 )
+_TAG = re.compile(r"\{\{[^{}]*\}\}")
 _LONGEST_NAME = 128
 _LOOPS = ("withItems", "withParam", "withSequence")
 
@@ -31,7 +32,8 @@ def check_step_name(step: Json, where: str, names: set[str]) -> None:
     if not name:
         msg = f"{where}.name is required"
         raise ManifestError(msg)
-    if problem := bad_name(name):
+    # Its tags are filled in with the template around it, so only what is written between them can be judged.
+    if problem := bad_name(_TAG.sub("x", name)):
         msg = f"{where}.name '{name}' is invalid: {problem}"
         raise ManifestError(msg)
     if name in names:

@@ -72,6 +72,7 @@ REFUSED = [
     ('steps: [[{name: a, template: leaf, hooks: {exit: {template: leaf, arguments: {parameters: [{name: q, value: "{{steps.zz.outputs.result}}"}]}}}}]]', "failed to resolve {{steps.zz.outputs.result}}"),
     (f"steps: [[{{name: {'a' * 129}, template: leaf}}]]", "must be no more than 128 characters"),
     ("steps: [[{name: '', template: leaf}]]", "templates.main.steps[0].name is required"),
+    ('steps: [[{name: "a b-{{workflow.name}}", template: leaf}]]', "name 'a b-{{workflow.name}}' is invalid"),
     (f"suspend: {{}}, {RUN}", "templates.main multiple template types specified"),
     ("inputs: {}", "template 'main' type is unknown"),
 ]  # fmt: skip
@@ -88,6 +89,8 @@ TAKEN = [
     'steps: [[{name: a, template: leaf, hooks: {exit: {template: leaf, arguments: {parameters: [{name: q, value: "{{steps.a.status}}"}]}}}}]]',
     "steps: [[{name: a-, template: leaf}]]",
     "steps: []",
+    'inputs: {parameters: [{name: t, value: "5"}]}, steps: [[{name: "a-{{inputs.parameters.t}}", template: leaf}]]',
+    'inputs: {parameters: [{name: t, value: "5"}]}, dag: {tasks: [{name: "a-{{inputs.parameters.t}}", template: leaf}]}',
 ]
 
 
