@@ -266,26 +266,27 @@ def _operate_safely(op: Operation) -> None:
     except TemplateError as problem:
         _finish(op.run, op.now, ERROR, f"error in entry template execution: {problem}")
     except TooManyNodesError as problem:
-        op.actions.clear()
-        _give_up(op.run, op.now, str(problem))
+        _give_up(op, str(problem))
     except EngineError as problem:
         _finish(op.run, op.now, ERROR, str(problem))
     except RecursionError:
-        _give_up(op.run, op.now, "an expression or a value nests too deeply to be worked out: write it flatter")
+        _give_up(op, "an expression or a value nests too deeply to be worked out: write it flatter")
     except _DEFECTS as defect:
-        _give_up(op.run, op.now, _defect(defect))
+        _give_up(op, _defect(defect))
 
 
 def _defect(error: Exception) -> str:
     return f"defect of the engine: {type(error).__name__}: {error}"
 
 
-def _give_up(run: RunState, now: float, reason: str) -> None:
-    _finish(run, now, ERROR, reason)
-    for node in run.nodes.values():
+def _give_up(op: Operation, reason: str) -> None:
+    """End the run and every node of it; nothing that this pass asked for is started."""
+    op.actions.clear()
+    _finish(op.run, op.now, ERROR, reason)
+    for node in op.run.nodes.values():
         if not node.fulfilled:
-            node.phase, node.message, node.finished = ERROR, reason, now
-            run.dirty.add(node.id)
+            node.phase, node.message, node.finished = ERROR, reason, op.now
+            op.run.dirty.add(node.id)
 
 
 # --- one pass

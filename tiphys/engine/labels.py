@@ -1,4 +1,4 @@
-"""`workflowMetadata.labelsFrom`: labels that expressions over the workflow's variables give."""
+"""`workflowMetadata`: the labels and annotations of a run, and the labels that expressions over its variables give."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def set_metadata(run: RunState) -> None:
         return
     metadata = fill(run.spec.get("workflowMetadata") or {}, known)
     for name, value in (metadata.get("labels") or {}).items():
-        if not _VALUE.match(value):
+        if not _VALUE.fullmatch(value):
             msg = f'invalid label value "{value}" for label "{name}": write a-z, 0-9, -, _ and ., 63 characters at most'
             raise ManifestError(msg)
     run.labels.update(metadata.get("labels") or {})

@@ -289,7 +289,8 @@ class Operation:
 
     def _is_group(self, pod: Node) -> bool:
         """Whether a pod's node has the nodes of a containerSet below it."""
-        return any(self.run.nodes[child].type == "Container" for child in pod.children)
+        below = (self.run.nodes.get(child) for child in pod.children)  # an edge may lead to a task that still waits
+        return any(child is not None and child.type == "Container" for child in below)
 
     def _outbound_containers(self, node: Node) -> list[str]:
         """The last containers of a containerSet; what already hangs below one of them is no part of it."""

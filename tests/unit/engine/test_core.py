@@ -203,3 +203,23 @@ def test_however_it_is_interrupted_every_task_ends_once_and_finished_ones_do_not
     assert run.done
     assert all(node.phase in FULFILLED for node in run.nodes.values())
     assert (run.phase == "Failed") == bool(failed)
+
+
+def test_a_task_that_waits_for_a_slot_may_stand_behind_one_that_has_ended(machine: Any) -> None:
+    """The edge to it is there before its node is."""
+    leaf = '  - {name: leaf, container: {image: "debian:12", command: ["true"]}}'
+    run = machine(
+        f"""  - name: main
+    parallelism: 1
+    dag:
+      tasks:
+      - {{name: a, template: leaf, withItems: [x, y]}}
+      - {{name: b, template: leaf, depends: a, withItems: [x, y]}}
+      - {{name: c, template: leaf, depends: a}}
+      - {{name: d, template: leaf, depends: a}}
+{leaf}
+"""
+    )
+    while run.waiting:
+        run.end(next(iter(run.waiting)))
+    assert run.run.phase == "Succeeded", run.run.message
