@@ -107,6 +107,7 @@ def apply(run: RunState, reset: Reset, now: float, parameters: Mapping[str, str]
     run.waits.clear()
     run.version += 1
     run.sleepers.clear()
+    run.blocked.clear()
     run.restless.clear()
     run.dirty.update(dict.fromkeys(run.nodes))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tiphys.engine.locks import still_blocked
 from tiphys.engine.nodes import Node
 from tiphys.engine.operation import Operation
 from tiphys.engine.run_state import RunState
@@ -43,6 +44,8 @@ class Agenda:
     def look(self, op: Operation, look: Look) -> bool:
         """Look at those that are awake, then at the new ones. False if one said that the others have to wait."""
         for name, child in list(self.awake.items()):
+            if still_blocked(op.run, name):
+                continue
             if not look(child):
                 return False
             self.settle(op, name, child)

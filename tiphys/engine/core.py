@@ -190,6 +190,7 @@ def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) 
     if run.shutdown == "Terminate":
         return
     run.shutdown, run.suspended = strategy, False
+    run.blocked.clear()
     for node in list(run.nodes.values()):
         if node.fulfilled or (strategy == "Stop" and node.on_exit):
             continue
@@ -237,6 +238,7 @@ def _enforce_deadlines(run: RunState, now: float, actions: list[Action]) -> floa
             waits = node.phase == PENDING and node.id not in run.launched
             if not node.fulfilled and (waits or node.type == "Suspend") and not node.on_exit:
                 node.phase, node.message, node.finished = FAILED, WORKFLOW_DEADLINE, now
+                run.blocked.clear()
                 run.dirty.add(node.id)
                 run.cache["again"] = True
     following: list[float] = []

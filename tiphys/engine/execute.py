@@ -87,6 +87,7 @@ def _execute(op: Operation, name: str, call: Call) -> Node:
     made = _make(op, name, node, call, inner_scope, processed)
     if node is None and _DISPLAY_KEY in (processed.get("annotations") or {}):
         op.run.restless.add(made.id)  # as on Argo, its name is looked at in the pass after the one that made it
+        op.run.blocked.pop(name, None)
     return made
 
 
@@ -106,6 +107,8 @@ def _make(op: Operation, name: str, node: Node | None, call: Call, inner_scope: 
         if waiting:
             node = node or op.executable(name, kind, processed, call.holder, call.boundary, PENDING, call.flags)
             node.lock_waiting = waiting
+            if not (processed.get("timeout") or processed.get("pendingTimeout")):
+                locks.block(op, node.id, name, processed["synchronization"])
             return op.mark(node, PENDING, waiting)
         if node is not None and node.lock_waiting:
             node.lock_waiting = ""

@@ -7,6 +7,7 @@ from typing import Any
 from tiphys.engine.errors import TemplateError
 from tiphys.engine.nodes import Node
 from tiphys.engine.operation import Operation
+from tiphys.engine.run_state import RunState
 
 Json = dict[str, Any]
 
@@ -26,6 +27,27 @@ def wanted(op: Operation, synchronization: Json) -> dict[str, int]:
             raise TemplateError(msg)
         found[lock] = int(limit)
     return found
+
+
+def block(op: Operation, holder: str, child: str, synchronization: Json) -> None:
+    """Note which lock keeps `child` from going on, so that nobody looks at it until that one is free."""
+    for name, limit in wanted(op, synchronization).items():
+        holders = op.run.locks.get(name, [])
+        if holder not in holders and len(holders) >= limit:
+            op.run.blocked[child] = (name, limit, op.run.version)
+            return
+
+
+def still_blocked(run: RunState, child: str) -> bool:
+    """Whether the lock on which `child` waits is still full. Thousands may wait: this must be quick."""
+    known = run.blocked.get(child)
+    if known is None:
+        return False
+    name, limit, version = known
+    if version == run.version and len(run.locks.get(name, ())) >= limit:
+        return True
+    del run.blocked[child]
+    return False
 
 
 def acquire(op: Operation, holder: str, synchronization: Json) -> str:

@@ -54,6 +54,8 @@ class RunState:
     """Until when a pod that was launched may be Pending, in seconds since the epoch."""
     dirty: Dirty = field(default_factory=Dirty)
     sleepers: dict[str, Any] = field(default_factory=dict)
+    blocked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    """Children, by name, that wait for nothing but a lock: its name, how many may hold it, and `version` then."""
     restless: set[str] = field(default_factory=set)
     version: int = 0
     cache: dict[Any, Any] = field(default_factory=dict)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tiphys.engine import locks
 from tiphys.engine.nodes import Node
+from tiphys.engine.operation import Operation
 
 pytestmark = pytest.mark.unit
 MakeMachine = Callable[..., Any]
@@ -46,6 +48,47 @@ def test_all_steps_of_an_exit_handler_run_on(machine: MakeMachine) -> None:
     assert made.killed == ["wf[0].a.onExit[1].c"]
 
 
+def test_who_waits_for_a_lock_is_looked_at_when_it_is_free(
+    machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at each of thousands whenever one ends would take hours; the order stays."""
+    looks: list[str] = []
+    acquire = locks.acquire
+
+    def counted(op: Operation, holder: str, synchronization: Any) -> str:
+        looks.append(holder)
+        return acquire(op, holder, synchronization)
+
+    monkeypatch.setattr(locks, "acquire", counted)
+    made = machine(LOCKED.replace("FIELD: 5s, ", "") + MANY)
+    for number in range(50):
+        made.begin(f"wf[0].a({number}:{number})")
+        made.end(f"wf[0].a({number}:{number})")
+    assert made.started == [f"wf[0].a({number}:{number})" for number in range(50)]
+    assert made.run.phase == "Succeeded"
+    assert len(looks) <= 50 * 3
+
+
+def test_a_step_that_waits_for_a_lock_gets_its_display_name_meanwhile(machine: MakeMachine) -> None:
+    """In the pass after the one that made it, as on Argo."""
+    shown = "annotations: {workflows.argoproj.io/display-name: shown}, "
+    made = machine(LOCKED.replace("FIELD: 5s, ", shown) + STEPS)
+    made.begin("wf[0].a")
+    assert made.node("wf[0].b").display_name == "shown"
+
+
+@pytest.mark.parametrize("strategy", ["Stop", "Terminate"])
+def test_a_stop_ends_those_that_wait_for_a_lock(machine: MakeMachine, strategy: str) -> None:
+    """At once, and the run with them when the holder has ended."""
+    made = machine(LOCKED.replace("FIELD: 5s, ", "") + MANY)
+    made.begin("wf[0].a(0:0)")
+    made.tell()
+    made.stop(strategy)
+    made.end("wf[0].a(0:0)", "Failed")
+    assert made.run.phase == "Failed"
+    assert len(made.started) == 1
+
+
 def named(made: Any) -> dict[str, Node]:
     """The run's nodes by name."""
     return {node.name: node for node in made.run.nodes.values()}
@@ -59,6 +102,7 @@ LOCKED = (
 )
 STEPS = "  - {name: main, steps: [[{name: a, template: one}, {name: b, template: two, continueOn: {failed: true}}]]}\n"
 TASKS = "  - {name: main, dag: {tasks: [{name: a, template: one}, {name: b, template: two}]}}\n"
+MANY = "  - {name: main, steps: [[{name: a, template: two, withSequence: {count: 50}}]]}\n"
 FIELDS = pytest.mark.parametrize("field", ["timeout", "pendingTimeout"])
 
 
