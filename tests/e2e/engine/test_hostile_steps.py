@@ -73,7 +73,8 @@ def test_a_step_that_ignores_sigterm_is_killed_with_all_that_it_started(tmp_path
     pids = tmp_path / "pids"
     engine = Engine(tmp_path / "state", private=private, keep=(tmp_path,))
     script = tmp_path / "hold.sh"
-    script.write_text("trap '' TERM HUP INT\necho x >> \"$1\"\nexec sleep 98765\n")
+    forever = f"98765.{os.getpid()}"  # seconds, and a mark of our own processes
+    script.write_text(f"trap '' TERM HUP INT\necho x >> \"$1\"\nexec sleep {forever}\n")
     result = engine.run(
         engine.submit(
             load_text(
@@ -84,7 +85,7 @@ def test_a_step_that_ignores_sigterm_is_killed_with_all_that_it_started(tmp_path
     container:
       image: debian:12
       command: [sh, -c]
-      args: ["trap '' TERM; for i in 1 2 3; do setsid sh {script} {pids} & done; wait; sleep 98765"]
+      args: ["trap '' TERM; for i in 1 2 3; do setsid sh {script} {pids} & done; wait; sleep {forever}"]
 """
             )
         ),
@@ -93,7 +94,7 @@ def test_a_step_that_ignores_sigterm_is_killed_with_all_that_it_started(tmp_path
     node = result.nodes[result.name]
     assert (node.phase, node.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
     assert pids.read_text() == "x\n" * 3
-    assert not [each for each in processes() if "98765" in each]
+    assert not [each for each in processes() if forever in each]
 
 
 def test_a_step_that_prints_without_end_fills_no_memory(tmp_path: Path) -> None:
