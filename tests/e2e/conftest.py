@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -78,8 +81,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The session's stack: started at the first test that asks, stopped at the end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a session that is told to end stops its servers
     settings = _settings_in(tmp_path_factory.mktemp("stack"))
-    info = servers.up(settings, contracts(), lambda _: None)
-    try:
+    with _stopped_whatever_happens(settings):
+        info = servers.up(settings, contracts(), lambda _: None)
         yield Stack(settings, info.config_map, info.secrets)
+
+
+@contextlib.contextmanager
+def _stopped_whatever_happens(settings: StackSettings) -> Iterator[None]:
+    """Stop the servers at the end, be it that this process is killed: a worker is when its session is interrupted."""
+    environment = {**os.environ, "TIPHYS_HOME": str(settings.home), "TIPHYS_PORT_BASE": str(settings.port_base)}
+    watch = ["sh", "-c", 'cat > /dev/null; exec "$0" -m tiphys down', sys.executable]
+    watcher = subprocess.Popen(
+        watch, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, cwd=settings.project,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
     finally:
-        servers.down(settings)
+        watcher.communicate()
