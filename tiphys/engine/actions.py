@@ -19,12 +19,15 @@ class StartPod:
     keep_result: bool
 
 
+GRACE = 30.0  # seconds between SIGTERM and SIGKILL, Kubernetes' own default
+
+
 @dataclass(frozen=True, slots=True)
 class KillPod:
     """End a node's processes: SIGTERM, then SIGKILL after the grace period."""
 
     node_id: str
-    grace: float
+    grace: float = GRACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.engine import pod
-from tiphys.engine.actions import StartPod
+from tiphys.engine.actions import GRACE, StartPod
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.durations import seconds
 from tiphys.engine.environment import declared, environment
@@ -21,7 +21,6 @@ from tiphys.engine.volumes import volumes_of
 
 Json = dict[str, Any]
 MAIN = "main"
-GRACE = 30.0  # seconds between SIGTERM and SIGKILL, Kubernetes' own default
 _KILLED = (137, 143)  # a sidecar that we ended, or that ended itself when it was asked to
 _EMISSARY_ERROR = 64
 

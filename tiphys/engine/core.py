@@ -33,7 +33,6 @@ from tiphys.engine.run_state import RunState
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
-DEFAULT_GRACE = 30.0
 LOOPBACK = "127.0.0.1"  # all steps share this machine's network
 # What a manifest that nobody thought of may raise; it must not leave the run's steps without an engine.
 _DEFECTS = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, AttributeError)
@@ -204,7 +203,7 @@ def _shut_down(run: RunState, strategy: str, now: float, actions: list[Action]) 
 def _kill(run: RunState, node: Node, reason: str, actions: list[Action]) -> None:
     if node.id not in run.killing:
         run.killing[node.id] = reason
-        actions.append(KillPod(node.id, DEFAULT_GRACE))
+        actions.append(KillPod(node.id))
 
 
 def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:

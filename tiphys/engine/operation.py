@@ -21,7 +21,6 @@ LOCAL = ""
 MAX_DEPTH = 100
 MAX_NODES = 100_000
 """Nodes that a run may have: ten fan-outs of ten thousand, half a gigabyte in memory. On a cluster etcd bears far fewer."""
-DAEMON_GRACE = 30.0  # seconds
 STRFTIME = "aAbBcdDeFfGhHIjkKlLmMnNpPrRsStTuUvVwWxXyYzZ"
 _RUNTIME = ("workflow.status", "workflow.duration", "workflow.failures")
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
@@ -246,7 +245,7 @@ class Operation:
                 self.mark(node, SUCCEEDED)
                 self.run.deadlines.pop(identity, None)
                 if identity in self.run.launched:
-                    self.actions.append(KillPod(identity, DAEMON_GRACE))
+                    self.actions.append(KillPod(identity))
 
     def error(self, node: Node, problem: object) -> Node:
         """End a node in Error."""

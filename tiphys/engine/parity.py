@@ -127,7 +127,7 @@ def _are(differences: list[str], places: tuple[str, ...]) -> bool:
 def _difference(recorded: Json, ours: Json) -> list[str]:
     if "rejected" in recorded:
         return [f"Argo refuses it ({recorded['rejected']}), here it ended in {ours.get('phase')}"]
-    return list(_differences(recorded, ours))
+    return list(differences(recorded, ours))
 
 
 # --- the shape of a record
@@ -198,12 +198,8 @@ def _renamed(tree: Any, name: str) -> Any:
 # --- the first difference
 
 
-def first_difference(recorded: Json, ours: Json) -> str:
-    """The first node and field in which two records differ, in words; empty if they are the same."""
-    return next(_differences(recorded, ours), "")
-
-
-def _differences(recorded: Json, ours: Json) -> Iterator[str]:
+def differences(recorded: Json, ours: Json) -> Iterator[str]:
+    """Each node and field in which two records differ, in words."""
     yield from _fields("workflow", recorded, ours)
     theirs = {node["name"]: node for node in recorded.get("nodes") or []}
     mine = {node["name"]: node for node in ours.get("nodes") or []}

@@ -1,4 +1,4 @@
-"""A run as JSON, for programs: `run --summary FILE`, `get -o json`."""
+"""A run as JSON, for programs: `run --summary FILE`, `get -o summary`."""
 
 from __future__ import annotations
 

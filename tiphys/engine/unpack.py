@@ -69,7 +69,7 @@ def plain_name(name: str) -> PurePosixPath:
     return path
 
 
-def unpack(stored: Path, artifact: Json, target: Path, limits: Limits = NORMAL) -> None:  # frozen
+def unpack(stored: Path, artifact: Json, target: Path, limits: Limits = NORMAL) -> None:
     """Bring a stored artifact into the form that a step sees: archives opened, plain files as they are.
 
     Raises TemplateError with the reason if the archive is damaged or hostile; nothing of it is left then.

@@ -24,7 +24,7 @@ def spec(folder: Path, *, private: bool, many: bool) -> dict[str, Any]:
     for name in ("root", "overlays"):
         (folder / name).mkdir(exist_ok=True)
     places: dict[str, Any] = {name: str(folder / name) for name in ("root", "overlays", "alive")}
-    places |= {"home": "", "tmp": "", "keep": [str(folder)], "private": private, "limit": 1}
+    places |= {"home": "", "tmp": "", "keep": [str(folder)], "private": private, "limit": 1, "grace": 30.0}
     empty: dict[str, Any] = {name: [] for name in ("volumes", "declared", "files", "folders", "collect")}
     program = {"argv": ["sleep", "987654"], "env": dict(os.environ), "cwd": "/"}
     main = {**program, "name": "main", "role": "main", "volumes": []}

@@ -12,7 +12,7 @@ import pytest
 from tiphys.engine import Engine
 from tiphys.engine.differences import DELIBERATE, Difference
 from tiphys.engine.errors import EngineError
-from tiphys.engine.parity import DELIBERATELY, DIFFERENT, cases, first_difference, judge, normalise, same_refusal
+from tiphys.engine.parity import DELIBERATELY, DIFFERENT, cases, differences, judge, normalise, same_refusal
 
 pytestmark = pytest.mark.unit
 WORKFLOW: dict[str, Any] = {
@@ -59,7 +59,7 @@ def test_the_same_has_no_difference() -> None:
     root.update(name="wf-other", displayName="wf-other", children=["wf-other-7654321"])
     group.update(name="wf-other[0]", boundaryID="wf-other")
     status["nodes"] = {"wf-other-7654321": group, "wf-other": root}
-    assert first_difference(normalise(WORKFLOW), normalise(other)) == ""
+    assert next(differences(normalise(WORKFLOW), normalise(other)), "") == ""
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_first_difference_is_named_with_its_node_and_field(path: tuple[Any, 
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    assert first_difference(recorded, ours) == said
+    assert next(differences(recorded, ours), "") == said
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

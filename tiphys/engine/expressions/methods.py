@@ -33,11 +33,6 @@ def method(value: Any, name: str) -> Function | None:
     return Function(lambda *arguments: call(value, *arguments), parameters)
 
 
-def has_methods(value: Any) -> bool:
-    """Whether `value` is of a type with methods."""
-    return getattr(value, "go_type", "") in _METHODS
-
-
 def _need(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         msg = f"reflect: Call using {type(value).__name__} as {kind.__name__}"

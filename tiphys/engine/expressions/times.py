@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import total_ordering
-from typing import Any, ClassVar
+from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tiphys.engine.expressions.values import NamedInt, cut, wrap
+from tiphys.engine.expressions.values import NamedInt, wrap
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -214,8 +214,3 @@ def month(number: int) -> NamedInt:
 def weekday(number: int) -> NamedInt:
     """A day of the week, from Sunday, 0."""
     return NamedInt("time.Weekday", number, WEEKDAYS[number])
-
-
-def scaled(duration: Duration, factor: Any) -> Duration:
-    """`duration` times an int or a float."""
-    return Duration(duration.ns * factor if isinstance(factor, int) else cut(duration.ns * factor))

@@ -47,7 +47,7 @@ class Pod:
     def __init__(self, spec: Json, tell: Callable[[Json], None]) -> None:
         """`tell` passes on what happens."""
         self.tell = tell
-        self.grace: float = spec.get("grace", 30.0)
+        self.grace: float = spec["grace"]
         self.containers = [Container(entry) for entry in spec["containers"]]
         self.inits = [item for item in self.containers if item.role == "init"]
         self.mains = [item for item in self.containers if item.role == "main"]
