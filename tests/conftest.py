@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = random.SystemRandom().randrange(1_000_000)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test that needs servers goes to one worker, which starts them once; the others take what needs none."""
     for item in items:

@@ -51,7 +51,7 @@ def session(lake: Lake) -> Iterator[SparkSession]:
     """
     conf = settings(parse(load(SparkSettings).conf))
     check_java(load(StackSettings).java_home)
-    from py4j.protocol import Py4JNetworkError  # type: ignore[import-untyped]  # noqa: PLC0415 - after the check, whose message is the better one
+    from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]  # noqa: PLC0415 - after the check, whose message is the better one
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     builder = SparkSession.builder.appName("tiphys etl")
@@ -65,6 +65,24 @@ def session(lake: Lake) -> Iterator[SparkSession]:
     except (Py4JNetworkError, ConnectionError) as error:
         message = "Spark's Java process ended while it worked: out of memory, or killed; see the step's log above"
         raise RetryableError(message) from error
+    except Py4JError as error:
+        # Between two calls a process that has died shows as a class that "does not exist in the JVM".
+        if isinstance(error, Py4JJavaError) or not _has_died():
+            raise
+        message = "Spark's Java process ended between two calls: out of memory, or killed; see the step's log above"
+        raise RetryableError(message) from error
+
+
+def _has_died() -> bool:
+    """Whether Spark's Java process is gone."""
+    from pyspark import SparkContext  # noqa: PLC0415
+
+    gateway = SparkContext._gateway  # noqa: SLF001 - nothing public knows the process
+    try:
+        gateway.proc.wait(timeout=3)
+    except (AttributeError, subprocess.TimeoutExpired):
+        return False
+    return True
 
 
 def parse(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tiphys.settings import StackSettings
 
+_SOCKET_LIMIT = 90  # characters: the kernel takes 107 for a socket's path
 _RAY_LIMIT = 36  # characters: Ray puts unix sockets up to 70 below its folder, and the kernel takes 107
 
 
@@ -50,12 +51,21 @@ class Layout:
 
     @property
     def ray(self) -> Path:
-        """Ray's folder: below home, or beside it in the system's temporary folder where home is too long for sockets."""
-        inside = self.home / "ray"
-        if len(str(inside)) <= _RAY_LIMIT:
+        """Ray's folder."""
+        return self._short("ray", _RAY_LIMIT)
+
+    @property
+    def s3_sockets(self) -> Path:
+        """Where the S3 server puts its sockets."""
+        return self._short("s3", _SOCKET_LIMIT)
+
+    def _short(self, name: str, limit: int) -> Path:
+        """A folder below home, or in the system's temporary folder where home is too long for sockets."""
+        inside = self.home / name
+        if len(str(inside)) <= limit:
             return inside
         digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"tiphys-{digest}"
+        return Path(tempfile.gettempdir()) / f"tiphys-{digest}-{name}"
 
     def data(self, server: str) -> Path:
         """What that server stores."""

@@ -113,8 +113,9 @@ def main() -> int:
         return 3
     own_namespace = os.getpid() == 1
     asyncio.run(_run(settings, own_namespace=own_namespace))
-    if layout.ray.parent != layout.home:
-        shutil.rmtree(layout.ray, ignore_errors=True)
+    for folder in (layout.ray, layout.s3_sockets):
+        if folder.parent != layout.home:
+            shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

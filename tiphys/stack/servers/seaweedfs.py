@@ -28,6 +28,7 @@ def server(plan: Plan) -> Server:
     async def prepare(_run: Run) -> None:
         home = plan.layout.data("s3")
         (home / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        plan.layout.s3_sockets.mkdir(mode=0o700, exist_ok=True)
         (home / ".seaweedfs").mkdir(mode=0o700, exist_ok=True)
         write_private(home / ".seaweedfs" / "security.toml", security(plan.keys.signing_key))
         write_private(home / ".seaweedfs" / "master.toml", VOLUME_GROWTH)
@@ -61,10 +62,10 @@ def _argv(plan: Plan) -> tuple[str, ...]:
         f"-volume.port={ports['s3_volume']}", f"-volume.port.grpc={ports['s3_volume_grpc']}",
         f"-volume.max={MAX_VOLUMES}", "-volume.preStopSeconds=0",
         "-filer", f"-filer.port={ports['s3_filer']}", f"-filer.port.grpc={ports['s3_filer_grpc']}",
-        f"-filer.localSocket={home / 'filer.sock'}",
+        f"-filer.localSocket={plan.layout.s3_sockets / 'filer.sock'}",
         "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false",
-        f"-s3.localSocket={home / 's3.sock'}",
+        f"-s3.localSocket={plan.layout.s3_sockets / 's3.sock'}",
         f"-s3.config={plan.layout.secrets / 's3.json'}",
     )  # fmt: skip
 
