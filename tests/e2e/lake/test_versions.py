@@ -6,6 +6,7 @@ import gzip
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,32 @@ def test_spark_killed_while_it_works_leaves_the_old_version_and_the_next_run_wor
     assert Dataset.open(before["dataset"], lake).rows == 40
     after = steps.etl(manifest)
     assert Dataset.open(after["dataset"], lake).months == {"2015-01": 40, "2015-02": 40}
+
+
+DIES_BETWEEN_TWO_CALLS = """
+import os, signal
+from pyspark import SparkContext
+from pyspark.sql.functions import col
+from components.etl.session import session
+from tiphys.errors import RetryableError
+from tiphys.lake.catalog import Lake
+try:
+    with session(Lake.from_settings()) as spark:
+        os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+        SparkContext._gateway.proc.wait()
+        col("id")
+except RetryableError as error:
+    print("retry:", error)
+"""
+
+
+def test_spark_killed_between_two_calls_can_be_retried(steps: Steps) -> None:
+    """What py4j then says is that a class is not there, which is no defect of ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIES_BETWEEN_TWO_CALLS], env=steps.surroundings("etl"), cwd=Path(__file__).resolve().parents[3],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.startswith("retry: Spark's Java process ended"), done.stderr[-2000:]
 
 
 def test_all_rows_bad_ends_etl_and_makes_no_version(steps: Steps, folder: Path) -> None:

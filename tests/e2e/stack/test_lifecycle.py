@@ -141,7 +141,9 @@ def alone(
     tmp_path_factory: pytest.TempPathFactory, new_stack: Callable[[Path], StackSettings]
 ) -> Iterator[StackSettings]:
     """Settings of a stack that these tests start and stop; its folder is too long for Ray's sockets."""
-    settings = new_stack(tmp_path_factory.mktemp("a-home-whose-path-is-longer-than-what-any-unix-socket-takes-wherever-it-is"))
+    settings = new_stack(
+        tmp_path_factory.mktemp("a-home-whose-path-is-longer-than-what-any-unix-socket-takes-wherever-it-is")
+    )
     yield settings
     servers.down(settings)
 
