@@ -28,10 +28,10 @@ from pydantic_core import PydanticUndefined
 
 from tiphys import __version__
 from tiphys.errors import EXIT_RETRYABLE
+from tiphys.placement import IMAGE_PREFIX
 from tiphys.step import ARTIFACTS_FOLDER, INPUTS_FILE, PARAMETERS_FOLDER, Contract
 
 CONFIG_MAP = "tiphys"
-IMAGE_PREFIX = "tiphys"
 RETRY_WHEN = f"lastRetry.status == 'Error' || asInt(lastRetry.exitCode) in [{EXIT_RETRYABLE}, 137, 143]"
 """Retried: the pod was lost (Error), a server was away, or the process was killed; nothing else gets better."""
 
