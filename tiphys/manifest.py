@@ -1,13 +1,15 @@
-"""From contracts to Argo: the template of a component, in Hera.
+"""From contracts to Argo: the template of a component, and what every workflow of ours says of its pods, in Hera.
 
 Everything a manifest says of a step comes from its contract: parameters, artifacts, credentials, resources, retries,
-deadlines. Outside of Python names are kebab-case. Rendering loads Hera and the contracts, never Spark or torch.
+deadlines. What holds for all pods stands once, in the workflow's spec. Outside of Python names are kebab-case. Rendering
+loads Hera and the contracts, never Spark or torch. docs/architecture/09-manifest.md has the reasons.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+import typing
+from typing import Any, Literal, cast
 
 from hera.workflows import Artifact as HeraArtifact
 from hera.workflows import (
@@ -24,6 +26,7 @@ from hera.workflows import (
     SecretEnvFrom,
 )
 from hera.workflows import models as m
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tiphys import __version__
@@ -32,8 +35,27 @@ from tiphys.placement import IMAGE_PREFIX
 from tiphys.step import ARTIFACTS_FOLDER, INPUTS_FILE, PARAMETERS_FOLDER, Contract
 
 CONFIG_MAP = "tiphys"
-RETRY_WHEN = f"lastRetry.status == 'Error' || asInt(lastRetry.exitCode) in [{EXIT_RETRYABLE}, 137, 143]"
-"""Retried: the pod was lost (Error), a server was away, or the process was killed; nothing else gets better."""
+SERVICE_ACCOUNT = "tiphys"
+"""What steps run as. It may do nothing in the cluster, and its token is in no pod."""
+EXECUTOR_ACCOUNT = "tiphys-executor"
+"""What Argo's own containers in a pod report results as: they alone have its token."""
+USER = 65532
+"""The user and the group of every container, Argo's own included: the images are made for it."""
+
+DAY = 24 * 3600
+KEEP_SUCCEEDED, KEEP_OTHERS = 7 * DAY, 30 * DAY
+WORKFLOW_LABEL, USE_CASE_LABEL, STARTED_BY_LABEL = "tiphys/workflow", "tiphys/use-case", "tiphys/started-by"
+
+_KILLED = [-1, EXIT_RETRYABLE, 137, 143]
+RETRY_WHEN = (
+    f"lastRetry.status == 'Error' || (asInt(lastRetry.exitCode) in {_KILLED} && "
+    "!(lastRetry.message matches 'OOMKilled|specified deadline|exceeds the|exceeded its'))"
+)
+"""Retried: the pod was lost (Error, or no exit code), a server was away, or the process was killed from outside.
+
+Not retried: the step was killed because it passed a limit of its own (memory, time, room on the disk), which it
+would pass again, and every other exit code, which says that nothing gets better.
+"""
 
 _INPUTS = "{{=sprig.replace('$', '$$', toJson(inputs.parameters))}}"
 
@@ -48,6 +70,7 @@ def template(contract: Contract) -> Container:
     return Container(
         name=contract.template,
         annotations={"workflows.argoproj.io/description": contract.summary},
+        labels={"app.kubernetes.io/component": contract.template},
         image=f"{IMAGE_PREFIX}/{contract.template}:{__version__}",
         command=["python", "-m", f"components.{contract.name}"],
         args=["--inputs", str(INPUTS_FILE)],
@@ -65,14 +88,85 @@ def template(contract: Contract) -> Container:
             memory_request=contract.resources.memory,
             memory_limit=contract.resources.memory_limit,
         ),
-        volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108 - the pod's own
+        volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp", size_limit=cast("Any", contract.resources.scratch))],  # noqa: S108
         active_deadline_seconds=seconds(contract.timeout),
         retry_strategy=RetryStrategy(
             limit=contract.retries,
             retry_policy=RetryPolicy.always,
             expression=RETRY_WHEN,
-            backoff=m.Backoff(duration="5s", factor=2, max_duration="5m"),
+            # No maxDuration: Argo counts it from the start of the first attempt, so that an hour's work whose node
+            # was taken away would never be tried again.
+            backoff=m.Backoff(duration="5s", factor=2),
         ),
+    )
+
+
+def pods(workflow: str) -> dict[str, Any]:
+    """What each workflow of ours says of its pods and of its end: arguments of Hera's WorkflowTemplate.
+
+    The pods fit a namespace that enforces Kubernetes' level `restricted`.
+    """
+    return {
+        "labels": {"app.kubernetes.io/part-of": "tiphys"},
+        "pod_metadata": m.Metadata(
+            labels={"app.kubernetes.io/part-of": "tiphys", "app.kubernetes.io/name": workflow},
+        ),
+        "service_account_name": SERVICE_ACCOUNT,
+        "automount_service_account_token": False,
+        "executor": m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
+        "security_context": m.PodSecurityContext(
+            run_as_non_root=True,
+            run_as_user=USER,
+            run_as_group=USER,
+            fs_group=USER,
+            seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
+        ),
+        "template_defaults": m.Template(
+            container=m.Container(
+                security_context=m.SecurityContext(
+                    allow_privilege_escalation=False,
+                    capabilities=m.Capabilities(drop=["ALL"]),
+                    read_only_root_filesystem=True,
+                ),
+            ),
+        ),
+        "ttl_strategy": m.TTLStrategy(
+            seconds_after_success=KEEP_SUCCEEDED,
+            seconds_after_failure=KEEP_OTHERS,
+            seconds_after_completion=KEEP_OTHERS,
+        ),
+        "pod_gc": m.PodGC(strategy="OnPodSuccess", delete_delay_duration="10m"),
+        "archive_logs": True,
+        # What a model reached production by outlives the workflow: a bucket's lifecycle rule may end it, Argo may not.
+        "artifact_gc": m.WorkflowLevelArtifactGC(strategy="Never"),
+    }
+
+
+def found_by(workflow: str, *, use_case: str = "use-case", started_by: str = "started-by") -> m.WorkflowMetadata:
+    """Labels of each run to find it by: its workflow, and the values of two of its parameters."""
+    sources = {USE_CASE_LABEL: use_case, STARTED_BY_LABEL: started_by}
+    return m.WorkflowMetadata(
+        labels={WORKFLOW_LABEL: workflow},
+        labels_from={
+            label: m.LabelValueFrom(expression=f"workflow.parameters['{name}']")
+            for label, name in sources.items()
+            if name
+        },
+    )
+
+
+def one_at_a_time(lock: str) -> m.Synchronization:
+    """A mutex of that name, held from the start of a run to its end; tags in the name are filled in first."""
+    return m.Synchronization(mutexes=[m.Mutex(name=lock)])
+
+
+def started_by() -> Parameter:
+    """The parameter that says what started a run; whoever starts it sets it."""
+    return Parameter(
+        name="started-by",
+        value="person",
+        enum=["person", "schedule", "alert", "ci"],
+        description="what started this run: a label to find it by, it changes nothing",
     )
 
 
@@ -82,11 +176,23 @@ def seconds(duration: str) -> int:
 
 
 def _parameters(contract: Contract) -> list[Parameter]:
-    found = []
-    for name, each in contract.inputs.model_fields.items():
-        default = None if each.default is PydanticUndefined else _text(each.default)
-        found.append(Parameter(name=kebab(name), description=each.description, default=default))
-    return found
+    return [_parameter(kebab(name), each) for name, each in contract.inputs.model_fields.items()]
+
+
+def _parameter(name: str, field: FieldInfo) -> Parameter:
+    """One input. Hera takes a default of None for the text `null`, so one without a default must not be given any."""
+    choices = _choices(field.annotation)
+    given: dict[str, Any] = {"enum": choices} if choices else {}
+    if field.default is not PydanticUndefined:
+        given["default"] = _text(field.default)
+    return Parameter(name=name, description=field.description, **given)
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The values that a parameter may have, if they can be listed."""
+    if annotation is bool:
+        return ["true", "false"]
+    return [_text(each) for each in typing.get_args(annotation)] if typing.get_origin(annotation) is Literal else []
 
 
 def _text(value: Any) -> str:

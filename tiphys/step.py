@@ -70,12 +70,17 @@ def artifact(file: str, description: str) -> Any:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a step asks for and the most it may take, in Kubernetes' units."""
+    """What a step asks for and the most it may take, in Kubernetes' units.
+
+    The figures come from measured use, with the headroom that `bench/resources.py` states and checks.
+    """
 
     cpu: str = "500m"
     memory: str = "512Mi"
     cpu_limit: str = "2"
     memory_limit: str = "1Gi"
+    scratch: str = "64Mi"
+    """Room in /tmp, the only place besides its outputs that a step may write to."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Contract:
     access: Access = Access()
     resources: Resources = Resources()
     timeout: str = "10m"
-    retries: int = 2
+    retries: int = 4
 
     @property
     def template(self) -> str:
@@ -173,6 +178,16 @@ def main(contract: Contract) -> NoReturn:
     code = _attempt(contract, arguments)
     _let_go_of_a_full_log()
     sys.exit(code)
+
+
+def size(text: str) -> int:
+    """Bytes of a quantity as ``256Mi`` or ``2Gi``."""
+    return int(text[:-2]) * {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}[text[-2:]]
+
+
+def cores(text: str) -> float:
+    """Cores of a quantity as ``250m`` or ``2``."""
+    return int(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def contracts(package: str = "components") -> dict[str, Contract]:

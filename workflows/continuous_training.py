@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
-from hera.workflows import models as m
 
 from components.check_data.contract import CONTRACT as CHECK_DATA
 from components.deploy.contract import CONTRACT as DEPLOY
@@ -16,11 +15,26 @@ from components.load_test.contract import CONTRACT as LOAD_TEST
 from components.promote.contract import CONTRACT as PROMOTE
 from components.summary.contract import CONTRACT as SUMMARY
 from components.train.contract import CONTRACT as TRAIN
-from tiphys.manifest import template
+from tiphys.manifest import found_by, one_at_a_time, pods, started_by, template
 
+NAME = "continuous-training"
+DESCRIPTION = """\
+Trains a model on new data and ships it, if it deserves it.
+
+1. `ingest`, `etl`, `check-data`: raw files become a dataset version; a version that breaks its contract stops the run
+2. `train`, `evaluate`: a model is trained and judged against the status quo; one that misses a gate stops the run
+3. `export`, `deploy`, `integration-test`, `load-test`: it is put into **staging** and has to hold its service level
+4. `promote`: what staging serves goes to **production**, unless `promote` is `false`
+
+Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
+steps, the end is summed up by `summary`.
+"""
 PARAMETERS = [
     Parameter(name="use-case", value="taxi_eta", description="what to train: a folder of usecases/"),
-    Parameter(name="source", description="raw files: s3://BUCKET/PREFIX/; `--upload source=FOLDER` makes one"),
+    Parameter(
+        name="source",
+        description="raw files: s3://BUCKET/PREFIX/; must be given. From a laptop `--upload source=FOLDER` makes one",
+    ),
     Parameter(name="first-month", value="", description="first month to use, as 2018-01; empty: the earliest there is"),
     Parameter(
         name="last-month", value="", description="last month, which is the test month; empty: the latest there is"
@@ -31,7 +45,13 @@ PARAMETERS = [
         enum=["true", "false"],
         description="true: train although the data moved far from what was trained on last",
     ),
-    Parameter(name="promote", value="true", enum=["true", "false"], description="promote to production when all holds"),
+    Parameter(
+        name="promote",
+        value="true",
+        enum=["true", "false"],
+        description="true: promote to production when every gate holds; false: stop after staging's load test",
+    ),
+    started_by(),
 ]
 
 
@@ -48,19 +68,19 @@ def told(name: str) -> str:
 def pipeline() -> WorkflowTemplate:
     """Render the DAG."""
     with WorkflowTemplate(
-        name="continuous-training",
+        name=NAME,
         annotations={
             "workflows.argoproj.io/title": "Continuous training",
-            "workflows.argoproj.io/description": (
-                "Ingests raw files, makes a dataset version, trains, evaluates against the status quo, and ships the "
-                "model through staging to production if it passes every gate."
-            ),
+            "workflows.argoproj.io/description": DESCRIPTION,
         },
-        labels={"app.kubernetes.io/part-of": "tiphys"},
         entrypoint="pipeline",
         on_exit="finish",
         arguments=PARAMETERS,
         active_deadline_seconds=4 * 3600,
+        workflow_metadata=found_by(NAME),
+        # The whole run, not a step of it: months, the registered version and staging are the use case's own.
+        synchronization=one_at_a_time(f"use-case-{given('use-case')}"),
+        **pods(NAME),
     ) as workflow:
         use_case = {"use-case": given("use-case")}
         with DAG(name="pipeline"):
@@ -114,7 +134,6 @@ def pipeline() -> WorkflowTemplate:
                 before.next(after)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})
-    workflow.workflow_metadata = m.WorkflowMetadata(labels={"tiphys/workflow": "continuous-training"})
     return workflow
 
 

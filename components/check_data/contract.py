@@ -34,6 +34,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="pure",
     access=Access(read=("lake",), catalog="read"),
-    resources=Resources(cpu="250m", memory="512Mi", memory_limit="2Gi"),
+    resources=Resources(cpu="1", memory="384Mi", cpu_limit="2", memory_limit="1Gi"),
     timeout="30m",
 )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, StepInputs, StepOutputs
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
 
 
 class Inputs(StepInputs):
@@ -34,5 +34,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(ledger="staging"),
+    resources=Resources(cpu="200m", memory="128Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="10m",
 )

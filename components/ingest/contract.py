@@ -29,6 +29,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("landing",), write=("raw",)),
-    resources=Resources(cpu="250m", memory="256Mi", memory_limit="1Gi"),
+    resources=Resources(cpu="500m", memory="128Mi", cpu_limit="1", memory_limit="512Mi"),
     timeout="1h",
 )

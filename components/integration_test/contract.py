@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, StepInputs, StepOutputs, artifact
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs, artifact
 
 
 class Inputs(StepInputs):
@@ -37,5 +37,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("models",)),
+    resources=Resources(cpu="500m", memory="192Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="5m",
 )

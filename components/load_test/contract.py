@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tiphys.step import Contract, StepInputs, StepOutputs, artifact
+from tiphys.step import Contract, Resources, StepInputs, StepOutputs, artifact
 
 
 class Inputs(StepInputs):
@@ -37,5 +37,6 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
+    resources=Resources(cpu="500m", memory="192Mi", cpu_limit="2", memory_limit="512Mi"),
     timeout="15m",
 )

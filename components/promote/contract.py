@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, StepInputs, StepOutputs
+from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
 
 
 class Inputs(StepInputs):
@@ -29,5 +29,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(ledger="production"),
+    resources=Resources(cpu="200m", memory="128Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="10m",
 )

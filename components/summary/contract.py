@@ -56,6 +56,6 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="pure",
-    resources=Resources(cpu="100m", memory="128Mi", memory_limit="256Mi"),
+    resources=Resources(cpu="500m", memory="128Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="2m",
 )

@@ -33,6 +33,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("lake",), write=("checkpoints", "lake"), catalog="write", ray=True),
-    resources=Resources(cpu="250m", memory="256Mi", memory_limit="1Gi"),
+    resources=Resources(cpu="100m", memory="192Mi", cpu_limit="1", memory_limit="512Mi"),
     timeout="1h",
 )
