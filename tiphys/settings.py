@@ -192,6 +192,12 @@ def variables() -> Iterator[Variable]:
                 yield Variable(meta["name"], meta["meaning"], default, meta["secret"])
 
 
+def present_secrets(environ: Mapping[str, str] | None = None) -> set[str]:
+    """The values of the secret variables that are set now."""
+    environ = os.environ if environ is None else environ
+    return {environ[each.name] for each in variables() if each.secret and environ.get(each.name)}
+
+
 def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
     """Read one group; a variable that is empty counts as not set.
 

@@ -66,10 +66,13 @@ def _files(source: str) -> list[str]:
 
 def check(engine: Engine, files: list[str]) -> dict[str, list[str]]:
     """The problems of each file, none for one that is well."""
+    from tiphys.cli.known_secrets import known_secrets
     from tiphys.cli.manifests import read_documents
     from tiphys.engine import ManifestError
     from tiphys.engine.lint import finder, problems
+    from tiphys.secret_values import secret_values
 
+    known = known_secrets()
     found: dict[str, list[str]] = {}
     documents: dict[str, list[Json]] = {}
     for file in files:
@@ -81,7 +84,10 @@ def check(engine: Engine, files: list[str]) -> dict[str, list[str]]:
     find = finder((document for each in documents.values() for document in each), engine.objects.get)
     for file, each in documents.items():
         for document in each:
-            found[file] += [_placed(document, problem) for problem in problems(document, find, engine.images)]
+            listed = problems(document, find, engine.images)
+            if document["kind"] != "Secret":
+                listed += secret_values(document, known)
+            found[file] += [_placed(document, problem) for problem in listed]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def add_parser(subparsers: Any) -> None:
 
 def render(arguments: argparse.Namespace) -> int:
     """Render all, or compare."""
+    from tiphys.cli.known_secrets import known_secrets
     from tiphys.settings import PROJECT
 
     stale = []
-    for path, text in sorted({**manifests(PROJECT / "workflows"), **pages(PROJECT / "docs" / "reference")}.items()):
+    rendered = manifests(PROJECT / "workflows", known_secrets())
+    for path, text in sorted({**rendered, **pages(PROJECT / "docs" / "reference")}.items()):
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path)
@@ -46,15 +49,21 @@ def render(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def manifests(folder: Path) -> dict[Path, str]:
-    """Return every rendered file's path and text."""
+def manifests(folder: Path, known_secrets: Collection[str] = ()) -> dict[Path, str]:
+    """Return every rendered file's path and text.
+
+    Raises:
+        PermanentError: a manifest holds a secret's value, one of `known_secrets` or what looks like one.
+    """
+    from tiphys.rendering import documents, text
+
     found = {}
     for source in sorted(folder.glob("*.py")):
         if source.stem == "__init__":
             continue
-        workflow = importlib.import_module(f"workflows.{source.stem}").pipeline()
+        made = importlib.import_module(f"workflows.{source.stem}").pipeline()
         path = folder / "rendered" / f"{source.stem.replace('_', '-')}.yaml"
-        found[path] = HEADER.format(module=source.stem) + workflow.to_yaml()
+        found[path] = HEADER.format(module=source.stem) + text(documents(made), known_secrets)
     return found
 
 

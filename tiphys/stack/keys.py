@@ -50,6 +50,14 @@ class Keys(BaseModel):
     admin_secret_key: str
     signing_key: str
 
+    def values(self) -> frozenset[str]:
+        """Every secret text in here; to look for, never to show."""
+        keys = (
+            key for each in self.principals.values() for key in (each.access_key, each.secret_key, each.ledger_token)
+        )
+        admin = (self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key)
+        return frozenset((*keys, *self.passwords.values(), *admin))
+
     def digest(self) -> str:
         """Changes whenever anything in here does."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
