@@ -41,7 +41,7 @@ def _step(contract: Contract) -> Iterator[str]:
     yield (
         f"Effects: {contract.effects}. Deadline {contract.timeout}, {contract.retries} retries. "
         f"Asks for {resources.cpu} CPU and {resources.memory}, at most {resources.cpu_limit} and "
-        f"{resources.memory_limit}. {_access(contract)}\n"
+        f"{resources.memory_limit}, with {resources.scratch} in /tmp. {_access(contract)}\n"
     )
     yield from _table("input", contract.inputs.model_fields)
     yield from _table("output", contract.outputs.model_fields)

@@ -36,6 +36,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("raw",), write=("lake",), catalog="write"),
-    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="2Gi"),
+    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="2Gi", scratch="1Gi"),
     timeout="2h",
 )

@@ -36,6 +36,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("lake", "checkpoints"), catalog="read"),
-    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="3Gi"),
+    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="3Gi", scratch="256Mi"),
     timeout="20m",
 )

@@ -37,6 +37,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("lake",), write=("models",), catalog="read"),
-    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="2Gi"),
+    resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="2Gi", scratch="256Mi"),
     timeout="10m",
 )

@@ -33,6 +33,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("lake",), write=("checkpoints", "lake"), catalog="write", ray=True),
-    resources=Resources(cpu="100m", memory="192Mi", cpu_limit="1", memory_limit="512Mi"),
+    resources=Resources(cpu="100m", memory="192Mi", cpu_limit="1", memory_limit="512Mi", scratch="256Mi"),
     timeout="1h",
 )
