@@ -46,12 +46,12 @@ DAY = 24 * 3600
 KEEP_SUCCEEDED, KEEP_OTHERS = 7 * DAY, 30 * DAY
 WORKFLOW_LABEL, USE_CASE_LABEL, STARTED_BY_LABEL = "tiphys/workflow", "tiphys/use-case", "tiphys/started-by"
 
-_KILLED = [-1, EXIT_RETRYABLE, 137, 143]
+_AGAIN = [-1, 0, EXIT_RETRYABLE, 137, 143]
 RETRY_WHEN = (
-    f"lastRetry.status == 'Error' || (asInt(lastRetry.exitCode) in {_KILLED} && "
+    f"lastRetry.status == 'Error' || (asInt(lastRetry.exitCode) in {_AGAIN} && "
     "!(lastRetry.message matches 'OOMKilled|specified deadline|exceeds the|exceeded its'))"
 )
-"""Retried: the pod was lost (Error, or no exit code), a server was away, or the process was killed from outside.
+"""Retried: the pod was lost (Error, no exit code, or 0 although it failed), a server was away, the process was killed.
 
 Not retried: the step was killed because it passed a limit of its own (memory, time, room on the disk), which it
 would pass again, and every other exit code, which says that nothing gets better.

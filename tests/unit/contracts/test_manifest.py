@@ -83,6 +83,7 @@ SHUT_DOWN = "Pod was terminated in response to imminent node shutdown."
         ("Failed", "-1", SHUT_DOWN, True),
         ("Failed", "143", SHUT_DOWN, True),
         ("Failed", "137", PRESSED, True),
+        ("Failed", "0", SHUT_DOWN, True),
         ("Failed", "-1", "Preempted in order to admit critical pod", True),
         ("Failed", "137", OUT_OF_MEMORY, False),
         ("Failed", "143", LATE, False),

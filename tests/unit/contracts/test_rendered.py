@@ -72,9 +72,9 @@ def test_all_that_a_pod_may_write_to_has_a_bound(document: Json) -> None:
         assert all(volume["emptyDir"]["sizeLimit"] for volume in template["volumes"])
         for container in _containers(template):
             assert set(container["resources"]["limits"]) == set(container["resources"]["requests"]) == {"cpu", "memory"}
-        declared = [entry["path"] for entry in template["inputs"].get("artifacts", [])]
-        declared += [entry["path"] for entry in template["outputs"].get("artifacts", [])]
-        declared += [entry["valueFrom"]["path"] for entry in template["outputs"].get("parameters", [])]
+        inputs, outputs = template.get("inputs", {}), template.get("outputs", {})
+        declared = [entry["path"] for entry in (*inputs.get("artifacts", []), *outputs.get("artifacts", []))]
+        declared += [entry["valueFrom"]["path"] for entry in outputs.get("parameters", [])]
         assert all(path.startswith("/tmp/") for path in declared)
 
 
