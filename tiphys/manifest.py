@@ -98,6 +98,7 @@ def template(contract: Contract) -> Container:
             # was taken away would never be tried again.
             backoff=m.Backoff(duration="5s", factor=2),
         ),
+        **_account(contract),
     )
 
 
@@ -168,6 +169,16 @@ def started_by() -> Parameter:
         enum=["person", "schedule", "alert", "ci"],
         description="what started this run: a label to find it by, it changes nothing",
     )
+
+
+def _account(contract: Contract) -> dict[str, Any]:
+    """An account of its own for a component that makes pods.
+
+    True is no token yet: Argo then leaves it to the ServiceAccount, and so to the cluster, whether there is one.
+    """
+    if not contract.access.pods:
+        return {}
+    return {"service_account_name": f"{SERVICE_ACCOUNT}-{contract.template}", "automount_service_account_token": True}
 
 
 def seconds(duration: str) -> int:

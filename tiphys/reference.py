@@ -82,6 +82,8 @@ def _access(contract: Contract) -> str:
         found.append("submits to Ray")
     if access.ledger:
         found.append(f"release ledger: {access.ledger}")
+    if access.pods:
+        found.append("makes pods where a cluster lets it")
     return f"Access: {'; '.join(found)}." if found else "Access: nothing."
 
 

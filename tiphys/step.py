@@ -85,13 +85,15 @@ class Resources:
 
 @dataclass(frozen=True)
 class Access:
-    """The least that a component needs: S3 buckets, catalog role, and which servers' tokens."""
+    """The least that a component needs: S3 buckets, catalog role, which servers' tokens, whether it makes pods."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     catalog: Literal["", "read", "write"] = ""
     ray: bool = False
     ledger: Literal["", "read", "staging", "production"] = ""
+    pods: bool = False
+    """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
 
 
 @dataclass(frozen=True)

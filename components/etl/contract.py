@@ -35,7 +35,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("raw",), write=("lake",), catalog="write"),
+    access=Access(read=("raw",), write=("lake",), catalog="write", pods=True),
     resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="2Gi", scratch="1Gi"),
     timeout="2h",
 )

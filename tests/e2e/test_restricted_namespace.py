@@ -38,8 +38,9 @@ def namespace() -> Iterator[str]:
     # The second label asks a test cluster without a network plug-in to leave the pods as they are.
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "test-cluster/host-network": "no"}
     kubectl("apply", document={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tiphys", "namespace": name}}
-    kubectl("apply", document=account)
+    for account in ("tiphys", "tiphys-etl"):
+        metadata = {"name": account, "namespace": name}
+        kubectl("apply", document={"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -65,8 +66,8 @@ def pod(spec: Json, template: Json, executor: Json | None) -> Json:
         },
         "spec": {
             "restartPolicy": "Never",
-            "serviceAccountName": spec["serviceAccountName"],
-            "automountServiceAccountToken": spec["automountServiceAccountToken"],
+            "serviceAccountName": template.get("serviceAccountName", spec["serviceAccountName"]),
+            "automountServiceAccountToken": template.get("automountServiceAccountToken", False),
             "securityContext": spec["securityContext"],
             "activeDeadlineSeconds": template["activeDeadlineSeconds"],
             "volumes": template["volumes"],

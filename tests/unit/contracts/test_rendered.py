@@ -15,6 +15,7 @@ from tiphys.errors import PermanentError
 from tiphys.manifest import EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
 from tiphys.rendering import KINDS, documents, text
 from tiphys.settings import PROJECT
+from tiphys.step import contracts
 
 Json = dict[str, Any]
 pytestmark = pytest.mark.unit
@@ -86,7 +87,17 @@ def test_a_step_has_no_token_and_argos_own_containers_have_theirs(document: Json
     assert spec["automountServiceAccountToken"] is False
     assert spec["executor"] == {"serviceAccountName": EXECUTOR_ACCOUNT}
     for template in _pods(document):
-        assert not {"serviceAccountName", "automountServiceAccountToken", "executor"} & template.keys()
+        assert "executor" not in template
+        own = {key: template[key] for key in ("serviceAccountName", "automountServiceAccountToken") if key in template}
+        makes_pods = {each.template for each in contracts().values() if each.access.pods}
+        # The ServiceAccount of such a step decides whether it has a token.
+        wanted = {"serviceAccountName": f"tiphys-{template['name']}", "automountServiceAccountToken": True}
+        assert own == (wanted if template["name"] in makes_pods else {})
+
+
+def test_only_the_etl_may_make_pods() -> None:
+    """Spark's executors are the only pods that a step of ours makes."""
+    assert [each.name for each in contracts().values() if each.access.pods] == ["etl"]
 
 
 @each_template
