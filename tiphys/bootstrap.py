@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys import libpython
+from tiphys.locks import sections, without_torch
 from tiphys.settings import PROJECT, stack_settings
 
 ROOT = PROJECT
-LEFT_OUT_FOR_CPU = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 JAVA_PACKAGES = ("openjdk-21-jre-headless", "openjdk-17-jre-headless")
 
 
@@ -144,23 +144,6 @@ def installer() -> str:
             pip = [str(MAIN.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             run([*pip, "--require-hashes", "--requirement", str(lock)])
     return str(uv)
-
-
-def sections(lock: Path) -> dict[str, str]:
-    """Cut a lock into one text a package, by name."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in lock.read_text().splitlines(keepends=True):
-        start = re.match(r"([a-zA-Z0-9._-]+)==", line)
-        if start:
-            name = start.group(1)
-        found[name] = found.get(name, "") + line
-    return found
-
-
-def without_torch(lock: Path) -> str:
-    """Drop torch and the CUDA libraries that only it needs."""
-    return "".join(text for name, text in sections(lock).items() if not LEFT_OUT_FOR_CPU.fullmatch(name))
 
 
 def has_venv() -> bool:

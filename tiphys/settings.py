@@ -159,6 +159,35 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class ImageSettings:
+    """How images are built on this machine."""
+
+    builder: str = _setting("TIPHYS_BUILDER", "docker, podman or buildah; the first that works when empty", "")
+    base: str = _setting(
+        "TIPHYS_BASE",
+        "base of the images: any Debian 12, or bootstrap to make one here; images/debian names one when empty",
+        "",
+    )
+    torch: str = _setting(
+        "TIPHYS_TORCH", "PyTorch in images: cpu, cuda, or auto: the CPU build if it can be reached", "auto"
+    )
+    authorities: str = _setting("SSL_CERT_FILE", "certificate authorities of this machine, lent to image builds", "")
+    installers: Mapping[str, str] = field(default_factory=lambda: _lent(os.environ))
+
+
+_LENT = (
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES",
+    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "UV_FIND_LINKS",
+    "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT",
+)  # fmt: skip
+
+
+def _lent(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of pip and uv that also hold inside of an image build."""
+    return {name: environ[name] for name in _LENT if environ.get(name)}
+
+
+@dataclass(frozen=True)
 class TerminalSettings:
     """How to write to a terminal."""
 
@@ -168,7 +197,7 @@ class TerminalSettings:
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
     ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
-    EngineSettings, TerminalSettings,
+    EngineSettings, ImageSettings, TerminalSettings,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ COMMANDS = (
     "up", "down", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
     "delete", "parity",
-    "render", "simulate", "predict", "release",
+    "render", "simulate", "predict", "release", "images",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""
 

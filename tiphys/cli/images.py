@@ -1,0 +1,150 @@
+"""``tiphys images``: build the images of the steps and services, list them, show what they hold, audit them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tiphys.cli.help_format import HelpFormatter
+
+if TYPE_CHECKING:
+    from tiphys.images.build import Built
+    from tiphys.images.builders import Builder
+
+_EXAMPLES = """examples:
+  tiphys images build                        all, from the Debian that images/debian/Dockerfile names
+  tiphys images build --base bootstrap       from a Debian 12 made here: no registry of images is needed
+  tiphys images build light                  those without Spark, torch and Triton
+  tiphys images build ingest load_test       these, and what they need
+  tiphys images build --torch cpu train      with PyTorch's CPU build, or not at all
+  tiphys images list                         what is here, with sizes
+  tiphys images sbom ingest                  what is in an image, as CycloneDX JSON
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the subcommand."""
+    parser = subparsers.add_parser(
+        "images",
+        help="build and list the images of steps and services",
+        description="Build one image a step and a service, with docker, podman or buildah.",
+        epilog=_EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, declare, function in (
+        ("build", _declare_build, _build),
+        ("list", _declare_names, _list),
+        ("sbom", _declare_one, _sbom),
+    ):
+        text = (function.__doc__ or "").splitlines()[0]
+        action = actions.add_parser(name, help=text, description=text, epilog=_EXAMPLES, formatter_class=HelpFormatter)
+        action.add_argument(
+            "--builder", default="", help="docker, podman or buildah; the first that works when not given"
+        )
+        declare(action)
+        action.set_defaults(func=function)
+
+
+def _declare_build(parser: argparse.ArgumentParser) -> None:
+    _declare_names(parser)
+    parser.add_argument("--base", default="", help="any image of Debian 12, or bootstrap to make one here")
+    parser.add_argument(
+        "--torch", choices=["auto", "cpu", "cuda"], help="PyTorch's build; auto: CPU if it can be reached"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="use nothing that was built before: takes Debian's updates in"
+    )
+
+
+def _declare_names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="images, as folders of images/; light, or all (default)"
+    )
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="one image")
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    """Build images, those that they need first; what has not changed is not built again."""
+    import dataclasses
+
+    from tiphys.images.build import Plan, build
+    from tiphys.images.recipes import chosen, recipes
+    from tiphys.images.tools import find_builder
+    from tiphys.settings import ImageSettings, load, stack_settings
+
+    settings = load(ImageSettings)
+    settings = dataclasses.replace(settings, torch=arguments.torch or settings.torch)
+    wanted = chosen(arguments.names, recipes())
+    builder = find_builder(arguments.builder or settings.builder)
+    logs = stack_settings().home / "logs" / "images"
+    base = arguments.base or settings.base
+    plan = Plan(builder, settings, logs, _say, base, arguments.fresh)
+    _say(f"{len(wanted)} images with {builder.kind}: {', '.join(each.name for each in wanted)}")
+    built = []
+    for each in build(plan, wanted):
+        built.append(each)
+        _say(_line(each))
+    _table(builder, [each.tag for each in built])
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    """List the images that are here, with their sizes."""
+    from tiphys import __version__
+    from tiphys.images.recipes import chosen, recipes
+    from tiphys.images.tools import find_builder
+
+    builder = find_builder(arguments.builder)
+    names = chosen(arguments.names, recipes()) if arguments.names else recipes().values()
+    tags = [f"{builder.prefix}/{each.name}:{__version__}" for each in names]
+    _table(builder, [each for each in tags if builder.image_id(each)])
+    return 0
+
+
+def _sbom(arguments: argparse.Namespace) -> int:
+    """Print what an image holds, as CycloneDX JSON."""
+    from tiphys.images.content import sbom
+    from tiphys.images.recipes import chosen, recipes
+    from tiphys.images.tools import find_builder
+
+    recipe = chosen([arguments.name], recipes())[-1]
+    print(sbom(find_builder(arguments.builder), recipe.name), end="")
+    return 0
+
+
+def _line(built: Built) -> str:
+    sign = "✔" if built.changed else "="
+    text = f"{sign} {built.recipe.name:<18}{'built' if built.changed else 'unchanged'} in {built.seconds:.1f} s"
+    return _coloured(text, "32" if built.changed else "2")
+
+
+def _table(builder: Builder, tags: list[str]) -> None:
+    """Sizes: all that is unpacked of an image, and what of it no other image in the table has."""
+    layers = {tag: builder.layers(tag) for tag in tags}
+    if not layers:
+        _say("no image of this release is here: 'tiphys images build' builds them")
+        return
+    width = max(len(tag) for tag in tags)
+    print(f"{'image':<{width}}  {'unpacked':>9}  {'its own':>9}")
+    for tag, each in layers.items():
+        others = {digest for other, those in layers.items() if other != tag for digest in those}
+        own = sum(size for digest, size in each.items() if digest not in others)
+        print(f"{tag:<{width}}  {sum(each.values()) / 1e6:>6.0f} MB  {own / 1e6:>6.0f} MB")
+    once = {digest: size for each in layers.values() for digest, size in each.items()}
+    print(f"{'on disk, what is shared counted once':<{width}}  {sum(once.values()) / 1e6:>6.0f} MB")
+
+
+def _coloured(text: str, code: str) -> str:
+    from tiphys.settings import TerminalSettings, load
+
+    plain = not sys.stdout.isatty() or load(TerminalSettings).no_color
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
