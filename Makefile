@@ -4,10 +4,13 @@ PYTHON ?= $(shell for each in python3 python3.12 python3.11; do \
 TIPHYS = .venv/bin/tiphys
 TORCH ?=
 DATA ?=
+IMAGES ?=
+BASE ?=
+OFFLINE ?=
 WORKERS = -n 2 --dist loadgroup
 TRIPS = $(or $(TIPHYS_HOME),.tiphys)/simulated-trips
 .DEFAULT_GOAL = help
-.PHONY: help setup run test test-long lint format lock up down clean
+.PHONY: help setup run test test-long lint format lock up down clean images audit
 
 help: ## this list
 	@echo "usage: make TARGET [DATA=FOLDER] [TORCH=cpu] [PYTHON=python3.11]"
@@ -50,6 +53,12 @@ lock: setup ## resolve both environments anew
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock $(UPGRADE)
 	@.venv/bin/uv pip compile requirements-triton.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements-triton.lock $(UPGRADE)
+
+images: setup ## one image a step and service, with docker, podman or buildah; IMAGES="ingest load_test", BASE=IMAGE or BASE=bootstrap
+	@$(TIPHYS) images build $(IMAGES) $(if $(BASE),--base $(BASE)) $(if $(TORCH),--torch $(TORCH))
+
+audit: setup ## pins, known vulnerabilities, and what lies in the images that are here; OFFLINE=1 asks no service
+	@$(TIPHYS) images audit $(if $(OFFLINE),--offline)
 
 clean: down ## throw the state away (models, data, logs); keeps the environments
 	@rm -rf $(or $(TIPHYS_HOME),.tiphys)

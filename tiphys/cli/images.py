@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tiphys.cli.help_format import HelpFormatter
 
 if TYPE_CHECKING:
+    from tiphys.images.audit.finding import Finding
     from tiphys.images.build import Built
     from tiphys.images.builders import Builder
 
@@ -20,6 +21,8 @@ _EXAMPLES = """examples:
   tiphys images build --torch cpu train      with PyTorch's CPU build, or not at all
   tiphys images list                         what is here, with sizes
   tiphys images sbom ingest                  what is in an image, as CycloneDX JSON
+  tiphys images audit                        pins, known vulnerabilities, and every image that is here
+  tiphys images audit --offline              the same without what only a service on the network can tell
 """
 
 
@@ -37,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
         ("build", _declare_build, _build),
         ("list", _declare_names, _list),
         ("sbom", _declare_one, _sbom),
+        ("audit", _declare_audit, _audit),
     ):
         text = (function.__doc__ or "").splitlines()[0]
         action = actions.add_parser(name, help=text, description=text, epilog=_EXAMPLES, formatter_class=HelpFormatter)
@@ -66,6 +70,11 @@ def _declare_names(parser: argparse.ArgumentParser) -> None:
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="one image")
+
+
+def _declare_audit(parser: argparse.ArgumentParser) -> None:
+    _declare_names(parser)
+    parser.add_argument("--offline", action="store_true", help="don't ask for known vulnerabilities")
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -115,6 +124,43 @@ def _sbom(arguments: argparse.Namespace) -> int:
     recipe = chosen([arguments.name], recipes())[-1]
     print(sbom(find_builder(arguments.builder), recipe.name), end="")
     return 0
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    """Check pins, known vulnerabilities, and the images that are here; exit 1 if anything is wrong or couldn't be told."""
+    from tiphys.images.audit.pins import pins
+    from tiphys.images.audit.vulnerabilities import vulnerabilities
+    from tiphys.settings import PROJECT
+
+    found = pins(PROJECT)
+    if not arguments.offline:
+        found += vulnerabilities(PROJECT)
+    found += _audit_images(arguments)
+    signs = {"good": ("ok", "32"), "bad": ("BAD", "31"), "not checked": ("NOT CHECKED", "33")}
+    for each in found:
+        sign, colour = signs[each.verdict]
+        print(f"{_coloured(f'{sign:<11}', colour)} {each.subject}: {each.text}")
+    wrong = [each for each in found if each.verdict != "good"]
+    print(f"{len(found) - len(wrong)} checks are good, {len(wrong)} are not")
+    return 1 if wrong else 0
+
+
+def _audit_images(arguments: argparse.Namespace) -> list[Finding]:
+    """Look into every image that is here; a machine that can't build has none."""
+    from tiphys import __version__
+    from tiphys.images.audit.content import content
+    from tiphys.images.builders import NoBuilderError, builder
+    from tiphys.images.recipes import HIDDEN, chosen, recipes
+    from tiphys.settings import ImageSettings, load
+
+    try:
+        own = builder(arguments.builder)
+    except NoBuilderError:
+        return []
+    names = [each for each in chosen(arguments.names, recipes()) if each.name not in HIDDEN]
+    tags = [f"{own.prefix}/{each.name}:{__version__}" for each in names]
+    lent = frozenset(value for name, value in load(ImageSettings).installers.items() if "INDEX" in name)
+    return [finding for tag in tags if own.image_id(tag) for finding in content(own, tag, lent)]
 
 
 def _line(built: Built) -> str:

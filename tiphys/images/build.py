@@ -130,9 +130,8 @@ def _wheels(settings: ImageSettings) -> list[Path]:
 def _explained(recipe: Recipe, error: subprocess.CalledProcessError, log: Path, base: str) -> TiphysError:
     said = str(error.output)
     lines = [each.strip() for each in said.splitlines() if each.strip()]
-    last = next(
-        (each for each in reversed(lines) if "rror" in each), lines[-1] if lines else f"exit code {error.returncode}"
-    )
+    telling = [each for each in lines if "rror" in each and "building at STEP" not in each]
+    last = (telling or lines or [f"exit code {error.returncode}"])[-1]
     if any(each in said.lower() for each in FULL):
         return RetryableError(
             f"image {recipe.name}: the disk is full; free some ('tiphys images prune' takes what no image needs), then build again"

@@ -76,27 +76,33 @@ class Builder:
             PermanentError: there is no such image.
         """
         if self.kind == "buildah":
-            manifest = json.loads(self._inspect(tag)["Manifest"])
+            manifest = json.loads(self.inspect(tag)["Manifest"])
             return {each["digest"]: each["size"] for each in manifest["layers"]}
-        told = self._inspect(tag)
+        told = self.inspect(tag)
         digests: list[str] = told["RootFS"]["Layers"]
         # docker and podman tell the sum only: it stands with the last layer, so that sums are right.
         return {**dict.fromkeys(digests, 0), digests[-1]: int(told["Size"])}
 
     def labels(self, tag: str) -> dict[str, str]:
         """The image's labels."""
-        told = self._inspect(tag)
+        told = self.inspect(tag)
         config: dict[str, Any] = told["OCIv1"]["config"] if self.kind == "buildah" else told["Config"]
         return config.get("Labels") or {}
 
-    def _inspect(self, tag: str) -> dict[str, Any]:
+    def inspect(self, tag: str) -> dict[str, Any]:
+        """All that the builder tells of an image, in its own words.
+
+        Raises:
+            PermanentError: there is no such image.
+        """
         command = [self.kind, "inspect", "--type", "image", tag]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
             message = f"no image {tag} here: 'tiphys images build {tag.rpartition('/')[2].partition(':')[0]}' builds it"
             raise PermanentError(message)
         found = json.loads(done.stdout)
-        return found[0] if isinstance(found, list) else found
+        image: dict[str, Any] = found[0] if isinstance(found, list) else found
+        return image
 
 
 def builder(wanted: str = "") -> Builder:

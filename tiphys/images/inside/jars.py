@@ -19,7 +19,11 @@ LOCK = Path("jars.lock")
 def main() -> int:
     """Fetch and check."""
     folder = next(ENVIRONMENT.glob("lib/python3.*/site-packages/pyspark/jars"))
-    jars = [(*words[0].split(":"), words[1]) for line in LOCK.read_text().splitlines() if (words := line.partition("#")[0].split())]
+    jars = [
+        (*words[0].split(":"), words[1])
+        for line in LOCK.read_text().splitlines()
+        if (words := line.partition("#")[0].split())
+    ]
     wanted = "".join(
         f'<dependency org="{group}" name="{name}" rev="{version}" transitive="false" conf="*->master"/>'
         for group, name, version, _ in jars
@@ -30,8 +34,19 @@ def main() -> int:
         encoding="utf-8",
     )
     ivy = str(next(folder.glob("ivy-*.jar")))
-    command = ["java", "-jar", ivy, "-cache", "ivy", "-ivy", "ivy.xml", "-warn", "-retrieve", f"{folder}/[artifact]-[revision].[ext]"]
-    subprocess.run(command, env=environment(), check=True)  # noqa: S603, S607 - the build's own
+    command = [
+        "java",
+        "-jar",
+        ivy,
+        "-cache",
+        "ivy",
+        "-ivy",
+        "ivy.xml",
+        "-warn",
+        "-retrieve",
+        f"{folder}/[artifact]-[revision].[ext]",
+    ]
+    subprocess.run(command, env=environment(), check=True)  # noqa: S603 - the build's own
     for _, name, version, digest in jars:
         file = folder / f"{name}-{version}.jar"
         found = hashlib.sha256(file.read_bytes()).hexdigest()

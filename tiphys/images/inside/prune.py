@@ -14,10 +14,9 @@ SUFFIXES = (".a", ".lib", ".h", ".hpp", ".cuh", ".c", ".cc", ".cpp", ".pyx", ".p
 
 UNUSED = (
     "pyarrow/libarrow_flight*", "pyarrow/libarrow_python_flight*", "pyarrow/_flight*", "pyarrow/flight*",
-    "pyarrow/libarrow_substrait*", "pyarrow/_substrait*", "pyarrow/substrait*",
     "pyarrow/_pyarrow_cpp_tests*", "pyarrow/src",
 )  # fmt: skip
-"""Parts of packages, below site-packages: Arrow's RPC server and a plan format of other engines."""
+"""Parts of packages, below site-packages: Arrow's RPC server."""
 
 
 def prune(environment: Path) -> int:
