@@ -47,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
         action.add_argument(
             "--builder", default="", help="docker, podman or buildah; the first that works when not given"
         )
+        action.add_argument("--prefix", default="", help="what stands before images' names (default: localhost/tiphys)")
         declare(action)
         action.set_defaults(func=function)
 
@@ -83,13 +84,12 @@ def _build(arguments: argparse.Namespace) -> int:
 
     from tiphys.images.build import Plan, build
     from tiphys.images.recipes import chosen, recipes
-    from tiphys.images.tools import find_builder
     from tiphys.settings import ImageSettings, load, stack_settings
 
     settings = load(ImageSettings)
     settings = dataclasses.replace(settings, torch=arguments.torch or settings.torch)
     wanted = chosen(arguments.names, recipes())
-    builder = find_builder(arguments.builder or settings.builder)
+    builder = _builder(arguments)
     logs = stack_settings().home / "logs" / "images"
     base = arguments.base or settings.base
     plan = Plan(builder, settings, logs, _say, base, arguments.fresh)
@@ -106,9 +106,8 @@ def _list(arguments: argparse.Namespace) -> int:
     """List the images that are here, with their sizes."""
     from tiphys import __version__
     from tiphys.images.recipes import chosen, recipes
-    from tiphys.images.tools import find_builder
 
-    builder = find_builder(arguments.builder)
+    builder = _builder(arguments)
     names = chosen(arguments.names, recipes()) if arguments.names else recipes().values()
     tags = [f"{builder.prefix}/{each.name}:{__version__}" for each in names]
     _table(builder, [each for each in tags if builder.image_id(each)])
@@ -119,10 +118,9 @@ def _sbom(arguments: argparse.Namespace) -> int:
     """Print what an image holds, as CycloneDX JSON."""
     from tiphys.images.content import sbom
     from tiphys.images.recipes import chosen, recipes
-    from tiphys.images.tools import find_builder
 
     recipe = chosen([arguments.name], recipes())[-1]
-    print(sbom(find_builder(arguments.builder), recipe.name), end="")
+    print(sbom(_builder(arguments), recipe.name), end="")
     return 0
 
 
@@ -147,6 +145,8 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 def _audit_images(arguments: argparse.Namespace) -> list[Finding]:
     """Look into every image that is here; a machine that can't build has none."""
+    import dataclasses
+
     from tiphys import __version__
     from tiphys.images.audit.content import content
     from tiphys.images.builders import NoBuilderError, builder
@@ -154,13 +154,23 @@ def _audit_images(arguments: argparse.Namespace) -> list[Finding]:
     from tiphys.settings import ImageSettings, load
 
     try:
-        own = builder(arguments.builder)
+        own = dataclasses.replace(builder(arguments.builder), names_start=arguments.prefix)
     except NoBuilderError:
         return []
     names = [each for each in chosen(arguments.names, recipes()) if each.name not in HIDDEN]
     tags = [f"{own.prefix}/{each.name}:{__version__}" for each in names]
     lent = frozenset(value for name, value in load(ImageSettings).installers.items() if "INDEX" in name)
     return [finding for tag in tags if own.image_id(tag) for finding in content(own, tag, lent)]
+
+
+def _builder(arguments: argparse.Namespace) -> Builder:
+    import dataclasses
+
+    from tiphys.images.tools import find_builder
+    from tiphys.settings import ImageSettings, load
+
+    found = find_builder(arguments.builder or load(ImageSettings).builder)
+    return dataclasses.replace(found, names_start=arguments.prefix)
 
 
 def _line(built: Built) -> str:

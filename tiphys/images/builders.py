@@ -33,11 +33,12 @@ class Builder:
     """One program that builds images."""
 
     kind: Kind
+    names_start: str = ""
 
     @property
     def prefix(self) -> str:
         """What stands before the name of an image that was built here."""
-        return "tiphys" if self.kind == "docker" else "localhost/tiphys"
+        return self.names_start or ("tiphys" if self.kind == "docker" else "localhost/tiphys")
 
     def build(
         self, dockerfile: Path, context: Path, tag: str, arguments: Mapping[str, str], secrets: Mapping[str, Path]
