@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
+from tiphys import __version__
 from tiphys import stack as servers
+from tiphys.errors import TiphysError
+from tiphys.images.tools import find_builder, need
 from tiphys.settings import S3Settings, StackSettings, load, stack_settings
 from tiphys.stack.ports import Ports, is_taken
 from tiphys.step import contracts
@@ -99,3 +102,24 @@ def _stopped_whatever_happens(settings: StackSettings) -> Iterator[None]:
         yield
     finally:
         watcher.communicate()
+
+
+@pytest.fixture(scope="session")
+def light_images() -> dict[str, str]:
+    """Images of three light steps, really built on this machine, by name: from a bare Debian if nothing is here yet."""
+    return _images("ingest", "integration-test", "load-test")
+
+
+def _images(*names: str) -> dict[str, str]:
+    if os.geteuid() != 0:
+        pytest.skip("images are built and run as root here")
+    try:
+        builder = find_builder("buildah")
+        need("runc")
+    except TiphysError as error:
+        pytest.skip(f"no program here builds and runs images: {error}")
+    command = [sys.executable, "-m", "tiphys", "images", "build", "--builder", "buildah", "--base", "bootstrap", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"images can't be built: {done.stdout}{done.stderr}")
+    return {name: f"{builder.prefix}/{name}:{__version__}" for name in names}
