@@ -1,6 +1,6 @@
 """Compile bytecode for good: ``python -m tiphys.images.inside.bytecode FOLDER``.
 
-It is never checked against its source, because nothing in an image changes; so it doesn't depend on file times either.
+It is never checked against its source, because nothing in an image changes; so file times don't matter and are settled, too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import py_compile
 import sys
 from pathlib import Path
 
+from tiphys.images.inside.times import settle
+
 
 def compile_tree(folder: Path, root: Path = Path("/")) -> None:
     """Compile all below the folder, as if `root` were the root of the file system."""
@@ -18,6 +20,7 @@ def compile_tree(folder: Path, root: Path = Path("/")) -> None:
         compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=mode)
     else:
         compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=mode, stripdir=str(root), prependdir="/")
+    settle(folder)
 
 
 if __name__ == "__main__":

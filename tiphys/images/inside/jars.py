@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tiphys.images.inside.surroundings import environment
+from tiphys.images.inside.times import settle
 
 ENVIRONMENT = Path("/opt/venv")
 LOCK = Path("jars.lock")
@@ -52,6 +53,7 @@ def main() -> int:
         found = hashlib.sha256(file.read_bytes()).hexdigest()
         if found != digest:
             sys.exit(f"{file.name} has sha256 {found}, jars.lock says {digest}: the download was altered or cut short")
+    settle(folder)
     return 0
 
 

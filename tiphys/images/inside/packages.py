@@ -10,12 +10,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tiphys.images.inside.slim import drop_privileges
+from tiphys.images.inside.times import settle
 
 STATUS = Path("/var/lib/dpkg/status")
+MANUALS = Path("/usr/share/man/man1")
+"""A slim Debian lacks it; Java's set-up links a page into it."""
+
 LEFT_OUT = (
     "/build", "/delta", "/dev", "/proc", "/root", "/run", "/sys", "/tmp",  # noqa: S108
     "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/log", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian",
@@ -24,7 +29,9 @@ LEFT_OUT = (
 
 def main(target: Path, names: Sequence[str]) -> int:
     """Install the packages and copy what is new."""
+    began = time.time()
     before, known = set(_files()), set(stanzas(STATUS.read_text(encoding="utf-8")))
+    MANUALS.mkdir(parents=True, exist_ok=True)
     for words in (("update", "-q"), ("install", "-y", "-q", "--no-install-recommends", *names)):
         settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", *words], env=settings, check=True)  # noqa: S603, S607
@@ -38,6 +45,7 @@ def main(target: Path, names: Sequence[str]) -> int:
         if name not in known:
             (folder / name).write_text(text + "\n", encoding="utf-8")
     drop_privileges(target)
+    settle(target, began)
     return 0
 
 

@@ -24,6 +24,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from tiphys.images.inside.packages import stanzas
+from tiphys.images.inside.times import settle
 from tiphys.locks import sections
 
 ENVIRONMENTS = (Path("/opt/venv"), Path("/delta/opt/venv"))
@@ -52,6 +53,7 @@ def main(name: str, target: Path) -> int:
     stable = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
     target.mkdir(parents=True, exist_ok=True)
     (target / FILE).write_text(re.sub(r"urn:uuid:[0-9a-f-]*", stable, text) + "\n", encoding="utf-8")
+    settle(target)
     return 0
 
 

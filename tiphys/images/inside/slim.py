@@ -10,7 +10,10 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from tiphys.images.inside.times import settle
 
 PURGED = (
     "adduser", "apt", "apt-utils", "bsdutils", "cron", "debconf-i18n", "debian-archive-keyring", "e2fsprogs", "gpgv", "iproute2",
@@ -21,13 +24,31 @@ PURGED = (
 )  # fmt: skip
 """Debian's names, and all of Perl; those that a base lacks are passed over."""
 
-RUBBISH = ("/var/lib/apt", "/var/cache/apt", "/var/lib/dpkg/info", "/etc/apt", "/usr/share/perl5", "/usr/share/lintian")
+RUBBISH = (
+    "/var/lib/apt",
+    "/var/cache/apt",
+    "/var/lib/dpkg/info",
+    "/etc/apt",
+    "/usr/share/perl5",
+    "/usr/share/lintian",
+    "/var/log",
+    "/var/cache/ldconfig",
+    "/var/lib/dpkg/status-old",
+    "/etc/passwd-",
+    "/etc/group-",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+)
+KEPT = tuple(Path("/", each) for each in ("etc", "opt", "usr", "var"))
+"""Where this writes."""
+
 USER = 65532
 
 
 def main() -> int:
     """Slim the file system that this runs in."""
     installed = _installed()
+    began = time.time()
     names = [each for each in installed if each in PURGED or "perl" in each]
     for each in Path("/var/lib/dpkg/info").glob("*.p*rm"):
         each.unlink()  # their last wills need each other's programs
@@ -36,6 +57,8 @@ def main() -> int:
         subprocess.run(["rm", "-rf", folder], check=True)  # noqa: S603, S607
     drop_privileges(Path("/"))
     add_user(Path("/etc"))
+    for folder in KEPT:
+        settle(folder, began)
     return 0
 
 

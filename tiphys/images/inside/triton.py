@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from tiphys.images.inside.times import settle
+
 ENVIRONMENT = Path("/opt/venv")
 BACKEND = Path("onnxruntime_backend/model.py")
 
@@ -29,6 +31,8 @@ def main(target: Path) -> int:
     shutil.copy(BACKEND, backends / "onnxruntime" / "model.py")
     for name, place in (("bin", program / "bin"), ("lib", packages / "nvidia_pytriton.libs")):
         (target / name).symlink_to(place)
+    for folder in (target, ENVIRONMENT):
+        settle(folder)
     return 0
 
 
