@@ -37,7 +37,7 @@ License = DisjunctiveLicense | LicenseExpression
 def main(name: str, target: Path) -> int:
     """Write the file; the environments, dpkg's lists (``debian/``) and ``requirements.txt`` are where a build has them."""
     bom = Bom()
-    bom.metadata.component = Component(name=f"tiphys/{name}", type=ComponentType.CONTAINER)
+    bom.metadata.component = Component(name=f"tiphys/{name}", bom_ref=f"tiphys/{name}", type=ComponentType.CONTAINER)
     seen: dict[str, Component] = {}
     for environment in ENVIRONMENTS:
         for each in (*python(environment, Path("requirements.txt")), *jars(environment)):
