@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import re
 import sys
 import zipfile
@@ -46,13 +47,8 @@ def main(name: str, target: Path) -> int:
         seen.setdefault(str(each.purl), each)
     bom.components.update(seen.values())
     bom.register_dependency(bom.metadata.component, seen.values())
-    # Neither the hour nor a random number: the same content must give the same file, so that layers stay.
-    text = JsonV1Dot6(bom).output_as_string(indent=1)
-    text = re.sub(r'\n *"timestamp": "[^"]*",?', "", text)
-    digest = hashlib.sha256(re.sub(r"urn:uuid:[0-9a-f-]*", "", text).encode()).hexdigest()
-    stable = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
     target.mkdir(parents=True, exist_ok=True)
-    (target / FILE).write_text(re.sub(r"urn:uuid:[0-9a-f-]*", stable, text) + "\n", encoding="utf-8")
+    (target / FILE).write_text(_timeless(JsonV1Dot6(bom).output_as_string()), encoding="utf-8")
     settle(target)
     return 0
 
@@ -100,6 +96,15 @@ def jars(environment: Path) -> Iterator[Component]:
             type=ComponentType.LIBRARY,
             hashes=hashes,
         )
+
+
+def _timeless(text: str) -> str:
+    """Neither the hour nor a random number: the same content must give the same file, so that layers stay."""
+    told = json.loads(text)
+    del told["metadata"]["timestamp"], told["serialNumber"]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    told["serialNumber"] = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
+    return json.dumps(told, indent=1, sort_keys=True) + "\n"
 
 
 def _coordinates(path: Path) -> tuple[str, str, str]:
