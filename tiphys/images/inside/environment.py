@@ -11,6 +11,7 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tiphys.locks import LEFT_OUT_FOR_CPU, sections
 
 FOLDER = Path("/opt/venv")
 PYTHON = "/usr/bin/python3"
+SOURCES = {"pyspark"}
+"""What its makers publish as source only."""
 
 Files = Mapping[Path, tuple[int, int]]
 
@@ -70,12 +73,27 @@ def say(text: str) -> None:
 
 
 def _install(requirements: Path) -> None:
-    """Install exactly these files' packages; where torch is the CPU build, none of CUDA's."""
+    """Install exactly this file's packages; where torch is the CPU build, none of CUDA's."""
+    wanted = {name: text for name, text in sections(requirements).items() if name}
     if any(FOLDER.glob("lib/python3.*/site-packages/torch-*+cpu.dist-info")):
-        kept = [text for name, text in sections(requirements).items() if not LEFT_OUT_FOR_CPU.fullmatch(name)]
-        requirements.write_text("".join(kept), encoding="utf-8")
+        wanted = {name: text for name, text in wanted.items() if not LEFT_OUT_FOR_CPU.fullmatch(name)}
+    for name in SOURCES & wanted.keys():
+        _install_source(name, wanted.pop(name))
+    requirements.with_name("wheels.txt").write_text("".join(wanted.values()), encoding="utf-8")
     _uv("pip", "install", "--python", _python(), "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--requirement", str(requirements))  # fmt: skip
+        "--requirement", str(requirements.with_name("wheels.txt")))  # fmt: skip
+
+
+def _install_source(name: str, text: str) -> None:
+    """Make a wheel of a source that is checked by its digest, with the builder's own locked setuptools."""
+    with tempfile.TemporaryDirectory() as scratch:
+        lock = Path(scratch) / "source.txt"
+        lock.write_text(text, encoding="utf-8")
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+        words = ["--no-deps", "--no-build-isolation", "--require-hashes", "--requirement", str(lock)]
+        say(f"making a wheel of {name}")
+        subprocess.run([*pip, *words, "--wheel-dir", scratch], env=environment(), check=True)  # noqa: S603
+        _uv("pip", "install", "--python", _python(), "--no-deps", *map(str, Path(scratch).glob("*.whl")))
 
 
 def _install_cpu_torch(requirements: Path, *, needed: bool) -> bool:
