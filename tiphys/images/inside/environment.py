@@ -79,9 +79,11 @@ def _install(requirements: Path) -> None:
         wanted = {name: text for name, text in wanted.items() if not LEFT_OUT_FOR_CPU.fullmatch(name)}
     for name in SOURCES & wanted.keys():
         _install_source(name, wanted.pop(name))
-    requirements.with_name("wheels.txt").write_text("".join(wanted.values()), encoding="utf-8")
-    _uv("pip", "install", "--python", _python(), "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--requirement", str(requirements.with_name("wheels.txt")))  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        wheels = Path(scratch) / "wheels.txt"
+        wheels.write_text("".join(wanted.values()), encoding="utf-8")
+        _uv("pip", "install", "--python", _python(), "--no-deps", "--require-hashes", "--only-binary", ":all:",
+            "--requirement", str(wheels))  # fmt: skip
 
 
 def _install_source(name: str, text: str) -> None:
