@@ -101,8 +101,8 @@ def file_faults(root: Path) -> Iterator[str]:
         yield from _unlisted(root)
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
-            path = Path(folder, name)
-            yield from _file_faults(path, f"/{path.relative_to(root)}")
+            file = Path(folder, name)
+            yield from _file_faults(file, f"/{file.relative_to(root)}")
 
 
 def _file_faults(path: Path, shown: str) -> Iterator[str]:

@@ -57,8 +57,8 @@ def main() -> int:
         subprocess.run(["rm", "-rf", folder], check=True)  # noqa: S603, S607
     drop_privileges(Path("/"))
     add_user(Path("/etc"))
-    for folder in KEPT:
-        settle(folder, began)
+    for place in KEPT:
+        settle(place, began)
     return 0
 
 
