@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ def _build(arguments: argparse.Namespace) -> int:
     from tiphys.images.recipes import chosen, recipes
     from tiphys.settings import ImageSettings, load, stack_settings
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the builder has to end with us
     settings = load(ImageSettings)
     settings = dataclasses.replace(settings, torch=arguments.torch or settings.torch)
     wanted = chosen(arguments.names, recipes())

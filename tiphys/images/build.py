@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tiphys import __version__
 from tiphys.errors import PermanentError, RetryableError, TiphysError
 from tiphys.images.builders import Builder
 from tiphys.images.debian import WORD, debian
 from tiphys.images.inside.surroundings import AUTHORITIES, JAVA_AUTHORITIES, SETTINGS
+from tiphys.images.leftovers import containers, remove_new
 from tiphys.images.recipes import Recipe, recipes, revision
 from tiphys.images.running import run
 from tiphys.settings import PROJECT, ImageSettings
@@ -63,7 +65,7 @@ def build(plan: Plan, wanted: Sequence[Recipe]) -> Iterator[Built]:
     Raises:
         TiphysError: one failed; the message says which, why, and the remedy. What was built before stays.
     """
-    with _alone(plan.say), tempfile.TemporaryDirectory(prefix="tiphys-images-") as scratch:
+    with _alone(plan.builder, plan.say), tempfile.TemporaryDirectory(prefix="tiphys-images-") as scratch:
         secrets = _secrets(plan, Path(scratch))
         base = (
             debian(plan.builder, plan.logs / f"{WORD}.log", plan.say, anew=plan.fresh)
@@ -130,7 +132,7 @@ def _wheels(settings: ImageSettings) -> list[Path]:
 def _explained(recipe: Recipe, error: subprocess.CalledProcessError, log: Path, base: str) -> TiphysError:
     said = str(error.output)
     lines = [each.strip() for each in said.splitlines() if each.strip()]
-    telling = [each for each in lines if "rror" in each and "building at STEP" not in each]
+    telling = [each for each in lines if "rror" in each and "building at STEP" not in each and "time=" not in each]
     last = (telling or lines or [f"exit code {error.returncode}"])[-1]
     if any(each in said.lower() for each in FULL):
         return RetryableError(
@@ -145,17 +147,36 @@ def _explained(recipe: Recipe, error: subprocess.CalledProcessError, log: Path, 
 
 
 @contextlib.contextmanager
-def _alone(say: Callable[[str], None]) -> Iterator[None]:
-    """One build at a time on this machine: two that make the same tag would each build everything."""
+def _alone(builder: Builder, say: Callable[[str], None]) -> Iterator[None]:
+    """One build at a time on this machine: two that make the same tag would each build everything.
+
+    The builder inherits the lock: one that outlives us still holds it. Its file tells which containers were there when the
+    build began, so that the next one can clear up after one that was killed.
+    """
     path = Path(tempfile.gettempdir()) / f"tiphys-images-{os.geteuid()}.lock"
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - its own way
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another build of images runs here (process {lock.read().strip() or 'unknown'}): waiting for its end")
+            say("another build of images runs here: waiting for its end")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+        if builder.kind != "buildah":
+            yield
+            return
+        if told := lock.read():
+            remove_new(frozenset(told.split()))
+        before = containers()
+        _write(lock, " ".join(sorted(before)) or "none")
+        try:
+            yield
+        finally:
+            remove_new(before)
+            _write(lock, "")
+
+
+def _write(file: IO[str], text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.flush()

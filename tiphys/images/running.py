@@ -25,7 +25,12 @@ def run(command: Sequence[str], log: Path) -> str:
         log.open("ab") as output,
         _ended(
             subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                close_fds=False,  # the lock of the build goes along
             )
         ) as process,
     ):
