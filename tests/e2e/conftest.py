@@ -19,7 +19,7 @@ from tiphys import __version__
 from tiphys import stack as servers
 from tiphys.errors import TiphysError
 from tiphys.images.tools import find_builder, need
-from tiphys.settings import S3Settings, StackSettings, load, stack_settings
+from tiphys.settings import PROJECT, S3Settings, StackSettings, load, stack_settings
 from tiphys.stack.ports import Ports, is_taken
 from tiphys.step import contracts
 
@@ -119,7 +119,7 @@ def _images(*names: str) -> dict[str, str]:
     except TiphysError as error:
         pytest.skip(f"no program here builds and runs images: {error}")
     command = [sys.executable, "-m", "tiphys", "images", "build", "--builder", "buildah", "--base", "bootstrap", *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
     if done.returncode != 0:
         pytest.fail(f"images can't be built: {done.stdout}{done.stderr}")
     return {name: f"{builder.prefix}/{name}:{__version__}" for name in names}

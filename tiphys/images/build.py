@@ -136,7 +136,7 @@ def _explained(recipe: Recipe, error: subprocess.CalledProcessError, log: Path, 
     last = (telling or lines or [f"exit code {error.returncode}"])[-1]
     if any(each in said.lower() for each in FULL):
         return RetryableError(
-            f"image {recipe.name}: the disk is full; free some ('tiphys images prune' takes what no image needs), then build again"
+            f"image {recipe.name}: the disk is full; free some, then build again: what was built before is kept"
         )
     if recipe.name == "debian" and any(each in said.lower() for each in REFUSED):
         return PermanentError(
