@@ -19,7 +19,7 @@ from tiphys.errors import PermanentError, RetryableError, TiphysError
 from tiphys.images.builders import Builder
 from tiphys.images.debian import WORD, debian
 from tiphys.images.inside.surroundings import AUTHORITIES, JAVA_AUTHORITIES, SETTINGS
-from tiphys.images.leftovers import containers, remove_new
+from tiphys.images.leftovers import remove_new, stages
 from tiphys.images.recipes import Recipe, recipes, revision
 from tiphys.images.running import run
 from tiphys.settings import PROJECT, ImageSettings
@@ -150,7 +150,7 @@ def _explained(recipe: Recipe, error: subprocess.CalledProcessError, log: Path, 
 def _alone(builder: Builder, say: Callable[[str], None]) -> Iterator[None]:
     """One build at a time on this machine: two that make the same tag would each build everything.
 
-    The builder inherits the lock: one that outlives us still holds it. Its file tells which containers were there when the
+    The builder inherits the lock: one that outlives us still holds it. Its file tells which stages were there when the
     build began, so that the next one can clear up after one that was killed.
     """
     path = Path(tempfile.gettempdir()) / f"tiphys-images-{os.geteuid()}.lock"
@@ -166,7 +166,7 @@ def _alone(builder: Builder, say: Callable[[str], None]) -> Iterator[None]:
             return
         if told := lock.read():
             remove_new(frozenset(told.split()))
-        before = containers()
+        before = stages()
         _write(lock, " ".join(sorted(before)) or "none")
         try:
             yield

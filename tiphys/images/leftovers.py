@@ -8,30 +8,26 @@ import subprocess
 
 from tiphys.images.recipes import HIDDEN
 
-_OURS = re.compile(r"-working-container(-\d+)?$")
-_MADE_FROM = re.compile(rf"/({'|'.join(HIDDEN)}):")
+_STAGE = re.compile(r"(^|-)working-container(-\d+)?$")
+_MADE_FROM = re.compile(rf"^scratch$|/({'|'.join(HIDDEN)}):")
 
 
-def containers() -> frozenset[str]:
-    """The ids of all working containers that are there."""
-    return frozenset(each["id"] for each in _listed())
-
-
-def remove_new(before: frozenset[str]) -> int:
-    """Remove the stages of builds that were not there before, and say how many.
+def stages() -> frozenset[str]:
+    """The ids of the working containers that are stages of builds.
 
     A stage starts from an image that has no name or that only others are made from; whatever runs starts from another.
     """
-    doomed = [
+    return frozenset(
         each["id"]
         for each in _listed()
-        if each["id"] not in before
-        and _OURS.search(each["containername"])
-        and (not each["imagename"] or _MADE_FROM.search(each["imagename"]))
-    ]
-    if doomed:
+        if _STAGE.search(each["containername"]) and (not each["imagename"] or _MADE_FROM.search(each["imagename"]))
+    )
+
+
+def remove_new(before: frozenset[str]) -> None:
+    """Remove the stages that were not there before."""
+    if doomed := stages() - before:
         subprocess.run(["buildah", "rm", *doomed], capture_output=True, check=False)  # noqa: S603, S607
-    return len(doomed)
 
 
 def _listed() -> list[dict[str, str]]:

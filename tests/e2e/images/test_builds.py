@@ -14,7 +14,7 @@ import pytest
 
 from tiphys import __version__
 from tiphys.images.builders import Builder
-from tiphys.images.leftovers import containers
+from tiphys.images.leftovers import stages
 from tiphys.settings import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("images")]
@@ -81,7 +81,7 @@ def test_after_a_build_that_was_killed_the_old_image_is_there_and_the_next_build
     project: Path, eventually: Callable[..., None]
 ) -> None:
     """No half image takes the tag, and what the dead build left is cleared up."""
-    there = containers()
+    there = stages()
     first = _start(project)
     assert first.wait(120) == 0, first.communicate()[0]
     before = BUILDAH.image_id(TAG)
@@ -99,7 +99,7 @@ def test_after_a_build_that_was_killed_the_old_image_is_there_and_the_next_build
     third = _start(project)
     assert third.wait(120) == 0, third.communicate()[0]
     assert BUILDAH.image_id(TAG) not in {"", before}
-    assert containers() - there == frozenset()
+    assert stages() - there == frozenset()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -107,7 +107,7 @@ def test_a_build_that_is_told_to_stop_takes_its_builder_along(
     project: Path, eventually: Callable[..., None], signum: signal.Signals
 ) -> None:
     """Ctrl-C leaves no process, no working container and no image."""
-    there = containers()
+    there = stages()
     (project / "tiphys" / "errors.py").open("a").write("# slow\n")
     process = _start(project)
     _until_it_is_slow(project, eventually)
@@ -117,7 +117,7 @@ def test_a_build_that_is_told_to_stop_takes_its_builder_along(
     assert "interrupted" in process.communicate()[0]
     assert builders
     assert not [each for each in builders if Path(f"/proc/{each}").exists()]
-    assert containers() - there == frozenset()
+    assert stages() - there == frozenset()
     assert BUILDAH.image_id(TAG) == ""
 
 
