@@ -21,13 +21,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("images")]
 
 BUILDAH = Builder("buildah")
 TAG = f"localhost/tiphys-test/slow:{__version__}"
+_STARTED: list[subprocess.Popen[str]] = []
 RECIPE = """\
 ARG IMAGES
 ARG VERSION
 FROM {base}
 USER 0
 COPY tiphys/errors.py /errors.py
-RUN ["python3", "-c", "import time; text = open('/errors.py').read(); time.sleep(600 if 'slow' in text else 0)"]
+RUN ["python3", "-c", "import time; text = open('/errors.py').read(); time.sleep(600 if 'takes its time' in text else 0)"]
 USER 65532
 """
 
@@ -43,13 +44,17 @@ def project(light_images: dict[str, str], tmp_path: Path) -> Iterator[Path]:
     (folder / "images" / "slow" / "Dockerfile").write_text(RECIPE.format(base=base))
     (folder / "tiphys" / "errors.py").open("a").write("\n# quick\n")
     yield folder
+    for process in _STARTED:
+        process.terminate()
+        process.wait(60)
+    _STARTED.clear()
     subprocess.run(["buildah", "rmi", TAG], capture_output=True, check=False)
 
 
 def _start(project: Path, *words: str, **more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(project), "TIPHYS_HOME": str(project / "home"), **more}
     command = [sys.executable, "-m", "tiphys", "images", "build", "--prefix", "localhost/tiphys-test", *words]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=project,
         env=environment,
@@ -58,6 +63,8 @@ def _start(project: Path, *words: str, **more: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    _STARTED.append(process)
+    return process
 
 
 def _until_it_is_slow(project: Path, eventually: Callable[..., None]) -> None:
@@ -65,7 +72,7 @@ def _until_it_is_slow(project: Path, eventually: Callable[..., None]) -> None:
 
     def slow() -> bool:
         """The slow step runs."""
-        return log.exists() and '"import time' in log.read_text().partition("STEP 5/")[2]
+        return log.exists() and '"import time' in log.read_text().partition("STEP 4/")[2]
 
     eventually(slow)
 
@@ -85,7 +92,7 @@ def test_after_a_build_that_was_killed_the_old_image_is_there_and_the_next_build
     first = _start(project)
     assert first.wait(120) == 0, first.communicate()[0]
     before = BUILDAH.image_id(TAG)
-    (project / "tiphys" / "errors.py").open("a").write("# slow\n")
+    (project / "tiphys" / "errors.py").open("a").write("# takes its time\n")
     second = _start(project)
     _until_it_is_slow(project, eventually)
     for builder in _builders_below(second.pid):
@@ -94,7 +101,7 @@ def test_after_a_build_that_was_killed_the_old_image_is_there_and_the_next_build
     second.wait()
     assert BUILDAH.image_id(TAG) == before
     (project / "tiphys" / "errors.py").write_text(
-        (project / "tiphys" / "errors.py").read_text().replace("# slow", "# new")
+        (project / "tiphys" / "errors.py").read_text().replace("# takes its time", "# new")
     )
     third = _start(project)
     assert third.wait(120) == 0, third.communicate()[0]
@@ -108,7 +115,7 @@ def test_a_build_that_is_told_to_stop_takes_its_builder_along(
 ) -> None:
     """Ctrl-C leaves no process, no working container and no image."""
     there = stages()
-    (project / "tiphys" / "errors.py").open("a").write("# slow\n")
+    (project / "tiphys" / "errors.py").open("a").write("# takes its time\n")
     process = _start(project)
     _until_it_is_slow(project, eventually)
     builders = _builders_below(process.pid)
