@@ -38,7 +38,7 @@ def debian(builder: Builder, log: Path, say: Callable[[str], None], *, anew: boo
         RetryableError: it could not reach Debian's packages.
     """
     digest = hashlib.sha256("\0".join((SUITE, *OPTIONS)).encode()).hexdigest()
-    tag = f"{builder.prefix}/{WORD}:{digest[:12]}"
+    tag = f"{Builder(builder.kind).prefix}/{WORD}:{digest[:12]}"  # whatever the images are called
     if anew or not builder.image_id(tag):
         need("mmdebstrap")
         say("making a Debian 12 from its packages: some minutes, once")
