@@ -156,6 +156,11 @@ class EngineSettings:
         "where steps' artifacts are kept: folder (of TIPHYS_HOME), or s3 (the stack's bucket)",
         "folder",
     )
+    containers: str = _setting(
+        "TIPHYS_CONTAINERS",
+        "images whose steps run in them, as containers: shell patterns with commas, * for all; empty: as processes",
+        "",
+    )
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,21 @@ def project() -> Path:
     return stack_settings().project
 
 
-def open_engine(state: Path | None = None, *, namespace: str = "default", private: bool | None = None) -> Engine:
-    """The engine on this project's state folder, or on another; see Engine for the rest."""
-    from tiphys.engine import Engine, Image, load_images
-    from tiphys.settings import stack_settings
+def open_engine(
+    state: Path | None = None,
+    *,
+    namespace: str = "default",
+    private: bool | None = None,
+    containers: str | None = None,
+) -> Engine:
+    """The engine on this project's state folder, or on another; see Engine for the rest.
 
+    `containers` are patterns with commas, TIPHYS_CONTAINERS where None is given. Raises EngineError if they can't run.
+    """
+    from tiphys.engine import Engine, Image, load_images
+    from tiphys.settings import EngineSettings, load, stack_settings
+
+    wanted = load(EngineSettings).containers if containers is None else containers
     settings = stack_settings()
     own = [
         Image(
@@ -40,7 +50,15 @@ def open_engine(state: Path | None = None, *, namespace: str = "default", privat
     keep = [settings.project, settings.home]
     where = state or settings.home / "engine"
     images = [*extra, *own]
-    return Engine(where, images=images, store=_store(settings), keep=keep, namespace=namespace, private=private)
+    return Engine(
+        where,
+        images=images,
+        containers=[pattern for each in wanted.split(",") if (pattern := each.strip())],
+        store=_store(settings),
+        keep=keep,
+        namespace=namespace,
+        private=private,
+    )
 
 
 def _store(settings: StackSettings) -> ArtifactStore | None:

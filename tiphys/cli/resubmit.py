@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
-from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
+from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
 
 _EXAMPLES = """examples:
   tiphys resubmit hello-x7k2p
@@ -29,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--memoized", action="store_true", help="what succeeded is Skipped and keeps its outputs")
     parser.add_argument("--name", default="", help="the new run's name (default: made from the old one's)")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
+    add_containers(parser)
     add_colour(parser)
     parser.set_defaults(func=main)
 
@@ -42,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.runs import find_name
     from tiphys.engine.control import resubmit
 
-    engine = open_engine()
+    engine = open_engine(containers=args.containers)
     old = find_name(engine, args.run)
     engine.refuse_if_held()
     name = resubmit(engine, old, parse_parameters(args.parameter), memoized=args.memoized, as_name=args.name)

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
-from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
+from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
 
 _EXAMPLES = """examples:
   tiphys retry continuous-training-x7k2p
@@ -29,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--restart-successful", action="store_true", help="steps that are selected run again, too")
     parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="selects those steps")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
+    add_containers(parser)
     add_colour(parser)
     parser.set_defaults(func=main)
 
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     if args.restart_successful != bool(args.node_field_selector):
         msg = "--restart-successful and --node-field-selector go together: the one says that, the other what"
         raise EngineError(msg)
-    engine = open_engine()
+    engine = open_engine(containers=args.containers)
     name = find_name(engine, args.run)
     again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector)
     say(f"running again in {name}: {', '.join(again) or 'what did not begin'}")

@@ -74,6 +74,18 @@ def add_colour(parser: Any) -> None:
     parser.add_argument("--no-color", action="store_true", help="no colours, as with NO_COLOR in the environment")
 
 
+def add_containers(parser: Any) -> None:
+    """Declare --containers."""
+    parser.add_argument(
+        "--containers",
+        nargs="?",
+        const="*",
+        metavar="PATTERN,...",
+        help="run steps in their images, those whose image matches (alone: all); needs root, buildah and runc "
+        "(default: TIPHYS_CONTAINERS; steps are processes where that is empty)",
+    )
+
+
 def in_colour(args: argparse.Namespace, stream: TextIO | None = None) -> bool:
     """Whether to paint: on a terminal, and nobody asked not to."""
     if args.no_color or not (stream or sys.stdout).isatty():

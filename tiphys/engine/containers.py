@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tiphys.engine import pod
 from tiphys.engine.actions import GRACE, StartPod
@@ -18,6 +18,9 @@ from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import Ending, Place
 from tiphys.engine.volumes import volumes_of
+
+if TYPE_CHECKING:
+    from tiphys.engine.oci.storage import OciImage
 
 Json = dict[str, Any]
 MAIN = "main"
@@ -83,7 +86,7 @@ class _Maker:
     def main(self, body: Json, template: Json, logs: Path) -> Json:
         """A main container: `main` writes to the step's own log, and its stdout is the result."""
         if body["name"] == MAIN:
-            plain = {key: self._spec[key] for key in ("argv", "env", "cwd")}
+            plain: Json = {key: self._spec[key] for key in ("argv", "env", "cwd", "enter") if key in self._spec}
             entry = {"name": MAIN, "role": "main", "volumes": [], **plain}
         else:
             entry = self.container(body, "main", logs)
@@ -98,22 +101,34 @@ class _Maker:
     def container(self, body: Json, role: str, logs: Path) -> Json:
         """Any other container."""
         image = self._images.require(body.get("image") or "", self._start.template.get("name") or "")
-        env = environment(body, image, self._objects, self._place.home)
-        env.update(pod.argo_env(self._start))
         argv = pod.argv_of(body, image, declared(body, self._objects))
         if not argv:
             msg = f"container {body['name']}: image {body.get('image')} has no command: give `command` or map the image"
             raise StepError(msg)
+        log = log_of(logs, self._start.node_id, self._start.node_name, body["name"], role)
+        entry = {"name": body["name"], "role": role, "log": str(log)}
+        if image.oci is not None:
+            return {**entry, **self._in_image(body, image.oci, argv)}
+        env = environment(body, image, self._objects, self._place.home)
+        env.update(pod.argo_env(self._start))
         pod.refuse_nul(argv, env)
-        return {
-            "name": body["name"],
-            "role": role,
-            "argv": argv,
-            "env": env,
-            "cwd": body.get("workingDir") or image.workdir,
-            "log": str(log_of(logs, self._start.node_id, self._start.node_name, body["name"], role)),
-            "volumes": self._volumes(body),
-        }
+        cwd = body.get("workingDir") or image.workdir
+        return {**entry, "argv": argv, "env": env, "cwd": cwd, "volumes": self._volumes(body)}
+
+    def _in_image(self, body: Json, image: OciImage, argv: list[str]) -> Json:
+        """A container that runs in its image; its volumes are its own."""
+        from tiphys.engine.oci.pod import InImage  # noqa: PLC0415  # most runs need none
+
+        if self._images.storage is None:
+            return {}
+        inside = InImage(self._start.template, body, image, self._images.storage, self._place)
+        env = inside.environment(self._objects, pod.argo_env(self._start))
+        pod.refuse_nul(argv, env)
+        volumes = volumes_of(self._start.template, body, self._place.attempt, self._objects)
+        bundle = inside.bundle(body["name"], argv, env, volumes)
+        self._spec.setdefault("bundles", []).append(bundle)
+        self._spec["images"] = sorted({*self._spec.get("images", ()), inside.root})
+        return {**inside.entry(bundle), "volumes": []}
 
     def _volumes(self, body: Json) -> list[Json]:
         """The mounts that only this container may see, because another one has something else at the path."""

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.artifacts import ArtifactStore, FolderStore
 from tiphys.engine.driver import Driver, Listener
@@ -31,6 +31,9 @@ from tiphys.engine.objects import KINDS, ObjectStore
 from tiphys.engine.run_state import RunState
 from tiphys.engine.shapes import check_run_name, check_shape
 from tiphys.engine.unpack import NORMAL, Limits
+
+if TYPE_CHECKING:
+    from tiphys.engine.oci.storage import Storage
 
 Json = dict[str, Any]
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -51,6 +54,7 @@ class Engine:
         state: Path,
         *,
         images: Iterable[Image] = (),
+        containers: Iterable[str] = (),
         store: ArtifactStore | None = None,
         keep: Iterable[Path] = (),
         private: bool | None = None,
@@ -60,12 +64,14 @@ class Engine:
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
+        `containers` are shell patterns: steps whose image matches one run in it, as containers.
+
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
         `limits` bound what an archive may become when it is opened, and what a step may give as one output.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
-        self.images = ImageTable([*images, *machine_images()])
+        self.images = ImageTable([*images, *machine_images()], _storage(tuple(containers)))
         self.objects = ObjectStore(self.state)
         self._store = store or FolderStore(self.state / "artifacts")
         self._keep = tuple(str(path.absolute()) for path in keep)
@@ -309,6 +315,14 @@ class Engine:
         from tiphys.engine.control import retry  # noqa: PLC0415
 
         return retry(self, name, parameters, chosen)
+
+
+def _storage(patterns: tuple[str, ...]) -> Storage | None:
+    if not patterns:
+        return None
+    from tiphys.engine.oci.storage import Storage  # noqa: PLC0415  # most runs need none
+
+    return Storage(patterns)
 
 
 def _workflow_of(documents: list[Json], template: str) -> Json:

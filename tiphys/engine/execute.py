@@ -314,6 +314,9 @@ def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
     with_volumes = {**processed, "volumes": volumes} if volumes else processed
     if op.run.spec.get("archiveLogs") and "archiveLogs" not in (processed.get("archiveLocation") or {}):
         with_volumes = {**with_volumes, "archiveLocation": {"archiveLogs": True}}
+    shared = op.run.spec.get("securityContext")
+    if shared is not None and processed.get("securityContext") is None:
+        with_volumes = {**with_volumes, "securityContext": shared}
     filled: Json = fill(with_volumes, {**op.globals, **inputs, "pod.name": pod})
     return filled
 

@@ -122,7 +122,8 @@ class Executor:
         try:
             if kind.in_engine:
                 return await self._in_engine(start)
-            spec = await _maybe_in_thread(_has_artifacts(start, "inputs"), kind.spec, start, place, *self._shared())
+            slow = _has_artifacts(start, "inputs") or self._around.images.storage is not None
+            spec = await _maybe_in_thread(slow, kind.spec, start, place, *self._shared())
             async with _AllLocks(self._locks_for(spec)):
                 report, stdout = await self._process(start, spec, attempt)
             prefix = f"{self._run}/{start.pod_name}"
@@ -132,6 +133,10 @@ class Executor:
             )
             return finished
         finally:
+            if self._around.images.storage is not None:
+                from tiphys.engine.oci.pod import take_control_groups_away  # noqa: PLC0415
+
+                take_control_groups_away(folder)
             _clear(folder)
 
     def _oom_killed(self) -> bool:

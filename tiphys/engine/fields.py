@@ -247,6 +247,10 @@ _DOCUMENT: Json = {**_honoured("apiVersion", "kind", "metadata"), **_advisory("s
 _CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
 
 
+IN_CONTAINERS = frozenset({"securityContext", "resources", "readOnly"})
+"""What is advisory for a process and honoured in a container; of resources claims are not."""
+
+
 def check_fields(document: Json) -> dict[str, str]:
     """The advisory fields of a document, each with the first place that has it. Raises ManifestError that names an unknown or refused field."""
     if document.get("kind") not in _CHECKED:

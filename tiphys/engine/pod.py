@@ -57,39 +57,62 @@ def launcher_spec(
     body = body_of(template)
     image = images.require(body.get("image") or "", template.get("name") or "")
     _make_folders(template, body, place)
-    env = environment(body, image, objects, place.home)
-    env.update(argo_env(start))
     files = _input_files(template, place, store)
     argv = argv_of(body, image, declared(body, objects))
     if template.get("script") is not None:
         script = _script_file(expand_references(body.get("source") or "", {}), place)
         files += [script] if place.private else []  # its path on the host may be another step's, or not ours to make
         argv.append(SCRIPT_PATH if place.private else script["source"])
-    refuse_nul(argv, env)
     collect = _output_paths(template, place)
-    volumes = volumes_of(template, body, place.attempt, objects)
-    return {
+    step = {
         "private": place.private,
         "home": place.home,
+        "cwd": "/",
+        "root": place.root,
+        "tmp": "",
+        "overlays": f"{place.attempt}/overlays",
+        "keep": list(place.keep),
+        "volumes": [],
+        "declared": [],
+        "files": [],
+        "folders": [],
+        "collect": [],
+        "limit": place.limits.size,
+    }
+    moved = {"files": files, "collect": collect, "folders": _folders_of(collect, place)}
+    if image.oci is not None and images.storage is not None:
+        from tiphys.engine.oci.pod import InImage  # noqa: PLC0415  # most runs need none
+
+        inside = InImage(template, body, image.oci, images.storage, place)
+        env = inside.environment(objects, argo_env(start))
+        refuse_nul(argv, env)
+        bundle = inside.bundle("main", argv, env, volumes_of(template, body, place.attempt, objects)) | moved
+        return {**step, **inside.entry(bundle), "images": [inside.root], "bundles": [bundle]}
+    env = environment(body, image, objects, place.home)
+    env.update(argo_env(start))
+    refuse_nul(argv, env)
+    volumes = volumes_of(template, body, place.attempt, objects)
+    return {
+        **step,
+        **moved,
         "argv": argv,
         "env": env,
         "cwd": body.get("workingDir") or image.workdir,
-        "root": place.root,
         "tmp": _tmp_folder(volumes),
-        "overlays": f"{place.attempt}/overlays",
-        "keep": list(place.keep),
         "volumes": [volume for volume in volumes if volume["path"] != "/tmp"],  # noqa: S108
         "declared": [entry["path"] for entry in (*files, *collect, *volumes)],
-        "files": files,
-        "folders": sorted({str(Path(entry["path"]).parent) for entry in collect if place.private}),
-        "collect": collect,
-        "limit": place.limits.size,
     }
+
+
+def _folders_of(collect: list[Json], place: Place) -> list[str]:
+    """The folders of outputs, which a step may take for granted where it has a root of its own."""
+    return sorted({str(Path(entry["path"]).parent) for entry in collect if place.private})
 
 
 def argv_of(body: Json, image: Image, known: Mapping[str, str]) -> list[str]:
     """The words of a container's command line; `known` is what its manifest puts into its environment."""
-    words = [*(body.get("command") or image.entrypoint), *(body.get("args") or [])]
+    command, args = body.get("command"), body.get("args")
+    words = [*(command or image.entrypoint), *(args or (() if command else image.cmd))]
     return [expand_references(word, known) for word in words]
 
 

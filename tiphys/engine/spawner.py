@@ -22,7 +22,8 @@ _START = "import sys; sys.path.append(sys.argv.pop(1)); from tiphys.engine.launc
 LAUNCHER = (sys.executable, "-I", "-S", "-c", _START, _LIBRARY)
 _MESSAGE = 16384  # bytes; what is longer goes into a file
 _REPORT = 65536  # bytes, the most that a launcher says at once
-_SHARED = ("private", "root", "alive", "keep")  # what is the same for all steps of a launcher
+# What is the same for all steps of a launcher: of images it sees those that were mounted when it began.
+_SHARED = ("private", "root", "alive", "keep", "images")
 
 
 class Launched:
@@ -78,7 +79,7 @@ class Spawner:
         """
         self._count += 1
         step = Launched(self, self._count, tell)
-        place = {name: spec[name] for name in _SHARED}
+        place = {name: spec[name] for name in _SHARED if name in spec}
         rest = {name: value for name, value in spec.items() if name not in _SHARED}
         text = json.dumps({"step": self._count, "place": place, **rest}).encode()
         if len(text) <= _MESSAGE:

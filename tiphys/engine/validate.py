@@ -9,7 +9,7 @@ from typing import Any
 from tiphys.engine import validate_tags
 from tiphys.engine.depends import Dependencies
 from tiphys.engine.errors import ManifestError
-from tiphys.engine.fields import check_fields
+from tiphys.engine.fields import IN_CONTAINERS, check_fields
 from tiphys.engine.images import ImageTable
 from tiphys.engine.merge import with_defaults
 from tiphys.engine.validate_arguments import check_arguments, check_supplied
@@ -32,7 +32,19 @@ def validate(workflow: Json, spec: Json, documents: list[Json], find: Find, imag
     check_arguments(spec.get("arguments") or {}, "spec.arguments", remedy=_REMEDY)
     checker = _Checker(spec, find, images)
     checker.whole()
-    return [f"{field} counts on a cluster only (first at {place})" for field, place in advisory.items()]
+    contained = {field: place for field, place in advisory.items() if field in IN_CONTAINERS}
+    rest = {field: place for field, place in advisory.items() if field not in IN_CONTAINERS}
+    notes = _note(rest, "on a cluster only")
+    if images.storage is None or not images.storage.wants_all:
+        notes += _note(contained, "in containers only: on a cluster, or here with --containers")
+    return notes
+
+
+def _note(advisory: dict[str, str], where: str) -> list[str]:
+    """One line for all fields, with the place if there is one only."""
+    if len(advisory) > 1:
+        return [f"{', '.join(sorted(advisory))} count {where}"]
+    return [f"{field} counts {where} (first at {place})" for field, place in advisory.items()]
 
 
 def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) -> list[str]:
@@ -161,7 +173,7 @@ class _Checker:
             raise ManifestError(msg)
         if "{{" not in image:
             stand_in = self._images.require(image, template.get("name") or place)
-            if "container" in defaulted and not body.get("command") and not stand_in.entrypoint:
+            if "container" in defaulted and not (body.get("command") or stand_in.entrypoint or stand_in.cmd):
                 msg = f"template {template.get('name')}: image {image} has no command: give `command` or map the image"
                 raise ManifestError(msg)
 

@@ -120,7 +120,10 @@ def _image(container: Json, where: str, images: ImageTable) -> None:
     if not image:
         msg = f"{where}.image is required"
         raise ManifestError(msg)
-    if "{{" not in image and not container.get("command") and not images.require(image, where).entrypoint:
+    if "{{" in image:
+        return
+    found = images.require(image, where)
+    if not (container.get("command") or found.entrypoint or found.cmd):
         msg = f"{where}: image {image} has no command: give `command` or map the image"
         raise ManifestError(msg)
 

@@ -23,7 +23,10 @@ def volumes_of(template: Json, body: Json, attempt: Path, objects: ObjectStore) 
         if not folder.exists():
             folder.mkdir(parents=True)
             _fill_volume(folder, known.get(mount["name"]) or {}, objects)
-        found.append({"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")})
+        volume: Json = {"source": str(_below(folder, mount, body, objects)), "path": mount["mountPath"].rstrip("/")}
+        if mount.get("readOnly"):
+            volume["readOnly"] = True
+        found.append(volume)
     return sorted(found, key=lambda volume: len(volume["path"]))
 
 

@@ -50,11 +50,14 @@ def test_what_can_not_run_here_is_refused_with_a_remedy(tmp_path: Path, body: st
     assert message in str(refusal.value)
 
 
-def test_an_advisory_field_is_one_note(tmp_path: Path) -> None:
-    """An advisory field is one note."""
-    body = OK.replace("}", ", resources: {limits: {cpu: 1}}, securityContext: {runAsNonRoot: true}}")
+def test_advisory_fields_are_told_by_where_they_count(tmp_path: Path) -> None:
+    """One line for what needs a cluster, one for what a container has, too."""
+    body = OK.replace("}", ", tty: true, resources: {limits: {cpu: 1}}, securityContext: {runAsNonRoot: true}}")
     notes = Engine(tmp_path).check(manifest(body))[2]
-    assert [note.split()[0] for note in notes] == ["resources", "securityContext"]
+    assert notes == [
+        "tty counts on a cluster only (first at Workflow w.spec.templates.main.container)",
+        "resources, securityContext count in containers only: on a cluster, or here with --containers",
+    ]
 
 
 def test_every_field_has_exactly_one_verdict() -> None:

@@ -123,6 +123,7 @@ class Pod:
     def start(self, item: Container) -> None:
         """Fork and exec the container's program."""
         path, missing = find_program(item.spec["argv"][0], item.spec["env"])
+        missing = item.spec.get("missing") or missing
         if missing:
             self.end(item, NOT_STARTED, missing)
             return
@@ -280,8 +281,9 @@ class Probe:
             pod.become({**self.container, "log": os.devnull})
             signal.alarm(limit)
             if command:
-                path, _missing = find_program(command[0], self.container["env"])
-                os.execve(path, command, self.container["env"])  # noqa: S606
+                words = [*self.container.get("enter", ()), *command]
+                path, _missing = find_program(words[0], self.container["env"])
+                os.execve(path, words, self.container["env"])  # noqa: S606
             os._exit(0 if _reachable(spec, limit) else 1)
         except OSError:
             os._exit(1)

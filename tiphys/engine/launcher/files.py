@@ -32,9 +32,14 @@ def guard(spec: Json, path: str) -> None:
 
 
 def place(spec: Json, entry: Json) -> None:
-    """Put an input file or folder at its path."""
+    """Put an input file or folder at its path on the host's folders or in a private root."""
+    guard(spec, entry["path"])
+    put(entry)
+
+
+def put(entry: Json) -> None:
+    """Put an input file or folder at its path, whatever is there."""
     source, path = entry["source"], entry["path"]
-    guard(spec, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     remove(path)
     if os.path.isdir(source):
