@@ -57,6 +57,7 @@ def doctor(settings: StackSettings) -> list[Check]:
         *_environments(settings),
         _triton(settings),
         _jars(settings),
+        _containers(),
     ]
 
 
@@ -189,6 +190,17 @@ def _jars(settings: StackSettings) -> Check:
     if not wrong:
         return Check("Spark's jars", "good", f"{len(files)} with the right digests")
     return Check("Spark's jars", "missing", f"{len(wrong)} of {len(files)} missing or wrong: {wrong[0]}", _SETUP)
+
+
+def _containers() -> Check:
+    """Only `--containers` needs them."""
+    missing = [name for name in ("buildah", "runc") if shutil.which(name) is None]
+    if missing:
+        found = f"no {' and no '.join(missing)}: steps run as processes"
+        return Check("containers", "advice", found, f"apt-get install {' '.join(missing)}")
+    if os.geteuid() != 0:
+        return Check("containers", "advice", "buildah and runc, for root only: steps run as processes", "sudo")
+    return Check("containers", "good", "buildah and runc: --containers runs steps in their images")
 
 
 def _sha256(path: Path) -> str:

@@ -34,7 +34,7 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 
 def quantity(text: Any) -> float:
     """A Kubernetes quantity such as `512Mi`, `250m` or `1.5` as a number. Raises StepError."""
-    found = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(text))
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(text))
     if found is None or found[2] not in _UNITS:
         msg = f"{text!r} is no quantity: write 512Mi, 2Gi, 250m or 1.5"
         raise StepError(msg)
