@@ -224,8 +224,8 @@ _SPEC: Json = {
     **_advisory(
         "imagePullSecrets", "hostNetwork", "dnsPolicy", "dnsConfig", "podGC", "podPriorityClassName",
         "podDisruptionBudget", "volumeClaimGC", "podMetadata", "artifactRepositoryRef",
-        "synchronization",
     ),
+    "synchronization": _LOCKS,  # of whole runs: one is driven at a time
     "ttlStrategy": _honoured("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure"),
     "archiveLogs": _HONOURED,
     "artifactGC": _ARTIFACT_GC,

@@ -170,7 +170,7 @@ def test_what_can_not_run_now_is_not_written_down(
     submit(engine, "old")
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(TEXT.replace("NAME", "new"))
-    monkeypatch.setattr("tiphys.cli.engine_access.open_engine", lambda: engine)
+    monkeypatch.setattr("tiphys.cli.engine_access.open_engine", lambda **_: engine)
     with StateLock(engine.state, "tiphys run other", "other"):
         assert main([command, str(manifest) if command == "run" else "old"]) == 2
     assert [run.name for run in engine.runs()] == ["old"]
