@@ -18,6 +18,7 @@ from minio import Minio
 from tiphys import __version__
 from tiphys import stack as servers
 from tiphys.errors import TiphysError
+from tiphys.images.builders import Builder
 from tiphys.images.tools import find_builder, need
 from tiphys.settings import PROJECT, S3Settings, StackSettings, load, stack_settings
 from tiphys.stack.ports import Ports, is_taken
@@ -105,12 +106,20 @@ def _stopped_whatever_happens(settings: StackSettings) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def light_images() -> dict[str, str]:
+def light_images(container_tools: Builder) -> dict[str, str]:
     """Images of three light steps, really built on this machine, by name: from a bare Debian if nothing is here yet."""
-    return _images("ingest", "integration-test", "load-test")
+    return _images(container_tools, "ingest", "integration-test", "load-test")
 
 
-def _images(*names: str) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def all_images(container_tools: Builder) -> dict[str, str]:
+    """The image of every step, really built on this machine, by name."""
+    return _images(container_tools, *(contract.template for contract in contracts().values()))
+
+
+@pytest.fixture(scope="session")
+def container_tools() -> Builder:
+    """What builds images here; it and runc are installed where they can be, else the test is skipped."""
     if os.geteuid() != 0:
         pytest.skip("images are built and run as root here")
     try:
@@ -118,6 +127,10 @@ def _images(*names: str) -> dict[str, str]:
         need("runc")
     except TiphysError as error:
         pytest.skip(f"no program here builds and runs images: {error}")
+    return builder
+
+
+def _images(builder: Builder, *names: str) -> dict[str, str]:
     command = [sys.executable, "-m", "tiphys", "images", "build", "--builder", "buildah", "--base", "bootstrap", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
     if done.returncode != 0:

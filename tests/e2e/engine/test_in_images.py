@@ -15,11 +15,9 @@ from pathlib import Path
 import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
-from tiphys.engine.oci.storage import problem
 
 PROJECT = Path(__file__).resolve().parents[3]
-NOT_HERE = problem()
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE)]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("container_tools")]
 IMAGE = "localhost/tiphys-test/shell:1"
 PROGRAMS = ("sh", "cat", "env", "id", "ln", "ls", "mkdir", "mkfifo", "sleep", "tail", "touch", "grep")
 HEAD = """
@@ -48,8 +46,9 @@ def libraries(program: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shell(container_tools: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An image from nothing: a shell and some programs of this machine, with their libraries."""
+    del container_tools
     root = tmp_path_factory.mktemp("shell")
     for name in PROGRAMS:
         program = Path(shutil.which(name) or name).resolve()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,10 @@ import yaml
 
 from tests.usecases.tiny import simulator as kettles
 from tiphys import __version__
-from tiphys.engine.oci.storage import problem
 from tiphys.placement import settle
 from tiphys.settings import PROJECT
 
-NOT_HERE = problem()
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE)]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("container_tools")]
 TAG = "tiny"
 TINY = "tests.usecases.tiny"
 LIGHT = ("ingest", "integration-test", "load-test")
@@ -37,6 +37,16 @@ def with_use_case(name: str) -> str:
     working = buildah("from", "--pull-never", f"localhost/tiphys/{name}:{__version__}")
     buildah("copy", working, str(PROJECT / "tests" / "usecases"), "/opt/tiphys/tests/usecases")
     return buildah("commit", "--quiet", "--rm", working, f"localhost/tiphys/{name}:{TAG}")
+
+
+def tiphys(stack: Any, *words: str) -> None:
+    """Run a command on the session's stack; it must succeed."""
+    place = {"TIPHYS_HOME": str(stack.settings.home), "TIPHYS_PORT_BASE": str(stack.settings.port_base)}
+    command = [sys.executable, "-m", "tiphys", *words]
+    done = subprocess.run(
+        command, env={**os.environ, **place}, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -59,12 +69,11 @@ def train(stack: Any, tmp_path: Path) -> Iterator[Train]:
     def run(names: tuple[str, ...]) -> dict[str, Any]:
         made.extend(with_use_case(name) for name in names)
         patterns = ",".join(f"tiphys/{name}:{TAG}" for name in names)
-        command = [
-            "tiphys", "run", str(manifest), "--upload", f"source={raw}", "-p", f"use-case={TINY}",
+        tiphys(stack, "up")
+        tiphys(
+            stack, "run", str(manifest), "--upload", f"source={raw}", "-p", f"use-case={TINY}",
             "--containers", patterns, "--summary", str(summary),
-        ]  # fmt: skip
-        done = stack.command(*command[1:])
-        assert done.returncode == 0, done.stdout
+        )  # fmt: skip
         mounted = buildah("containers", "--format", "{{.ContainerName}}").split()
         assert {f"tiphys-{identity[:16]}" for identity in made} <= set(mounted), "a step ran outside of its image"
         found: dict[str, Any] = json.loads(summary.read_text())
