@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
+from tiphys.engine.oci.storage import OciImage, Storage
 
 PROJECT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("container_tools")]
@@ -293,3 +294,32 @@ def command_lines() -> Iterator[tuple[str, ...]]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             yield tuple(path.read_text(errors="replace").split("\0")[:-1])
+
+
+def test_an_image_s_files_stay_mounted_until_it_is_built_anew(shell: str) -> None:
+    """Another image's mount takes nobody's away; one whose image has lost its name goes."""
+
+    def commit(mark: str, name: str) -> OciImage:
+        working = buildah("from", "--pull-never", shell)
+        buildah("config", "--label", f"mark={mark}", working)
+        buildah("commit", "--quiet", "--rm", working, name)
+        found = Storage(["*"]).find(name)
+        assert found is not None
+        return found
+
+    def mounts() -> set[str]:
+        return set(buildah("containers", "--format", "{{.ContainerName}}").split())
+
+    one, other = "localhost/tiphys-test/one:1", "localhost/tiphys-test/other:1"
+    first, second = commit("1", one), commit("2", other)
+    try:
+        for image in (first, second):
+            Storage(["*"]).root(image)
+        assert {f"tiphys-{each.identity[:16]}" for each in (first, second)} <= mounts()
+        anew = commit("3", one)
+        Storage(["*"]).root(anew)
+        assert f"tiphys-{first.identity[:16]}" not in mounts()
+        assert {f"tiphys-{each.identity[:16]}" for each in (second, anew)} <= mounts()
+    finally:
+        for name in (one, other):
+            subprocess.run(["buildah", "rmi", "--force", name], check=False, capture_output=True, timeout=120)

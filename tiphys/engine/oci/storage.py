@@ -100,7 +100,11 @@ def _mounted(image: OciImage) -> str:
 
 def _forget(working: list[Json]) -> None:
     """Remove working containers of ours whose image has no name any more: it was built anew."""
-    named = {each["id"] for each in json.loads(_told("images", "--json") or "[]") or [] if each.get("names")}
+    named = {
+        each["id"].removeprefix("sha256:")
+        for each in json.loads(_told("images", "--json", "--no-trunc") or "[]") or []
+        if each.get("names")
+    }
     for each in working:
         if _WORKING.fullmatch(each["containername"]) and each["imageid"] not in named:
             _buildah("rm", "--", each["containername"])
