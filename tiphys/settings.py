@@ -55,6 +55,12 @@ class SparkSettings:
     """How Spark runs."""
 
     conf: str = _setting("TIPHYS_SPARK_CONF", "Spark's settings in the form of spark-defaults.conf, many lines", "")
+    secret_conf: str = _setting(
+        "TIPHYS_SPARK_SECRET_CONF",
+        "more of Spark's settings, those whose values are secret, in the same form",
+        "",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -254,6 +260,12 @@ def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
         message = f"not set: {listed}; in a run they come from ConfigMap 'tiphys' and the step's Secret; "
         raise SettingsError(message + 'by hand: eval "$(tiphys env COMPONENT)"')
     return group(**values)
+
+
+def spark_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What Spark tells the pod of an executor: its contract, not ours."""
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in environ.items() if name.startswith("SPARK_")}
 
 
 def stack_settings() -> StackSettings:

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tiphys.errors import RetryableError, SettingsError
+from components.etl import failures
+from components.etl.conf import is_local, parse, properties, settings, wait
+from components.etl.executors import Watch
+from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.lake.catalog import NAME, Lake
-from tiphys.settings import SparkSettings, StackSettings, load
+from tiphys.settings import RunSettings, SparkSettings, StackSettings, load
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 JAVA = 17
-
-_LOGGING = Path(__file__).with_name("log4j2.properties")
-_DEFAULTS = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.session.timeZone": "UTC",  # times are wall clock: nothing may shift them
-    "spark.sql.ansi.enabled": "false",  # a rule that cannot be computed is null, not the end of the job
-    "spark.sql.optimizer.enableCsvExpressionOptimization": "false",  # fewer columns asked, fewer fields counted
-    "spark.sql.catalogImplementation": "in-memory",
-    "spark.sql.adaptive.enabled": "false",  # one pass, small writes: nothing to adapt, and planning twice costs
-    "spark.log.level": "ERROR",
-    "spark.driver.defaultJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
-}
-_LOCAL = {
-    "spark.master": "local[*]",
-    "spark.sql.shuffle.partitions": "2",
-    # A job of seconds: the quick compiler only, and on the long method that decides about a row, too.
-    "spark.driver.defaultJavaOptions": f"{_DEFAULTS['spark.driver.defaultJavaOptions']} -XX:+UseSerialGC "
-    "-XX:TieredStopAtLevel=1 -XX:-DontCompileHugeMethods -Xshare:auto",
-}
 
 
 @contextlib.contextmanager
@@ -47,30 +33,58 @@ def session(lake: Lake) -> Iterator[SparkSession]:
 
     Raises:
         SettingsError: Java is missing or too old, or a line of the settings makes no sense.
-        RetryableError: Spark died while it worked.
+        RetryableError: Spark died while it worked, its master is away, its executors never came or were lost.
+        PermanentError: Spark does not start as it is set, or ran out of memory.
     """
-    conf = settings(parse(load(SparkSettings).conf))
+    given = load(SparkSettings)
+    conf = settings(
+        {**parse(given.conf), **parse(given.secret_conf, "TIPHYS_SPARK_SECRET_CONF", secret=True)},
+        load(RunSettings).node,
+    )
     check_java(load(StackSettings).java_home)
     from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]  # noqa: PLC0415 - after the check, whose message is the better one
-    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    builder = SparkSession.builder.appName("tiphys etl")
-    for key, value in conf.items():
-        builder = builder.config(key, value)
+    spark = watch = None
     try:
-        spark = builder.getOrCreate()
+        spark = _start(conf)
         _reach(spark, lake)
-        yield spark
-        spark.stop()
+        with contextlib.ExitStack() as while_it_works:
+            if not is_local(conf):
+                watch = while_it_works.enter_context(Watch(spark, wait(conf)))
+            yield spark
     except (Py4JNetworkError, ConnectionError) as error:
         message = "Spark's Java process ended while it worked: out of memory, or killed; see the step's log above"
         raise RetryableError(message) from error
-    except Py4JError as error:
+    except (Py4JError, PySparkException) as error:
         # Between two calls a process that has died shows as a class that "does not exist in the JVM".
-        if isinstance(error, Py4JJavaError) or not _has_died():
+        if not isinstance(error, (Py4JJavaError, PySparkException)) and _has_died():
+            message = "Spark's Java process ended between two calls: out of memory, or killed; see the step's log above"
+            raise RetryableError(message) from error
+        meaning = RetryableError(watch.gave_up) if watch and watch.gave_up else failures.of(error, conf)
+        if meaning is None:
             raise
-        message = "Spark's Java process ended between two calls: out of memory, or killed; see the step's log above"
-        raise RetryableError(message) from error
+        raise meaning from error
+    finally:
+        if spark is not None:  # on a cluster executors stay behind a driver that just ends
+            with contextlib.suppress(Exception):
+                spark.stop()
+
+
+def _start(conf: Mapping[str, str]) -> SparkSession:
+    """Start Spark with its settings in a file that nobody else may read: a command line is open to everyone."""
+    from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8") as file:
+        file.write(properties(conf))
+        file.flush()
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(file.name)} pyspark-shell"
+        try:
+            return SparkSession.builder.appName("tiphys etl").getOrCreate()
+        except PySparkRuntimeError as error:
+            message = "Spark does not start as TIPHYS_SPARK_CONF sets it: its own words are above"
+            raise PermanentError(message) from error
 
 
 def _has_died() -> bool:
@@ -83,25 +97,6 @@ def _has_died() -> bool:
     except (AttributeError, subprocess.TimeoutExpired):
         return False
     return True
-
-
-def parse(text: str) -> dict[str, str]:
-    """Read settings in the form of spark-defaults.conf: one a line, ``key value`` or ``key=value``, ``#`` comments.
-
-    Raises:
-        SettingsError: a line is no setting.
-    """
-    found = {}
-    for line in text.splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            parts = re.split(r"\s*=\s*|\s+", line.strip(), maxsplit=1)
-            if len(parts) != 2 or not parts[0].startswith("spark."):  # noqa: PLR2004 - a key and its value
-                message = (
-                    f"TIPHYS_SPARK_CONF has a line that is no Spark setting: {line.strip()!r}; write 'spark.KEY VALUE'"
-                )
-                raise SettingsError(message)
-            found[parts[0]] = parts[1]
-    return found
 
 
 def check_java(java_home: str) -> None:
@@ -135,21 +130,6 @@ def _java_version(java: Path) -> int:
         text = told.stderr
     found = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
     return int(found.group(1)) if found else 0
-
-
-def settings(given: Mapping[str, str]) -> dict[str, str]:
-    """What Spark is started with: what is given wins over what suits this step."""
-    if given.get("spark.master", "local").startswith("local"):
-        return {**_DEFAULTS, **_LOCAL, **_beside(given)}
-    return {**_DEFAULTS, **given}
-
-
-def _beside(given: Mapping[str, str]) -> dict[str, str]:
-    """Libraries go onto the class path: from ``spark.jars`` a local Spark would copy 120 MB at every start."""
-    conf = dict(given)
-    jars = conf.pop("spark.jars", "").replace(",", ":")
-    path = ":".join(each for each in (jars, conf.get("spark.driver.extraClassPath", "")) if each)
-    return {**conf, "spark.driver.extraClassPath": path} if path else conf
 
 
 def _reach(spark: SparkSession, lake: Lake) -> None:

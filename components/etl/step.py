@@ -20,7 +20,7 @@ from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _compute(lake: Lake, use_case: UseCase, plan: Plan, table: Table, rejects: T
 
     log.info("computing %d of %d months from %d files", len(plan.changed), len(plan.digests), len(plan.files))
     with session(lake) as spark:
-        decided = rows.decide(spark, plan.files, use_case.data).localCheckpoint(eager=False)
+        decided = _kept_for_both(spark, rows.decide(spark, plan.files, use_case.data))
         counted = _count(decided)
         _check_all_decided(plan, counted)
         wanted = decided.where(_among(plan.changed))
@@ -90,6 +90,13 @@ def _compute(lake: Lake, use_case: UseCase, plan: Plan, table: Table, rejects: T
         each.refresh()
         _check_written(each, plan, versions.rows_by_month(each, versions.INCOMING), _by_month(counted, good=good))
     _log_reasons(counted)
+
+
+def _kept_for_both(spark: SparkSession, decided: DataFrame) -> DataFrame:
+    """Keep what the one pass over the files finds. On a cluster a lost executor's part is computed anew; inside this process none is lost alone."""
+    if spark.sparkContext.master.startswith("local"):
+        return decided.localCheckpoint(eager=False)
+    return decided.cache()
 
 
 def _count(decided: DataFrame) -> Counter[tuple[str, str]]:
