@@ -28,7 +28,7 @@ from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, prepare
 from components.train import split as splits
 from components.train.checkpoints import Checkpoints, Epoch
 from components.train.record import Record
-from components.train.spec import REFUSAL, RESULT, Refusal, Result, Spec
+from components.train.spec import REFUSAL, RESULT, Refusal, Result, Spec, require_same
 from tiphys import model_files
 from tiphys.errors import DataError, TiphysError
 from tiphys.lake.dataset import Dataset
@@ -54,6 +54,7 @@ def loop(told: dict[str, Any]) -> None:
     store = S3()
     _threads()
     try:
+        require_same(spec, f"the Ray worker on {socket.gethostname()}")
         with _process_group():
             _train(spec, store)
     except TiphysError as error:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _POLL_S = 0.3
+_API = "4"
+"""Version of Ray's job API that this module speaks."""
 _GOING = {"PENDING", "RUNNING"}
 _AWAY_S = 30.0
 """Seconds that the job server may be silent before the step gives up and is tried again."""
@@ -47,6 +49,7 @@ class RayJobs:
 
     def submit(self, name: str, command: str, notes: Mapping[str, str]) -> None:
         """Submit a job under that submission id; one that goes on under it is joined, one that ended makes room."""
+        self._require_known()
         earlier = self.status(name)
         if earlier is not None and earlier.status not in _GOING:
             self._send("DELETE", f"/api/jobs/{name}")
@@ -56,6 +59,19 @@ class RayJobs:
             return
         message = f"Ray at {self.url} refused job {name!r}: {answer.status} {_text(answer)}"
         raise (RetryableError if answer.status >= 500 else PermanentError)(message)  # noqa: PLR2004
+
+    def _require_known(self) -> None:
+        answer = self._send("GET", "/api/version")
+        told = _json(answer) if answer.status < 300 else {}  # noqa: PLR2004
+        if str(told.get("version")) != _API:
+            spoken = (
+                f"version {told['version']} of its job API (Ray {told.get('ray_version')})" if told else "no job API"
+            )
+            message = (
+                f"Ray at {self.url} speaks {spoken} and this step speaks version {_API}: "
+                "TIPHYS_RAY_URL must be the dashboard of a Ray of this release"
+            )
+            raise PermanentError(message)
 
     def status(self, name: str) -> Ended | None:
         """Tell the state of a job; None where there is none."""
@@ -103,7 +119,7 @@ class RayJobs:
                 answer = self._http.request(method, self.url + path, **content)
             except urllib3.exceptions.HTTPError as error:
                 if time.monotonic() > until:
-                    message = f"Ray at {self.url} does not answer ({type(error).__name__}): see `tiphys status`"
+                    message = f"Ray at {self.url} does not answer ({type(error).__name__}): is its head up, and is TIPHYS_RAY_URL its dashboard?"
                     raise RetryableError(message) from error
                 time.sleep(1.0)
             else:
@@ -119,6 +135,14 @@ def submission_id(run: str, node: str, attempt: int, inputs: str) -> str:
     The digest keeps apart what a person starts by hand, where run, node and attempt are always the same.
     """
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{run}.{node}.{attempt}.{inputs[:8]}").strip("-.")
+
+
+def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _text(answer: urllib3.BaseHTTPResponse) -> str:

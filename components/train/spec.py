@@ -13,6 +13,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from tiphys import __version__
+from tiphys.errors import PermanentError
+from tiphys.usecase import UseCase
+
 BUCKET = "checkpoints"
 _LIBRARIES = ("torch", "lightning", "numpy")
 _NOT_TRAINED_WITH = {"api.py", "baselines.py", "gates.py", "simulator.py", "slices.py", "slo.py"}
@@ -31,6 +35,8 @@ class Spec(BaseModel):
     digest: str
     mlflow_run: str = ""
     revision: str = "unknown"
+    made_with: str = ""
+    """Versions of the step's own code and libraries, for a message."""
 
     @property
     def prefix(self) -> str:
@@ -77,6 +83,30 @@ def digest_of(use_case: str, package: str, dataset: str, epochs: int | None, see
             f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in sorted(folder.glob("*.py"))
         ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def made_with() -> str:
+    """Versions of what trains here, for a person."""
+    return ", ".join((f"tiphys {__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)))
+
+
+def require_same(spec: Spec, where: str) -> None:
+    """Make sure that what trains here is what the spec's digest names: other code would train under its name.
+
+    Args:
+        spec: what the step asked for.
+        where: whose code this is.
+
+    Raises:
+        PermanentError: code or libraries differ.
+    """
+    package = UseCase(spec.use_case).package
+    if digest_of(spec.use_case, package, spec.dataset, spec.epochs, spec.seed) != spec.digest:
+        message = (
+            f"{where} has other code or libraries ({made_with()}) than the step train ({spec.made_with}): give head and "
+            "workers of the Ray cluster the very image of the step"
+        )
+        raise PermanentError(message)
 
 
 def _folder(package: str) -> Path:

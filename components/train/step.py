@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from components.train.contract import Inputs, Outputs
 from components.train.ray_job import Ended, RayJobs, submission_id
-from components.train.spec import REFUSAL, RESULT, SPEC, Refusal, Result, Spec, digest_of
+from components.train.spec import REFUSAL, RESULT, SPEC, Refusal, Result, Spec, digest_of, made_with
 from tiphys import model_files
-from tiphys.errors import EXIT_RETRYABLE, PermanentError, RetryableError
+from tiphys.errors import EXIT_RETRYABLE, PermanentError, RetryableError, TiphysError
 from tiphys.lake.s3 import S3
 from tiphys.tracking import Tracking
 from tiphys.usecase import UseCase
@@ -29,7 +30,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     use_case = UseCase(inputs.use_case)
     store, tracking = S3(), Tracking()
     digest = digest_of(inputs.use_case, use_case.package, inputs.dataset, inputs.epochs, inputs.seed)
-    spec = Spec(**inputs.model_dump(), digest=digest, revision=context.revision)
+    spec = Spec(**inputs.model_dump(), digest=digest, revision=context.revision, made_with=made_with())
     finished = _finished(store, tracking, spec)
     if finished is not None:
         log.info("these inputs were trained already: MLflow run %s", finished.mlflow_run)
@@ -61,15 +62,16 @@ def _train(use_case: UseCase, spec: Spec, store: S3, tracking: Tracking, context
     for earlier in range(context.attempt):
         jobs.stop(submission_id(context.run, context.node, earlier, spec.digest))
     job = submission_id(context.run, context.node, context.attempt, spec.digest)
-    ended = None
+    ended, words = None, _Words()
     try:
         jobs.submit(job, _JOB.format(spec=spec.at(SPEC)), {"run": context.run, "node": context.node})
         log.info("Ray job %s, MLflow run %s", job, run)
-        ended = jobs.follow(job, _say)
-        _check(ended, job, spec, store)
+        ended = jobs.follow(job, words)
+        _check(ended, job, spec, store, words.last)
     except BaseException:
         if ended is None:
-            jobs.stop(job)
+            with contextlib.suppress(TiphysError):  # a head that is away cannot be told; why is known already
+                jobs.stop(job)
         tracking.end_run(run, "FAILED" if ended else "KILLED")
         raise
     tracking.end_run(run)
@@ -94,21 +96,36 @@ def _mlflow_run(tracking: Tracking, use_case: UseCase, spec: Spec, context: Cont
     return found.id
 
 
-def _check(ended: Ended, job: str, spec: Spec, store: S3) -> None:
+def _check(ended: Ended, job: str, spec: Spec, store: S3, words: str) -> None:
     if ended.status == "SUCCEEDED" and store.find(spec.at(RESULT)) is not None:
         return
     if store.find(spec.at(REFUSAL)) is not None:
         refusal = Refusal.model_validate_json(store.get(spec.at(REFUSAL)))
         raise (RetryableError if refusal.exit_code == EXIT_RETRYABLE else PermanentError)(refusal.message)
-    message = f"Ray job {job} ended as {ended.status}: {ended.message or 'it left no result'}; its log is above"
-    again = ended.status == "STOPPED" or f"exit code {EXIT_RETRYABLE}" in ended.message
-    raise (RetryableError if again else PermanentError)(message)
+    if "No module named 'components'" in words:
+        message = "the head of the Ray cluster has no Tiphys: give head and workers the very image of the step train"
+        raise PermanentError(message)
+    first = (ended.message.splitlines() or ["it left no result"])[0]
+    message = f"Ray job {job} ended as {ended.status}: {first} {words}"
+    raise (RetryableError if _is_lost(ended) else PermanentError)(message)
 
 
-def _say(line: str) -> None:
-    """Hand on what the job says; Ray's own chatter is for those who ask."""
-    told, text = line.startswith(_MARK), line.removeprefix(_MARK)
-    log.log(logging.INFO if told else logging.DEBUG, "%s", text)
+def _is_lost(ended: Ended) -> bool:
+    """Whether the job did not fail by itself: told so by its exit code, stopped, or gone with its node."""
+    first = (ended.message.splitlines() or [""])[0]
+    return ended.status == "STOPPED" or f"exit code {EXIT_RETRYABLE}" in first or "supervisor" in first
+
+
+class _Words:
+    """Hands on what the job says, and keeps its last words; Ray's own chatter is for those who ask."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def __call__(self, line: str) -> None:
+        told, text = line.startswith(_MARK), line.removeprefix(_MARK)
+        log.log(logging.INFO if told else logging.DEBUG, "%s", text)
+        self.last = text.strip() or self.last
 
 
 def _mark_trained(dataset: str) -> None:

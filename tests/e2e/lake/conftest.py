@@ -61,7 +61,7 @@ class Steps:
             env=self.surroundings(component, **(changed or {})),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         folder = self.scratch / component

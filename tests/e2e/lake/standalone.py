@@ -59,12 +59,19 @@ class Standalone:
         conf = self.folder / "cluster.conf"
         if not conf.exists():
             conf.touch(mode=0o600)
-            conf.write_text(f"spark.authenticate true\nspark.network.crypto.enabled true\n{self.secret_conf}")
+            conf.write_text(
+                f"spark.master.rest.enabled false\nspark.authenticate true\nspark.network.crypto.enabled true\n{self.secret_conf}"
+            )
         java = (
             str(Path(os.environ["JAVA_HOME"]) / "bin" / "java") if os.environ.get("JAVA_HOME") else shutil.which("java")
         )
         command = [str(java), "-Xmx192m", "-XX:+UseSerialGC", "-cp", f"{_SPARK}/jars/*", f"{_CLASSES}.{program}"]
-        environment = {"PATH": os.environ["PATH"], "SPARK_HOME": str(_SPARK), "SPARK_LOCAL_IP": "127.0.0.1"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SPARK_HOME": str(_SPARK),
+            "SPARK_SCALA_VERSION": "2.13",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        }
         environment |= {"SPARK_LOCAL_DIRS": str(self.folder / "local")}
         with (self.folder / f"{log}.log").open("wb") as output:
             return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Spark's settings and its need for Java."""
+"""Spark's need for Java."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.etl.session import check_java, parse, settings
+from components.etl.session import check_java
 from tiphys.errors import SettingsError
 
 pytestmark = pytest.mark.unit
@@ -18,24 +18,6 @@ def java(folder: Path, version: str) -> str:
     (folder / "bin" / "java").write_text("")
     (folder / "release").write_text(f'JAVA_VERSION="{version}"\n')
     return str(folder)
-
-
-def test_settings_have_the_form_of_spark_defaults() -> None:
-    """Comments and blank lines are skipped; blanks and equals signs part key and value."""
-    text = "# laptop\n\nspark.master  local[2]\nspark.driver.extraJavaOptions=-Da=b -Dc=d\n"
-    assert parse(text) == {"spark.master": "local[2]", "spark.driver.extraJavaOptions": "-Da=b -Dc=d"}
-
-
-def test_a_line_that_is_no_setting_is_named() -> None:
-    """Not silently skipped."""
-    with pytest.raises(SettingsError, match="'nonsense'"):
-        parse("spark.master local\nnonsense\n")
-
-
-def test_a_local_spark_finds_its_jars_on_the_class_path() -> None:
-    """Copying them at each start would cost more than the job; a cluster's Spark ships them itself."""
-    assert settings({"spark.master": "local[2]", "spark.jars": "a,b"})["spark.driver.extraClassPath"] == "a:b"
-    assert settings({"spark.master": "k8s://x", "spark.jars": "a,b"})["spark.jars"] == "a,b"
 
 
 def test_a_java_that_is_new_enough_is_taken(tmp_path: Path) -> None:
