@@ -53,6 +53,87 @@ def settings(steps: Steps, cluster: Standalone, **more: str) -> dict[str, str]:
 @contextlib.contextmanager
 def begun(steps: Steps, cluster: Standalone, manifest: str) -> Iterator[subprocess.Popen[str]]:
     """The step on that cluster while it works; not longer than the test."""
+    step = subprocess.Popen(
+        steps.command("etl", {"manifest": manifest}), env=steps.surroundings("etl", **settings(steps, cluster)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield step
+    finally:
+        if step.poll() is None:
+            step.kill()
+            step.wait()
+
+
+def content(name: str, lake: Lake) -> list[tuple[object, ...]]:
+    """All rows of a version and of its rejects."""
+    found: list[tuple[object, ...]] = []
+    version = Dataset.open(name, lake)
+    for each in (version, Dataset.open(version.ref.rejects, lake)):
+        columns = each.read().to_pydict()
+        found += sorted(zip(*columns.values(), strict=True), key=repr)
+    return found
+
+
+def forget(name: str, lake: Lake) -> None:
+    """Take the version's name away, so that the next step computes it anew."""
+    version = Dataset.open(name, lake)
+    for ref in (version.ref, version.ref.rejects):
+        table = lake.writer().load_table((ref.use_case, ref.table))
+        table.manage_snapshots().remove_tag(ref.tag).commit()
+
+
+def test_a_cluster_makes_the_same_table_and_no_secret_is_told(
+    steps: Steps, folder: Path, cluster: Standalone, eventually: Callable[..., None]
+) -> None:
+    """Rows, tag and rejects are those of a Spark alone; both workers did tasks; no key on a command line or in a log."""
+    for number in range(4):
+        rows = month_file("2010-01", 100 + number) + month_file("2010-01", 3).replace(b",230,", b",265,")
+        (folder / f"{number}.csv").write_bytes(rows)
+    manifest = steps.ingest(folder)
+    own = {name: value for name, value in steps.environment("etl").items() if re.search("KEY|PASSWORD", name)}
+    secrets = [*own.values(), cluster.secret]
+    told: set[str] = set()
+    with begun(steps, cluster, manifest) as step:
+
+        def over() -> bool:
+            """The step ended; what all processes were started with until then is kept."""
+            for each in psutil.process_iter(["cmdline"]):
+                told.update(each.info["cmdline"] or [])
+            return step.poll() is not None
+
+        eventually(over, within=_LONG)
+        log, _ = step.communicate()
+    assert step.returncode == 0, log
+    name = (steps.scratch / "etl" / "dataset").read_text()
+    lake = steps.lake()
+    made = content(name, lake)
+    assert all("Finished task" in cluster.log_of(each) for each in ("one", "two"))
+    everything = "\n".join([*told, log, *(each.read_text(errors="replace") for each in _files(cluster.folder))])
+    assert "KubernetesExecutorBackend" in everything or "CoarseGrainedExecutorBackend" in everything
+    assert "SparkListenerJobStart" in everything
+    assert not [each for each in secrets if each in everything]
+    forget(name, lake)
+    assert steps.etl(manifest)["dataset"] == name
+    assert content(name, lake) == made
+
+
+def _files(folder: Path) -> list[Path]:
+    return [
+        each for each in folder.rglob("*") if each.is_file() and each.name != "cluster.conf" and each.suffix != ".jar"
+    ]
+
+
+def test_a_worker_lost_in_mid_job_changes_nothing(
+    steps: Steps, folder: Path, cluster: Standalone, eventually: Callable[..., None]
+) -> None:
+    """Killed with its executor between the two writes: its part is computed anew by the other, and every row is there."""
+    for number in range(4):
+        (folder / f"{number}.csv").write_bytes(month_file("2009-01", 50 + number))
+    manifest = steps.ingest(folder)
+    lake = steps.lake()
+    prefix = f"{lake.catalog.warehouse}/taxi_eta/trips_rejects/metadata/"
+    held = len(lake.store.list(prefix))
     with begun(steps, cluster, manifest) as step:
         eventually(lambda: len(lake.store.list(prefix)) >= held + 3 or step.poll() is not None, within=_LONG)
         alive = step.poll() is None
