@@ -7,6 +7,7 @@ against the digest before they are loaded. Knows no use case; makes the module t
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 from tiphys.errors import DataError
@@ -65,11 +66,21 @@ def checked(content: bytes, sha256: str, name: str) -> bytes:
 
 
 def dump(module: nn.Module, notes: Mapping[str, str]) -> bytes:
-    """Write a module's parameters and buffers as safetensors, with notes in its header."""
+    """Write a module's parameters and buffers as safetensors, with notes in its header; the same in gives the same bytes."""
     from safetensors.torch import save  # noqa: PLC0415 - loads torch
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    return bytes(save(tensors, dict(notes)))
+    return _in_order(bytes(save(tensors, dict(notes))))
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sort the notes in the header: safetensors writes them as its hash map has them, other in every process."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors are aligned to 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def parse(content: bytes) -> dict[str, Tensor]:

@@ -47,6 +47,12 @@ _CLUSTER = {
     WAIT: "300",
 }
 
+_NOTHING_TO_REMOVE = {  # Spark in a pod makes no service or volume claim, so it needs no right to remove any
+    "spark.kubernetes.driver.service.deleteOnTermination": "false",
+    "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+    "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
+}
+
 
 def parse(text: str, variable: str = "TIPHYS_SPARK_CONF", *, secret: bool = False) -> dict[str, str]:
     """Read settings as Spark reads spark-defaults.conf, a file of Java properties.
@@ -170,7 +176,7 @@ def _kubernetes(given: Mapping[str, str], pod: str) -> dict[str, str]:
     """On Kubernetes: executors beside this pod, gone when it goes, and no freer than it is."""
     if not given["spark.master"].startswith("k8s://"):
         return {}
-    conf = {"spark.kubernetes.executor.podTemplateFile": str(_EXECUTOR_POD)}
+    conf = {"spark.kubernetes.executor.podTemplateFile": str(_EXECUTOR_POD), **_NOTHING_TO_REMOVE}
     if not _NAMESPACE.is_file():
         return conf
     own = _NAMESPACE.read_text(encoding="utf-8").strip()
