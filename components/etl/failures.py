@@ -23,6 +23,8 @@ _STORE_AWAY = re.compile(
     r"SdkClientException|AWSClientIOException|ConnectException|SocketTimeoutException|ConnectionClosedException"
     r"|NoHttpResponseException|statusCode=50[0234]|Status Code: 50[0234]|UncheckedSQLException: Failed to connect"
 )
+_CALL = "An error occurred while calling"
+"""How py4j begins, whatever it was."""
 
 
 def of(error: Exception, conf: Mapping[str, str]) -> TiphysError | None:
@@ -48,7 +50,8 @@ def of(error: Exception, conf: Mapping[str, str]) -> TiphysError | None:
     if _EXECUTOR_GONE.search(text):
         return RetryableError(
             f"executors of {master} were lost again and again while they worked (workers that were killed or evicted, or "
-            "killed by their memory limit: then raise spark.executor.memoryOverhead); Spark says: " + _first(text)
+            "killed by their memory limit: then raise spark.executor.memoryOverhead); Spark says: "
+            + _first(text, _EXECUTOR_GONE)
         )
     return _store(text)
 
@@ -82,7 +85,9 @@ def _store(text: str) -> TiphysError | None:
 
 
 def _first(text: str, wanted: re.Pattern[str] | None = None) -> str:
-    """The line that tells most: the first with the wanted words, or the first of all."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The line that tells most: the first with the wanted words, or the deepest cause, or the first of all."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_CALL)]
     telling = [line for line in lines if wanted is not None and wanted.search(line)]
-    return (telling or lines or [""])[0][:300]
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    line = (telling or causes[-1:] or lines or [""])[0]
+    return line.rpartition("Message: ")[2].removeprefix("Caused by: ")[:300]

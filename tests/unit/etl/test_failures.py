@@ -47,3 +47,15 @@ def test_a_failure_says_whether_to_try_again_and_what_to_do(
 def test_what_is_nobody_s_fault_but_ours_stays_a_defect() -> None:
     """An analysis error is no cluster's fault."""
     assert failures.of(Exception("[UNRESOLVED_COLUMN] x"), CLUSTER) is None
+
+
+def test_the_line_that_tells_most_is_handed_on() -> None:
+    """Kubernetes' own words, or the deepest cause; not py4j's."""
+    said = (
+        "An error occurred while calling None.JavaSparkContext.\n: SparkException: External scheduler cannot be instantiated\n"
+        "Caused by: io.fabric8.KubernetesClientException: Failure executing: GET at: https://api/x. Message: {}\n\tat y"
+    )
+    forbidden = failures.of(Exception(said.format('pods "etl-1" is forbidden: User x')), KUBERNETES)
+    assert str(forbidden).endswith('Kubernetes says: pods "etl-1" is forbidden: User x')
+    away = failures.of(Exception(said.format("connection refused")), KUBERNETES)
+    assert str(away).endswith("as Spark needs it: connection refused")
