@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 JAVA = 17
 
+_END_S = 20.0
+"""Seconds that a Spark that failed or is told to stop has to let its executors go; a pod has 30 in all."""
+
 
 @contextlib.contextmanager
 def session(lake: Lake) -> Iterator[SparkSession]:
@@ -45,7 +48,7 @@ def session(lake: Lake) -> Iterator[SparkSession]:
     from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]  # noqa: PLC0415 - after the check, whose message is the better one
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    spark = watch = None
+    finished, watch = False, None
     try:
         spark = _start(conf)
         _reach(spark, lake)
@@ -53,6 +56,9 @@ def session(lake: Lake) -> Iterator[SparkSession]:
             if not is_local(conf):
                 watch = while_it_works.enter_context(Watch(spark, wait(conf)))
             yield spark
+        finished = True
+        with contextlib.suppress(Exception):  # all is written
+            spark.stop()
     except (Py4JNetworkError, ConnectionError) as error:
         message = "Spark's Java process ended while it worked: out of memory, or killed; see the step's log above"
         raise RetryableError(message) from error
@@ -66,9 +72,8 @@ def session(lake: Lake) -> Iterator[SparkSession]:
             raise
         raise meaning from error
     finally:
-        if spark is not None:  # on a cluster executors stay behind a driver that just ends
-            with contextlib.suppress(Exception):
-                spark.stop()
+        if not finished:
+            _end()
 
 
 def _start(conf: Mapping[str, str]) -> SparkSession:
@@ -85,6 +90,21 @@ def _start(conf: Mapping[str, str]) -> SparkSession:
         except PySparkRuntimeError as error:
             message = "Spark does not start as TIPHYS_SPARK_CONF sets it: its own words are above"
             raise PermanentError(message) from error
+
+
+def _end() -> None:
+    """End Spark and its executors by closing what its process listens to: a call could wait behind one that was interrupted."""
+    from pyspark import SparkContext  # noqa: PLC0415
+
+    process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - nothing public knows the process
+    if process is None:
+        return
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(timeout=_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _has_died() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,6 +145,20 @@ def test_a_worker_lost_in_mid_job_changes_nothing(
     assert step.returncode == 0, log
     name = (steps.scratch / "etl" / "dataset").read_text()
     assert Dataset.open(name, lake).months == {"2009-01": sum(range(50, 54))}
+
+
+def test_a_step_that_is_stopped_lets_its_executors_go(
+    steps: Steps, folder: Path, cluster: Standalone, eventually: Callable[..., None]
+) -> None:
+    """SIGTERM while executors work: the step ends with Argo's code for it and the workers are free again."""
+    (folder / "a.csv").write_bytes(month_file("2004-01", 20))
+    manifest = steps.ingest(folder)
+    with begun(steps, cluster, manifest) as step:
+        eventually(lambda: len(cluster.processes("one")) > 1 or step.poll() is not None, within=_LONG)
+        step.send_signal(signal.SIGTERM)
+        log, _ = step.communicate(timeout=_LONG)
+    assert step.returncode == 143, log
+    eventually(lambda: all(len(cluster.processes(each)) == 1 for each in ("one", "two")))
 
 
 def test_executors_that_never_come_end_the_step(steps: Steps, folder: Path, cluster: Standalone) -> None:
