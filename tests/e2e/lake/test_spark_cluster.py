@@ -44,6 +44,7 @@ def settings(steps: Steps, cluster: Standalone, **more: str) -> dict[str, str]:
         "spark.driver.memory": "640m",
         "spark.executor.memory": "640m",
         "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
         "spark.eventLog.dir": cluster.folder.as_uri(),
         **{key.replace("_", "."): value for key, value in more.items()},
     }
