@@ -49,8 +49,7 @@ class Watch:
             if there:
                 last = time.monotonic()
             elif time.monotonic() - last > self._wait:
-                self._give_up()
-                return
+                self._give_up()  # again each time: one job's end may be the next one's beginning
 
     def _executors(self) -> set[str]:
         """Addresses of the executors that are there."""
