@@ -9,7 +9,7 @@ from components.etl.conf import is_local
 from tiphys.errors import PermanentError, RetryableError, TiphysError
 
 _OUT_OF_MEMORY = re.compile(
-    r"OutOfMemoryError|Java heap space|GC overhead limit|OOMKilled|exit code 52\b|exitCode=52\b"
+    r"OutOfMemoryError|Java heap space|GC overhead limit|OOMKilled|exit code 52\b|exited with code 52\b|exitCode=52\b"
 )
 _EXECUTOR_GONE = re.compile(
     r"ExecutorLostFailure|Lost executor|FetchFailed|MetadataFetchFailed|Master removed our application"

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long]
 _LONG = 600.0
 """Seconds: three Java machines start for each job, on a machine that may be busy."""
 
+_QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+"""Java for jobs of seconds: most of their time is the compiler's."""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
@@ -43,6 +46,9 @@ def settings(steps: Steps, cluster: Standalone, **more: str) -> dict[str, str]:
         "spark.network.crypto.enabled": "true",
         "spark.driver.memory": "640m",
         "spark.executor.memory": "640m",
+        "spark.driver.extraJavaOptions": _QUICK,
+        "spark.executor.extraJavaOptions": _QUICK,
+        "spark.sql.shuffle.partitions": "2",
         "spark.eventLog.enabled": "true",
         "spark.eventLog.compress": "false",
         "spark.eventLog.dir": cluster.folder.as_uri(),
@@ -177,11 +183,12 @@ def test_executors_that_never_come_end_the_step(steps: Steps, folder: Path, clus
 def test_an_executor_out_of_memory_is_not_tried_again(steps: Steps, folder: Path, cluster: Standalone) -> None:
     """The message names the setting to raise."""
     line = month_file("2007-01", 1).splitlines()[1]
-    (folder / "a.csv").write_bytes(month_file("2007-01", 20) + line.replace(b",N,", b"," + b"N" * 260_000_000 + b","))
+    (folder / "a.csv").write_bytes(month_file("2007-01", 20) + line.replace(b",N,", b"," + b"N" * 120_000_000 + b","))
     manifest = steps.ingest(folder)
-    done = steps.run("etl", settings(steps, cluster), manifest=manifest)
+    small = settings(steps, cluster, spark_executor_memory="480m", spark_task_maxFailures="2")
+    done = steps.run("etl", small, manifest=manifest)
     assert done.code == 65, done.log[-3000:]
-    assert "an executor ran out of memory with spark.executor.memory 640m: raise it" in done.log
+    assert "an executor ran out of memory with spark.executor.memory 480m: raise it" in done.log
     assert "Traceback" not in done.log
 
 

@@ -28,6 +28,12 @@ KUBERNETES = {"spark.master": "k8s://https://api"}
             PermanentError,
             "spark.driver.memory 1g",
         ),
+        (
+            "ExecutorLostFailure (executor 4 exited caused by one of the running tasks) Reason: Command exited with code 52",
+            CLUSTER,
+            PermanentError,
+            "an executor ran out of memory",
+        ),
         ("ExecutorLostFailure (executor 4 exited", CLUSTER, RetryableError, "were lost again and again"),
         ("Cannot call methods on a stopped SparkContext.", CLUSTER, RetryableError, "spark://m:7077 does not answer"),
         ("KubernetesClientException: pods is forbidden: User x", KUBERNETES, PermanentError, "needs the Role"),
