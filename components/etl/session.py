@@ -154,8 +154,11 @@ def _java_version(java: Path) -> int:
 
 def _reach(spark: SparkSession, lake: Lake) -> None:
     """Tell the running Spark where catalog and S3 are: its command line is open to everyone, its memory is not."""
+    own = spark.sparkContext._jsc.sc().conf()  # noqa: SLF001 - PySpark's own getConf is a copy
     for key, value in _catalog(lake).items():
-        spark.conf.set(f"spark.sql.catalog.{NAME}{key}", value)
+        name = f"spark.sql.catalog.{NAME}{key}"
+        own.set(name, value)  # an event log hides secrets among these settings only, and shows the session's as they are
+        spark.conf.set(name, value)
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - the documented way from Python
     for key, value in _s3a(lake).items():
         hadoop.set(f"fs.s3a.{key}", value)
