@@ -157,7 +157,7 @@ def _reach(spark: SparkSession, lake: Lake) -> None:
     own = spark.sparkContext._jsc.sc().conf()  # noqa: SLF001 - PySpark's own getConf is a copy
     for key, value in _catalog(lake).items():
         name = f"spark.sql.catalog.{NAME}{key}"
-        own.set(name, value)  # an event log hides secrets among these settings only, and shows the session's as they are
+        own.set(name, value)  # an event log hides the secrets of these settings only, not of the session's
         spark.conf.set(name, value)
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - the documented way from Python
     for key, value in _s3a(lake).items():

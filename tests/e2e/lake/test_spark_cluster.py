@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from components.etl.conf import parse
 from tests.e2e.lake.conftest import Steps, month_file
@@ -182,8 +185,10 @@ def test_executors_that_never_come_end_the_step(steps: Steps, folder: Path, clus
 
 def test_an_executor_out_of_memory_is_not_tried_again(steps: Steps, folder: Path, cluster: Standalone) -> None:
     """The message names the setting to raise."""
-    line = month_file("2007-01", 1).splitlines()[1]
-    (folder / "a.csv").write_bytes(month_file("2007-01", 20) + line.replace(b",N,", b"," + b"N" * 120_000_000 + b","))
+    table = csv.read_csv(pa.BufferReader(month_file("2007-01", 1)))
+    at = table.column_names.index("store_and_fwd_flag")
+    table = table.set_column(at, "store_and_fwd_flag", pa.array(["N" * 120_000_000]))
+    pq.write_table(table, folder / "a.parquet", compression="zstd")
     manifest = steps.ingest(folder)
     small = settings(steps, cluster, spark_executor_memory="480m", spark_task_maxFailures="2")
     done = steps.run("etl", small, manifest=manifest)
