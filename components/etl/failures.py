@@ -13,6 +13,7 @@ _OUT_OF_MEMORY = re.compile(
 )
 _EXECUTOR_GONE = re.compile(
     r"ExecutorLostFailure|Lost executor|FetchFailed|MetadataFetchFailed|Master removed our application"
+    r"|RejectedExecutionException"  # a task that reached an executor which was about to end
 )
 _CONTEXT_GONE = re.compile(
     r"stopped SparkContext|SparkContext was shut down|MetricsSystem|All masters are unresponsive"

@@ -68,6 +68,8 @@ def session(lake: Lake) -> Iterator[SparkSession]:
             message = "Spark's Java process ended between two calls: out of memory, or killed; see the step's log above"
             raise RetryableError(message) from error
         meaning = RetryableError(watch.gave_up) if watch and watch.gave_up else failures.of(error, conf)
+        if meaning is None and isinstance(error, Py4JJavaError):
+            raise RuntimeError(str(error)) from error  # its words are in Spark's process, which ends below
         if meaning is None:
             raise
         raise meaning from error

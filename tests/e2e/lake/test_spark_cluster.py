@@ -190,7 +190,7 @@ def test_an_executor_out_of_memory_is_not_tried_again(steps: Steps, folder: Path
     table = table.set_column(at, "store_and_fwd_flag", pa.array(["N" * 120_000_000]))
     pq.write_table(table, folder / "a.parquet", compression="zstd")
     manifest = steps.ingest(folder)
-    small = settings(steps, cluster, spark_executor_memory="480m", spark_task_maxFailures="2")
+    small = settings(steps, cluster, spark_executor_memory="480m", spark_task_maxFailures="1")
     done = steps.run("etl", small, manifest=manifest)
     assert done.code == 65, done.log[-3000:]
     assert "an executor ran out of memory with spark.executor.memory 480m: raise it" in done.log

@@ -35,6 +35,7 @@ KUBERNETES = {"spark.master": "k8s://https://api"}
             "an executor ran out of memory",
         ),
         ("ExecutorLostFailure (executor 4 exited", CLUSTER, RetryableError, "were lost again and again"),
+        ("RejectedExecutionException: Task x rejected from", CLUSTER, RetryableError, "were lost again and again"),
         ("Cannot call methods on a stopped SparkContext.", CLUSTER, RetryableError, "spark://m:7077 does not answer"),
         ("KubernetesClientException: pods is forbidden: User x", KUBERNETES, PermanentError, "needs the Role"),
         ("KubernetesClientException: connect timed out", KUBERNETES, RetryableError, "does not answer"),
