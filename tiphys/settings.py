@@ -81,6 +81,36 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True)
+class RegistrySettings:
+    """Where images of models and services are pushed, and who we are there."""
+
+    registry: str = _setting(
+        "TIPHYS_REGISTRY",
+        "registry that images of models are pushed to: HOST[:PORT]/PREFIX; empty: they stay in S3",
+        "",
+    )
+    auth: str = _setting(
+        "TIPHYS_REGISTRY_AUTH", "login for that registry, as the text of a docker config.json", "", secret=True
+    )
+    plain_http: str = _setting(
+        "TIPHYS_REGISTRY_PLAIN_HTTP",
+        "registries without TLS, with commas, as HOST or HOST:PORT",
+        "127.0.0.1,localhost,[::1]",
+    )
+
+
+@dataclass(frozen=True)
+class PackageSettings:
+    """What the image of a model stands on."""
+
+    triton_image: str = _setting(
+        "TIPHYS_TRITON_IMAGE",
+        "image of Triton in that registry, HOST/PATH@sha256:...; empty: a model's image holds its repository alone",
+        "",
+    )
+
+
+@dataclass(frozen=True)
 class ServingSettings:
     """Where models answer."""
 
@@ -166,9 +196,9 @@ class TerminalSettings:
 
 
 GROUPS: tuple[type[Any], ...] = (
-    S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
-    EngineSettings, TerminalSettings,
+    S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
+    PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
+    StackSettings, EngineSettings, TerminalSettings,
 )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Access:
-    """The least that a component needs: S3 buckets, catalog role, which servers' tokens, whether it makes pods."""
+    """The least that a component needs: S3 buckets, catalog role, servers' tokens, a registry's login, pods, the outside."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
@@ -94,6 +94,7 @@ class Access:
     ledger: Literal["", "read", "staging", "production"] = ""
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
+    registry: Literal["", "pull", "push"] = ""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,18 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
+from tests.e2e.registries import Registry, registries
 from tiphys import stack as servers
 from tiphys.settings import S3Settings, StackSettings, load, stack_settings
 from tiphys.stack.ports import Ports, is_taken
 from tiphys.step import contracts
+
+
+@pytest.fixture
+def new_registry(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
+    """``new_registry(...)`` starts a registry of images; skipped where no program for it is installed."""
+    with registries(tmp_path) as new:
+        yield new
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def _print_release(release: Recorded, environment: Environment) -> None:
         "because": release.reason,
         "repository": release.repository,
         "manifest sha256": release.manifest_sha256,
+        "image": release.image or "none: released before there were images",
     }
     print(f"{release.use_case} in {environment.environment}")
     for name, value in rows.items():

@@ -10,12 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from tiphys.oci.reference import IMAGE
+
 ENVIRONMENTS = ("staging", "production")
 
 UseCaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200), Field(examples=["eta"])
 ]
 ObservedState = Literal["serving", "failed", "loading"]
+ImageName = Annotated[str, StringConstraints(pattern=rf"^(?:{IMAGE})?$", max_length=700)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -24,13 +27,16 @@ class _Record(BaseModel):
 
 
 class Release(_Record):
-    """What should be served for one use case: a Triton repository pinned by the digest of its manifest."""
+    """What should be served for one use case: an image with a Triton repository, both pinned by digest."""
 
     use_case: UseCaseName
     model_version: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """Registered version: ``models:/NAME/N``."""
     repository: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]*/\S+/$", max_length=500)]
+    """Where the repository was made; the agent takes it from the image."""
     manifest_sha256: Sha256
+    image: ImageName = ""
+    """The image that holds it; empty only in releases of before there were images, which are served from copies."""
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
     run: Annotated[str, StringConstraints(max_length=200)] = ""
 
@@ -79,6 +85,8 @@ class Observed(_Record):
     """The model's name in Triton: the use case's name without its package."""
     version: Annotated[str, StringConstraints(max_length=50)] = ""
     """The version that answers now, which after a failure is the one before; empty when none does."""
+    image: ImageName = ""
+    """The image that this version was taken from, by digest."""
 
 
 class Environment(_Record):

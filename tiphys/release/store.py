@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS release (
     model_version   text        NOT NULL,
     repository      text        NOT NULL,
     manifest_sha256 text        NOT NULL,
+    image           text        NOT NULL DEFAULT '',
     reason          text        NOT NULL,
     run             text        NOT NULL,
     made_at         timestamptz NOT NULL DEFAULT now(),
@@ -39,9 +40,12 @@ CREATE TABLE IF NOT EXISTS observed (
     state       text        NOT NULL,
     message     text        NOT NULL,
     version     text        NOT NULL,
+    image       text        NOT NULL DEFAULT '',
     reported_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (environment, model)
 );
+ALTER TABLE release ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
+ALTER TABLE observed ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the release ledger is append-only'; END $$;
 CREATE OR REPLACE TRIGGER release_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON release
@@ -53,9 +57,10 @@ SELECT DISTINCT ON (use_case) * FROM release WHERE environment = %(environment)s
 """
 
 _APPEND = """
-INSERT INTO release (environment, generation, use_case, model_version, repository, manifest_sha256, reason, run)
+INSERT INTO release (environment, generation, use_case, model_version, repository, manifest_sha256, image,
+                     reason, run)
 SELECT %(environment)s, %(expected)s + 1, %(use_case)s, %(model_version)s, %(repository)s, %(manifest_sha256)s,
-       %(reason)s, %(run)s
+       %(image)s, %(reason)s, %(run)s
 WHERE (SELECT coalesce(max(generation), 0) FROM release WHERE environment = %(environment)s) = %(expected)s
 ON CONFLICT (environment, generation) DO NOTHING
 RETURNING *
@@ -63,14 +68,14 @@ RETURNING *
 
 _HISTORY = "SELECT * FROM release WHERE environment = %(environment)s ORDER BY generation DESC LIMIT %(limit)s"
 
-_OBSERVED = "SELECT model, generation, state, message, version FROM observed WHERE environment = %(environment)s"
+_OBSERVED = "SELECT model, generation, state, message, version, image FROM observed WHERE environment = %(environment)s"
 
 _OBSERVE = """
-INSERT INTO observed (environment, model, generation, state, message, version)
-VALUES (%(environment)s, %(model)s, %(generation)s, %(state)s, %(message)s, %(version)s)
+INSERT INTO observed (environment, model, generation, state, message, version, image)
+VALUES (%(environment)s, %(model)s, %(generation)s, %(state)s, %(message)s, %(version)s, %(image)s)
 ON CONFLICT (environment, model) DO UPDATE SET
     generation = excluded.generation, state = excluded.state, message = excluded.message,
-    version = excluded.version, reported_at = now()
+    version = excluded.version, image = excluded.image, reported_at = now()
 """
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tiphys.errors import PermanentError
+from tiphys.settings import PackageSettings, RegistrySettings
 from tiphys.step import Access, Contract
 
 Level = Literal["", "read", "staging", "production", "agent"]
@@ -36,6 +37,28 @@ class Principal(BaseModel):
     catalog: Literal["", "read", "write"] = ""
     ray: bool = False
     ledger: Level = ""
+    registry: Literal["", "pull", "push"] = ""
+
+
+class Registry(BaseModel):
+    """The registry of images that the laptop was told of when its servers were started, if any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    registry: str = ""
+    auth: str = ""
+    plain_http: str = ""
+    triton_image: str = ""
+
+    @classmethod
+    def of(cls, registry: RegistrySettings, package: PackageSettings) -> Registry:
+        """Take it from the settings."""
+        return cls(
+            registry=registry.registry,
+            auth=registry.auth,
+            plain_http=registry.plain_http if registry.registry else "",
+            triton_image=package.triton_image,
+        )
 
 
 class Keys(BaseModel):
@@ -49,6 +72,7 @@ class Keys(BaseModel):
     admin_access_key: str
     admin_secret_key: str
     signing_key: str
+    registry: Registry = Registry()
 
     def values(self) -> frozenset[str]:
         """Every secret text in here; to look for, never to show."""
@@ -67,23 +91,24 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "cli": (Access(read=("landing",), write=("landing",)), "production"),
     "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
     "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
-    "agent": (Access(read=("models",)), "agent"),
+    "agent": (Access(read=("models",), registry="pull"), "agent"),
     "gateway": (Access(), "read"),
     "ledger": (Access(), ""),
 }
 """Who calls servers without being a component; the cli promotes and rolls back for a person."""
 
 
-def ensure(path: Path, contracts: Mapping[str, Contract]) -> Keys:
+def ensure(path: Path, contracts: Mapping[str, Contract], registry: Registry | None = None) -> Keys:
     """Read the keys, make those that are missing, and write them back if anything changed.
 
     A contract that appeared gets its keys, one that changed its rights, one that went loses them; all others keep theirs.
+    The registry stays what it was unless another is given.
 
     Raises:
         PermanentError: the file is not one of ours.
     """
     old = read(path) if path.exists() else None
-    keys = _complete(old, contracts)
+    keys = _complete(old, contracts, registry)
     if keys != old:
         write_private(path, keys.model_dump_json(indent=1))
     return keys
@@ -115,7 +140,7 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
+def _complete(old: Keys | None, contracts: Mapping[str, Contract], registry: Registry | None) -> Keys:
     wanted: dict[str, tuple[Access, Level]] = {
         name: (each.access, each.access.ledger) for name, each in contracts.items()
     }
@@ -129,6 +154,7 @@ def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
         admin_access_key=old.admin_access_key if old else _access_key(),
         admin_secret_key=old.admin_secret_key if old else secrets.token_hex(20),
         signing_key=old.signing_key if old else secrets.token_hex(32),
+        registry=registry or (old.registry if old else Registry()),
     )
 
 
@@ -142,6 +168,7 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         catalog=access.catalog,
         ray=access.ray,
         ledger=ledger,
+        registry=access.registry,
     )
 
 
