@@ -100,6 +100,13 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True)
+class GitSettings:
+    """Where code comes from."""
+
+    token: str = _setting("TIPHYS_GIT_TOKEN", "token for private git repositories over https", "", secret=True)
+
+
+@dataclass(frozen=True)
 class PackageSettings:
     """What the image of a model stands on."""
 
@@ -197,7 +204,7 @@ class TerminalSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
-    PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
     StackSettings, EngineSettings, TerminalSettings,
 )  # fmt: skip
 
@@ -250,6 +257,27 @@ def load(group: type[Group], environ: Mapping[str, str] | None = None) -> Group:
         message = f"not set: {listed}; in a run they come from ConfigMap 'tiphys' and the step's Secret; "
         raise SettingsError(message + 'by hand: eval "$(tiphys env COMPONENT)"')
     return group(**values)
+
+
+PROGRAMS = (
+    "PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO",
+    "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+)  # fmt: skip
+"""What a program needs of our surroundings that speaks to the outside."""
+INSTALLERS = (*PROGRAMS, "PIP_", "UV_")
+"""What one needs that installs packages."""
+
+
+def surroundings(*names: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a program that we start is lent of our own environment: these variables; ``PIP_`` stands for all of pip's."""
+    environ = os.environ if environ is None else environ
+    whole, beginnings = (
+        {each for each in names if not each.endswith("_")},
+        tuple(each for each in names if each.endswith("_")),
+    )
+    return {
+        name: value for name, value in environ.items() if name in whole or (beginnings and name.startswith(beginnings))
+    }
 
 
 def stack_settings() -> StackSettings:

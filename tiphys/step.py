@@ -95,6 +95,7 @@ class Access:
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
     registry: Literal["", "pull", "push"] = ""
+    installs: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Contract:
     resources: Resources = Resources()
     timeout: str = "10m"
     retries: int = 4
+    root: str = ""
+    """Why it cannot run as nobody, without privileges, as every other step does; the manifest shows it. Empty: it can."""
 
     @property
     def template(self) -> str:

@@ -34,6 +34,6 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="external",
     access=Access(read=("models",), write=("models",), registry="push"),
-    resources=Resources(cpu="250m", memory="256Mi", memory_limit="512Mi"),
+    resources=Resources(cpu="250m", memory="128Mi", cpu_limit="1", memory_limit="256Mi", scratch="2Gi"),
     timeout="15m",
 )

@@ -59,6 +59,31 @@ def push(image: Image, where: str, tag: str, settings: RegistrySettings, base: B
     return target
 
 
+def push_folder(folder: Path, where: str, tag: str, settings: RegistrySettings) -> Reference:
+    """Push an image that some builder left as an OCI layout in a folder to ``HOST/PATH``; returns its name by digest.
+
+    Raises:
+        DataError: the folder holds no single image.
+        PermanentError, RetryableError: as :mod:`tiphys.oci.registry` says.
+    """
+    listed = json.loads((folder / "index.json").read_bytes())["manifests"]
+    if len(listed) != 1:
+        message = f"{folder} holds {len(listed)} images, not one: build it again"
+        raise DataError(message)
+    target = Reference(where, str(Descriptor.model_validate(listed[0]).digest))
+    registry = Registry(target.host, settings)
+    text = _blob(folder, target.digest).read_bytes()
+    manifest = parse_manifest(text, where)
+    for each in (*manifest.layers, manifest.config):
+        registry.upload(target.path, each, _blob(folder, each.digest))
+    registry.put_manifest(target.path, text, tag)
+    return target
+
+
+def _blob(folder: Path, digest: str) -> Path:
+    return folder / "blobs" / digest.replace(":", "/")
+
+
 def _take_over(layer: Descriptor, base: str, target: Reference, registry: Registry, settings: RegistrySettings) -> None:
     """Have a base's layer in the target: mounted where both are in one registry and it does that, else copied."""
     host, _, path = base.partition("/")

@@ -19,6 +19,8 @@ UseCaseName = Annotated[
 ]
 ObservedState = Literal["serving", "failed", "loading"]
 ImageName = Annotated[str, StringConstraints(pattern=rf"^(?:{IMAGE})?$", max_length=700)]
+PinnedImage = Annotated[str, StringConstraints(pattern=rf"^{IMAGE}$", max_length=700)]
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -72,6 +74,40 @@ class Recorded(Release):
     def release(self) -> Release:
         """Return what was asked for, without where and when it was written."""
         return Release(**self.model_dump(exclude={"environment", "generation", "made_at"}))
+
+
+class ServiceRelease(_Record):
+    """Which images an environment's own services run, each by digest: what a git revision became."""
+
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+    """Git commit that the images were built from."""
+    images: Annotated[dict[ServiceName, PinnedImage], Field(min_length=1, max_length=64)]
+    """Name of the image, without registry -> the image by digest."""
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+    run: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class ServiceWish(ServiceRelease):
+    """A release of services to be written if the environment's services still are at the generation that was seen."""
+
+    expected_generation: Annotated[int, Field(ge=0)]
+
+    def release(self) -> ServiceRelease:
+        """Return the release without the expectation."""
+        return ServiceRelease(**self.model_dump(exclude={"expected_generation"}))
+
+
+class ServiceRecorded(ServiceRelease):
+    """A release of services in the ledger. Nothing changes it any more."""
+
+    environment: str
+    generation: int
+    """Counts the releases of the environment's services, from 1; models have a count of their own."""
+    made_at: datetime
+
+    def release(self) -> ServiceRelease:
+        """Return what was asked for, without where and when it was written."""
+        return ServiceRelease(**self.model_dump(exclude={"environment", "generation", "made_at"}))
 
 
 class Observed(_Record):
