@@ -264,8 +264,10 @@ PROGRAMS = (
     "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 """What a program needs of our surroundings that speaks to the outside."""
-INSTALLERS = (*PROGRAMS, "PIP_", "UV_")
-"""What one needs that installs packages."""
+INSTALLERS = (*PROGRAMS, "PIP_", "UV_", "TIPHYS_BASE", "TIPHYS_TORCH")
+"""What one needs that installs packages or builds images."""
+OUTSIDE = tuple(each for each in INSTALLERS if each not in {"PATH", "HOME", "TMPDIR", "LANG"})
+"""What of it is the place's, not the process's: on a laptop the steps that reach out get it from who starts the servers."""
 
 
 def surroundings(*names: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:

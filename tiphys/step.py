@@ -95,7 +95,8 @@ class Access:
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
     registry: Literal["", "pull", "push"] = ""
-    installs: bool = False
+    outside: bool = False
+    """Whether it reaches past the platform: git hosts, indexes of packages, Debian's mirror."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("landing",), registry="push", installs=True),
+    access=Access(read=("landing",), registry="push", outside=True),
     resources=Resources(cpu="1", memory="2Gi", memory_limit="4Gi", scratch="32Gi"),
     timeout="2h",
     retries=1,

@@ -59,7 +59,7 @@ def build(folder: Path, names: list[str]) -> dict[str, str]:
         PermanentError: one cannot be built; the last lines say why.
     """
     command = [sys.executable, "-m", "tiphys", "images", "build", "--builder", "buildah", *names]
-    environment = {**surroundings(*INSTALLERS, "TIPHYS_BASE", "TIPHYS_TORCH"), "PYTHONPATH": str(folder)}
+    environment = {**surroundings(*INSTALLERS), "PYTHONPATH": str(folder)}
     done = subprocess.run(  # noqa: S603
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -29,7 +29,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(write=("landing",)),
+    access=Access(write=("landing",), outside=True),
     resources=Resources(cpu="200m", memory="192Mi", cpu_limit="1", memory_limit="512Mi", scratch="1Gi"),
     timeout="10m",
 )

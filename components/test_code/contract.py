@@ -30,7 +30,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("landing",), installs=True),
+    access=Access(read=("landing",), outside=True),
     resources=Resources(cpu="1", memory="2Gi", memory_limit="4Gi", scratch="16Gi"),
     timeout="1h",
 )

@@ -89,6 +89,8 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         data["TIPHYS_LEDGER_TOKEN"] = principal.ledger_token
     if principal.registry and keys.registry.auth:
         data["TIPHYS_REGISTRY_AUTH"] = keys.registry.auth
+    if principal.outside:
+        data |= keys.outside
     return data
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from tiphys.errors import PermanentError, RetryableError, SettingsError
-from tiphys.settings import PackageSettings, RegistrySettings, StackSettings, load
+from tiphys.settings import OUTSIDE, PackageSettings, RegistrySettings, StackSettings, load, surroundings
 from tiphys.stack import config, detach, keys, logs, ports, state
 from tiphys.stack.layout import Layout
 from tiphys.stack.processes import sweep
@@ -55,7 +55,7 @@ def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: On
         layout.make()
         with detach.only_one(layout.run / "up.lock"):
             registry = keys.Registry.of(load(RegistrySettings), load(PackageSettings))
-            found = keys.ensure(layout.secrets / "keys.json", contracts, registry)
+            found = keys.ensure(layout.secrets / "keys.json", contracts, registry, surroundings(*OUTSIDE))
             started = _ensure_running(settings, found, on_change)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -38,6 +38,7 @@ class Principal(BaseModel):
     ray: bool = False
     ledger: Level = ""
     registry: Literal["", "pull", "push"] = ""
+    outside: bool = False
 
 
 class Registry(BaseModel):
@@ -73,6 +74,8 @@ class Keys(BaseModel):
     admin_secret_key: str
     signing_key: str
     registry: Registry = Registry()
+    outside: dict[str, str] = {}
+    """What the starter's environment said of proxies, certificates, indexes: for steps that reach out."""
 
     def values(self) -> frozenset[str]:
         """Every secret text in here; to look for, never to show."""
@@ -80,7 +83,8 @@ class Keys(BaseModel):
             key for each in self.principals.values() for key in (each.access_key, each.secret_key, each.ledger_token)
         )
         admin = (self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key)
-        return frozenset((*keys, *self.passwords.values(), *admin))
+        login = (self.registry.auth,) if self.registry.auth else ()
+        return frozenset((*keys, *self.passwords.values(), *admin, *login))
 
     def digest(self) -> str:
         """Changes whenever anything in here does."""
@@ -98,17 +102,24 @@ SERVICES: dict[str, tuple[Access, Level]] = {
 """Who calls servers without being a component; the cli promotes and rolls back for a person."""
 
 
-def ensure(path: Path, contracts: Mapping[str, Contract], registry: Registry | None = None) -> Keys:
+def ensure(
+    path: Path,
+    contracts: Mapping[str, Contract],
+    registry: Registry | None = None,
+    outside: Mapping[str, str] | None = None,
+) -> Keys:
     """Read the keys, make those that are missing, and write them back if anything changed.
 
     A contract that appeared gets its keys, one that changed its rights, one that went loses them; all others keep theirs.
-    The registry stays what it was unless another is given.
+    Registry and surroundings stay what they were unless others are given.
 
     Raises:
         PermanentError: the file is not one of ours.
     """
     old = read(path) if path.exists() else None
-    keys = _complete(old, contracts, registry)
+    keys = _complete(old, contracts)
+    given = {"registry": registry, "outside": None if outside is None else dict(outside)}
+    keys = keys.model_copy(update={name: value for name, value in given.items() if value is not None})
     if keys != old:
         write_private(path, keys.model_dump_json(indent=1))
     return keys
@@ -140,7 +151,7 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _complete(old: Keys | None, contracts: Mapping[str, Contract], registry: Registry | None) -> Keys:
+def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
     wanted: dict[str, tuple[Access, Level]] = {
         name: (each.access, each.access.ledger) for name, each in contracts.items()
     }
@@ -154,7 +165,8 @@ def _complete(old: Keys | None, contracts: Mapping[str, Contract], registry: Reg
         admin_access_key=old.admin_access_key if old else _access_key(),
         admin_secret_key=old.admin_secret_key if old else secrets.token_hex(20),
         signing_key=old.signing_key if old else secrets.token_hex(32),
-        registry=registry or (old.registry if old else Registry()),
+        registry=old.registry if old else Registry(),
+        outside=old.outside if old else {},
     )
 
 
@@ -169,6 +181,7 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         ray=access.ray,
         ledger=ledger,
         registry=access.registry,
+        outside=access.outside,
     )
 
 

@@ -72,6 +72,8 @@ def test_a_registry_is_told_to_those_who_use_it(laptop: StackSettings, tmp_path:
     assert "TIPHYS_REGISTRY_AUTH" not in shown
     holders = [name for name, each in config.secrets(laptop, made).items() if "TIPHYS_REGISTRY_AUTH" in each]
     assert holders == ["agent", "package"]
+    lent = keys.ensure(tmp_path / "registry.json", needs, outside={"PIP_INDEX_URL": "https://x"})
+    assert not [name for name, each in config.secrets(laptop, lent).items() if "PIP_INDEX_URL" in each]
     assert not [name for name in config.config_map(laptop) if "REGISTRY" in name]
 
 
