@@ -99,7 +99,7 @@ def test_another_commit_in_the_bundle_is_found(shop: Any, repository: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("repository", "revision", "code", "says"),
+    ("where", "revision", "code", "says"),
     [
         ("/nowhere/at/all", "main", 65, "there is no revision 'main' in /nowhere/at/all"),
         ("REPOSITORY", "nobody", 65, "there is no revision 'nobody'"),
@@ -113,12 +113,11 @@ def test_another_commit_in_the_bundle_is_found(shop: Any, repository: Path, tmp_
     ],
 )
 def test_what_cannot_be_fetched_is_named(  # noqa: PLR0913 - one row of the table
-    request: pytest.FixtureRequest, shop: Any, tmp_path: Path, *, repository: str, revision: str, code: int, says: str
+    shop: Any, tmp_path: Path, repository: Path, *, where: str, revision: str, code: int, says: str
 ) -> None:
     """Nothing but https and paths, nothing that git would take for an option; no password in the message."""
-    if repository == "REPOSITORY":
-        repository = str(request.getfixturevalue("repository"))
-    said, _ = shop.step("checkout", tmp_path / "step", code=code, repository=repository, revision=revision)
+    where = where.replace("REPOSITORY", str(repository))
+    said, _ = shop.step("checkout", tmp_path / "step", code=code, repository=where, revision=revision)
     assert says in said
     assert "hush" not in said
     assert not Path("/tmp/pwned").exists()
