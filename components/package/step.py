@@ -46,7 +46,8 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         found = fetch(inputs, store, folder)
         images.write_layer(model_image.names(folder, tuple(found.files)), layer)
         base = fetch_base(triton, settings) if triton else None
-        image = images.assemble(layer, model_image.CONTENT, labels(inputs, found, context.revision), base)
+        said = labels(inputs, found, context.revision)
+        image = images.assemble(layer, model_image.CONTENT, said, base, loads(base, found.model))
         name = publish(image, inputs, store, settings, base)
     log.info("%s (%.1f MB)", name, image.size / 1e6)
     return Outputs(image=str(name), digest=name.digest, bytes=image.size)
@@ -86,6 +87,12 @@ def labels(inputs: Inputs, found: Manifest, revision: str) -> dict[str, str]:
         "io.tiphys.manifest-sha256": inputs.manifest_sha256,
         "io.tiphys.model-sha256": found.files[found.onnx_path].sha256,
     }
+
+
+def loads(base: images.Base | None, model: str) -> list[str]:
+    """What Triton has to be told to load the model as it starts, where its image lets it load nothing by itself."""
+    told = (base.config.get("config") or {}).get("Cmd") or () if base else ()
+    return [f"--load-model={model}"] if "--model-control-mode=explicit" in told else []
 
 
 def publish(

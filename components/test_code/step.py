@@ -89,7 +89,6 @@ def surroundings(source: Path, home: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(home),
         "TIPHYS_HOME": str(home / "tiphys"),
-        "TMPDIR": str(home),
         "LANG": "C.UTF-8",
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -134,7 +134,9 @@ def write_layer(files: Mapping[str, Path], target: Path) -> None:
                 archive.addfile(entry)
 
 
-def assemble(layer: Path, content: str, labels: Mapping[str, str], base: Base | None = None) -> Image:
+def assemble(
+    layer: Path, content: str, labels: Mapping[str, str], base: Base | None = None, arguments: Sequence[str] = ()
+) -> Image:
     """Append a layer to a base, or to nothing.
 
     Args:
@@ -142,6 +144,7 @@ def assemble(layer: Path, content: str, labels: Mapping[str, str], base: Base | 
         content: what the layer holds, for those who want only this one: an annotation of its descriptor.
         labels: of the image; also the annotations of its manifest, where tools look that fetch no configuration.
         base: what to stand on; its entry point, environment and user stay.
+        arguments: what its program is told besides what the base tells it.
     """
     with layer.open("rb") as opened:
         digest = "sha256:" + hashlib.file_digest(opened, "sha256").hexdigest()
@@ -157,7 +160,7 @@ def assemble(layer: Path, content: str, labels: Mapping[str, str], base: Base | 
             "org.opencontainers.image.base.name": base.name,
             "org.opencontainers.image.base.digest": base.digest,
         }
-    config = _json(_config(base, digest, content, labels))
+    config = _json(_config(base, digest, content, labels, arguments))
     below = [] if base is None else [_as_oci(each) for each in base.manifest.layers]
     manifest = _json({
         "schemaVersion": 2,
@@ -208,10 +211,14 @@ def choose(index: bytes, where: str) -> str:
     raise DataError(message)
 
 
-def _config(base: Base | None, diff_id: str, content: str, labels: Mapping[str, str]) -> dict[str, Any]:
+def _config(
+    base: Base | None, diff_id: str, content: str, labels: Mapping[str, str], arguments: Sequence[str]
+) -> dict[str, Any]:
     below: Mapping[str, Any] = {} if base is None else base.config
     run = dict(below.get("config") or {})
     run["Labels"] = {**(run.get("Labels") or {}), **labels}
+    if arguments:
+        run["Cmd"] = [*(run.get("Cmd") or ()), *arguments]
     return {
         **PLATFORM,
         **{name: below[name] for name in ("os", "architecture", "variant") if name in below},

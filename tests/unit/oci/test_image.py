@@ -95,6 +95,14 @@ def test_a_base_keeps_its_layers_and_how_it_starts(tmp_path: Path) -> None:
     assert made.size == len(made.manifest) + len(made.config) + 14 + made.own_layer.size
 
 
+def test_what_a_base_starts_may_be_told_more(tmp_path: Path) -> None:
+    """Its own arguments come first; without any the base's stay as they are."""
+    one = layer(tmp_path / "one")
+    told = json.loads(images.assemble(one, "files", {}, base(Cmd=["--a"]), ["--b"]).config)["config"]["Cmd"]
+    kept = json.loads(images.assemble(one, "files", {}, base(Cmd=["--a"])).config)["config"]["Cmd"]
+    assert (told, kept) == (["--a", "--b"], ["--a"])
+
+
 def test_our_layer_is_found_by_what_it_holds(tmp_path: Path) -> None:
     """A layer of a base, or of something else, is not taken for it."""
     made = images.assemble(layer(tmp_path / "one"), "files", {}, base())
