@@ -59,7 +59,7 @@ def running(image: str, *arguments: str) -> Iterator[None]:
         run("buildah", "rm", container)
 
 
-def test_the_packaged_triton_answers_known_rows(
+def test_the_packaged_triton_answers_known_rows(  # noqa: PLR0913, PLR0917 - each is a fixture
     stack: Stack,
     triton: str,
     new_registry: Callable[..., Registry],
