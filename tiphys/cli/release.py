@@ -62,6 +62,12 @@ def _show(arguments: argparse.Namespace) -> int:
         print(f"nothing was released into {arguments.environment} yet: tiphys run continuous-training")
     for release in found.releases.values():
         _print_release(release, found)
+    for services in _ledger().services(arguments.environment):
+        print(f"services of {arguments.environment}")
+        print(f"  {'git commit':<16} {services.revision}")
+        print(f"  {'generation':<16} {services.generation}")
+        for name, image in sorted(services.images.items()):
+            print(f"  {name:<16} {image}")
     return 0
 
 
