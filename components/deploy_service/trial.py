@@ -35,6 +35,10 @@ _TOLD = (
 )  # fmt: skip
 """What a gateway is told of the servers around it; this step's own token reads the ledger for it."""
 
+_TAKE_OVER = "import json, os, sys; os.environ.update(json.load(sys.stdin)); os.execvp(sys.argv[1], sys.argv[1:])"
+"""Starts the image's own program with what comes in: buildah takes an environment from its arguments only, and one value
+is a token, which everybody on the machine could read there."""
+
 
 def why_not() -> str:
     """Why no container can be run here; empty where one can."""
@@ -79,6 +83,8 @@ def _container(image: str, settings: RegistrySettings) -> Iterator[str]:
         yield container
     finally:
         _buildah("rm", container)
+        if found.host != "localhost":
+            _buildah("rmi", image)  # its name only, where the same image was built here
 
 
 @contextmanager
@@ -88,14 +94,16 @@ def _running(container: str, port: int, use_case: str, log: IO[bytes]) -> Iterat
     told = surroundings(*_TOLD)
     told |= {"TIPHYS_GATEWAY_PORT": str(port), "TIPHYS_BIND": "127.0.0.1", "TIPHYS_GATEWAY_USE_CASES": use_case}
     how = ["--isolation", "oci", "--runtime", "runc", "--network", "host", "--terminal=false"]
-    how += [word for name in told for word in ("--env", name)]  # values only in the environment: one is a token
+    own = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     process = subprocess.Popen(  # noqa: S603
-        ["buildah", "run", *how, container, "--", *(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())],  # noqa: S607
-        env={**surroundings("PATH", "HOME"), **told},
-        stdin=subprocess.DEVNULL,
+        ["buildah", "run", *how, container, "--", "python", "-c", _TAKE_OVER, *own],  # noqa: S607
+        stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
     )
+    assert process.stdin is not None  # noqa: S101 - asked for above
+    with process.stdin:
+        process.stdin.write(json.dumps(told).encode())
     try:
         yield process
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,6 +76,21 @@ def test_a_failing_test_stops_it_with_its_name(shop: Any, repository: Path, tmp_
     assert "1 of 3 tests" in said
     assert "test_two.test_good" in said
     assert "AssertionError" in (folder / "artifacts/tests.xml").read_text() or "assert False" in said
+
+
+def test_another_lock_gets_an_environment_of_its_own(shop: Any, repository: Path, tmp_path: Path) -> None:
+    """Exactly what the revision's lock names, each with its digest; nothing of the step's own environment is there."""
+    lock = repository / "requirements.lock"
+    wanted = {"iniconfig", "packaging", "pluggy", "pygments", "pytest"}
+    parts = re.split(r"^(?=[a-z0-9._-]+==)", lock.read_text(), flags=re.MULTILINE)
+    lock.write_text("".join(each for each in parts if each.partition("==")[0] in wanted))
+    test = "import importlib.util\n" + GOOD.replace("assert True", "assert importlib.util.find_spec('minio') is None")
+    (repository / "tests/unit/test_two.py").write_text(test)
+    git(repository, "commit", "-q", "-a", "-m", "another lock")
+    told = checkout(shop, tmp_path / "checkout", str(repository), "main")
+    said, folder = shop.step("test_code", tmp_path / "tests", **told)
+    assert "another lock: making its environment" in said
+    assert (folder / "outputs/passed").read_text() == "3"
 
 
 def test_no_test_is_no_proof(shop: Any, repository: Path, tmp_path: Path) -> None:
