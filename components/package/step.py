@@ -62,14 +62,24 @@ def fetch(inputs: Inputs, store: S3, folder: Path) -> Manifest:
     """
     text = store.get(inputs.repository + manifest.MANIFEST)
     found = manifest.parse(text, inputs.manifest_sha256, inputs.repository + manifest.MANIFEST)
-    if (found.use_case, found.version) != (inputs.use_case, inputs.model_version.rpartition("/")[2]):
-        message = f"{inputs.repository} has version {found.version} of {found.use_case!r}, not {inputs.model_version}"
-        raise DataError(message)
+    require(found, inputs)
     for path, digest in found.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         store.download(inputs.repository + path, folder / path, digest.sha256)
     (folder / manifest.MANIFEST).write_bytes(text)
     return found
+
+
+def require(found: Manifest, inputs: Inputs) -> None:
+    """Refuse a repository of another model: a built-in use case goes by its short name, its package stands in the manifest.
+
+    Raises:
+        DataError: it is one.
+    """
+    wanted = (inputs.use_case.rpartition(".")[2], inputs.model_version.rpartition("/")[2])
+    if (found.model, found.version) != wanted:
+        message = f"{inputs.repository} has version {found.version} of {found.model!r}, not {inputs.model_version}"
+        raise DataError(message)
 
 
 def labels(inputs: Inputs, found: Manifest, revision: str) -> dict[str, str]:
