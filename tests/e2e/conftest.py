@@ -88,6 +88,8 @@ def _eventually(what: Callable[[], bool], within: float = 90.0) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The session's stack: started at the first test that asks, stopped at the end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a session that is told to end stops its servers
+    for name in ("TIPHYS_REGISTRY", "TIPHYS_REGISTRY_AUTH", "TIPHYS_TRITON_IMAGE"):
+        os.environ.pop(name, None)  # images of tests are nothing for the registry of who runs them
     settings = _settings_in(tmp_path_factory.mktemp("stack"))
     with _stopped_whatever_happens(settings):
         info = servers.up(settings, contracts(), lambda _: None)
