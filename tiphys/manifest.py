@@ -42,6 +42,13 @@ EXECUTOR_ACCOUNT = "tiphys-executor"
 USER = 65532
 """The user and the group of every container, Argo's own included: the images are made for it."""
 
+BUILDER_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+    "SYS_ADMIN", "SYS_CHROOT",
+)  # fmt: skip
+"""What buildah takes to build with `--isolation chroot` (found by leaving out one after the other): what it gives a
+container by default, and SYS_ADMIN for its mounts."""
+
 DAY = 24 * 3600
 KEEP_SUCCEEDED, KEEP_OTHERS = 7 * DAY, 30 * DAY
 WORKFLOW_LABEL, USE_CASE_LABEL, STARTED_BY_LABEL = "tiphys/workflow", "tiphys/use-case", "tiphys/started-by"
@@ -68,8 +75,9 @@ def kebab(name: str) -> str:
 def template(contract: Contract) -> Container:
     """Make the Argo template of a component."""
     return Container(
+        **(_as_root() if contract.root else {}),
         name=contract.template,
-        annotations={"workflows.argoproj.io/description": contract.summary},
+        annotations={"workflows.argoproj.io/description": contract.summary, **_excuse(contract)},
         labels={"app.kubernetes.io/component": contract.template},
         image=f"{IMAGE_PREFIX}/{contract.template}:{__version__}",
         command=["python", "-m", f"components.{contract.name}"],
@@ -100,6 +108,32 @@ def template(contract: Contract) -> Container:
         ),
         **_account(contract),
     )
+
+
+def _excuse(contract: Contract) -> dict[str, str]:
+    return {"tiphys/needs-root": contract.root} if contract.root else {}
+
+
+def _as_root() -> dict[str, Any]:
+    """What a step that cannot run as nobody asks for instead: root, and what mounting and unpacking images takes.
+
+    It is not `privileged`: no device of the node, no other namespace than its own. A namespace at the level `restricted`
+    or `baseline` refuses it; docs/architecture/06-serving-and-release.md says what to do there.
+    """
+    return {
+        "pod_security_context": m.PodSecurityContext(
+            run_as_non_root=False,
+            run_as_user=0,
+            run_as_group=0,
+            fs_group=0,
+            seccomp_profile=m.SeccompProfile(type="Unconfined"),
+        ),
+        "security_context": m.SecurityContext(
+            allow_privilege_escalation=True,  # Kubernetes wants it said beside SYS_ADMIN
+            capabilities=m.Capabilities(drop=["ALL"], add=list(BUILDER_CAPABILITIES)),
+            read_only_root_filesystem=True,
+        ),
+    }
 
 
 def pods(workflow: str) -> dict[str, Any]:

@@ -84,6 +84,10 @@ def _access(contract: Contract) -> str:
         found.append(f"release ledger: {access.ledger}")
     if access.pods:
         found.append("makes pods where a cluster lets it")
+    if access.registry:
+        found.append(f"image registry: {access.registry}")
+    if access.outside:
+        found.append("the outside: git hosts, package indexes")
     return f"Access: {'; '.join(found)}." if found else "Access: nothing."
 
 

@@ -87,6 +87,43 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True)
+class RegistrySettings:
+    """Where images of models and services are pushed, and who we are there."""
+
+    registry: str = _setting(
+        "TIPHYS_REGISTRY",
+        "registry that images of models are pushed to: HOST[:PORT]/PREFIX; empty: they stay in S3",
+        "",
+    )
+    auth: str = _setting(
+        "TIPHYS_REGISTRY_AUTH", "login for that registry, as the text of a docker config.json", "", secret=True
+    )
+    plain_http: str = _setting(
+        "TIPHYS_REGISTRY_PLAIN_HTTP",
+        "registries without TLS, with commas, as HOST or HOST:PORT",
+        "127.0.0.1,localhost,[::1]",
+    )
+
+
+@dataclass(frozen=True)
+class GitSettings:
+    """Where code comes from."""
+
+    token: str = _setting("TIPHYS_GIT_TOKEN", "token for private git repositories over https", "", secret=True)
+
+
+@dataclass(frozen=True)
+class PackageSettings:
+    """What the image of a model stands on."""
+
+    triton_image: str = _setting(
+        "TIPHYS_TRITON_IMAGE",
+        "image of Triton in that registry, HOST/PATH@sha256:...; empty: a model's image holds its repository alone",
+        "",
+    )
+
+
+@dataclass(frozen=True)
 class ServingSettings:
     """Where models answer."""
 
@@ -206,9 +243,9 @@ class TerminalSettings:
 
 
 GROUPS: tuple[type[Any], ...] = (
-    S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, StackSettings,
-    EngineSettings, ImageSettings, TerminalSettings,
+    S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
+    StackSettings, EngineSettings, ImageSettings, TerminalSettings,
 )  # fmt: skip
 
 
@@ -266,6 +303,29 @@ def spark_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What Spark tells the pod of an executor: its contract, not ours."""
     environ = os.environ if environ is None else environ
     return {name: value for name, value in environ.items() if name.startswith("SPARK_")}
+
+
+PROGRAMS = (
+    "PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO",
+    "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+)  # fmt: skip
+"""What a program needs of our surroundings that speaks to the outside."""
+INSTALLERS = (*PROGRAMS, "PIP_", "UV_", "TIPHYS_BASE", "TIPHYS_TORCH")
+"""What one needs that installs packages or builds images."""
+OUTSIDE = tuple(each for each in INSTALLERS if each not in {"PATH", "HOME", "TMPDIR", "LANG"})
+"""What of it is the place's, not the process's: on a laptop the steps that reach out get it from who starts the servers."""
+
+
+def surroundings(*names: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a program that we start is lent of our own environment: these variables; ``PIP_`` stands for all of pip's."""
+    environ = os.environ if environ is None else environ
+    whole, beginnings = (
+        {each for each in names if not each.endswith("_")},
+        tuple(each for each in names if each.endswith("_")),
+    )
+    return {
+        name: value for name, value in environ.items() if name in whole or (beginnings and name.startswith(beginnings))
+    }
 
 
 def stack_settings() -> StackSettings:

@@ -85,7 +85,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Access:
-    """The least that a component needs: S3 buckets, catalog role, which servers' tokens, whether it makes pods."""
+    """The least that a component needs: S3 buckets, catalog role, servers' tokens, a registry's login, pods, the outside."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
@@ -94,6 +94,9 @@ class Access:
     ledger: Literal["", "read", "staging", "production"] = ""
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
+    registry: Literal["", "pull", "push"] = ""
+    outside: bool = False
+    """Whether it reaches past the platform: git hosts, indexes of packages, Debian's mirror."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Contract:
     resources: Resources = Resources()
     timeout: str = "10m"
     retries: int = 4
+    root: str = ""
+    """Why it cannot run as nobody, without privileges, as every other step does; the manifest shows it. Empty: it can."""
 
     @property
     def template(self) -> str:

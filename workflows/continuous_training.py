@@ -12,6 +12,7 @@ from components.export.contract import CONTRACT as EXPORT
 from components.ingest.contract import CONTRACT as INGEST
 from components.integration_test.contract import CONTRACT as INTEGRATION_TEST
 from components.load_test.contract import CONTRACT as LOAD_TEST
+from components.package.contract import CONTRACT as PACKAGE
 from components.promote.contract import CONTRACT as PROMOTE
 from components.summary.contract import CONTRACT as SUMMARY
 from components.train.contract import CONTRACT as TRAIN
@@ -112,6 +113,10 @@ def pipeline() -> WorkflowTemplate:
                 "repository": export.get_parameter("repository"),
                 "manifest-sha256": export.get_parameter("manifest-sha256"),
             }
+            package = Task(
+                name="package", template=template(PACKAGE), arguments={**use_case, **dataset, **release, **version}
+            )
+            release |= {"image": package.get_parameter("image")}
             deploy = Task(name="deploy", template=template(DEPLOY), arguments={**use_case, **release, **version})
             integrate = Task(
                 name="integration-test",
@@ -129,7 +134,7 @@ def pipeline() -> WorkflowTemplate:
                 when=f"{given('promote')} == true",
                 arguments={**use_case, "staging-generation": deploy.get_parameter("generation")},
             )
-            steps = (ingest, etl, check, train, evaluate, export, deploy, integrate, load, promote)
+            steps = (ingest, etl, check, train, evaluate, export, package, deploy, integrate, load, promote)
             for before, after in pairwise(steps):
                 before.next(after)
         with DAG(name="finish"):
@@ -153,6 +158,7 @@ def _summary() -> dict[str, str]:
         "metrics": told("evaluate-metrics"),
         "verdict": told("evaluate-verdict"),
         "model-version": told("evaluate-model-version"),
+        "image": told("package-image"),
         "p50-ms": told("load-test-p50-ms"),
         "p95-ms": told("load-test-p95-ms"),
         "p99-ms": told("load-test-p99-ms"),

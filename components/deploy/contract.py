@@ -15,6 +15,7 @@ class Inputs(StepInputs):
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
     repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N-DIGEST/")
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
+    image: str = Field(description="image with that repository, by digest: what will be served")
     model_version: str = Field(description="registered version: models:/USE_CASE/N")
     environment: Literal["staging"] = Field("staging", description="environment; production is written by promote only")
     wait_s: int = Field(120, ge=1, le=3600, description="longest wait until the model serves, in seconds")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiphys.errors import PermanentError
+from tiphys.release.records import Environment
 from tiphys.serving.gateway_client import GatewayClient, Reply
 from tiphys.serving.repository import TRITON_TYPES
 from tiphys.serving.triton import TritonUser
@@ -47,6 +48,13 @@ def rows(use_case: UseCase, values: Mapping[str, Any]) -> Tensors:
         each.name: (TRITON_TYPES[each.dtype], np.asarray(values[each.name], each.dtype).reshape(-1, 1))
         for each in use_case.features
     }
+
+
+def image(staging: Environment, model: str, wanted: str) -> Check:
+    """Hold the agent's word against the image: it says which one the serving version was taken from, by digest."""
+    observed = staging.observed.get(model)
+    found = "nothing" if observed is None else f"{observed.state} from {observed.image or 'no image'}"
+    return Check("agent: serves the image", "which image is served", wanted, found, found == f"serving from {wanted}")
 
 
 def known_rows(

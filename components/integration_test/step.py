@@ -14,11 +14,12 @@ from components.integration_test.checks import Check
 from components.integration_test.contract import CONTRACT, Inputs, Outputs
 from tiphys.errors import GateError
 from tiphys.lake.s3 import S3
+from tiphys.release.client import LedgerClient
 from tiphys.serving import manifest
 from tiphys.serving.gateway_client import GatewayClient
 from tiphys.serving.routes import PREFIXES
 from tiphys.serving.triton import TritonUser
-from tiphys.settings import ServingSettings, load
+from tiphys.settings import LedgerSettings, ServingSettings, load
 from tiphys.step import Context
 from tiphys.usecase import UseCase
 
@@ -66,6 +67,7 @@ def reference(inputs: Inputs) -> dict[str, Any]:
 
 def _all(inputs: Inputs, use_case: UseCase, known: dict[str, Any]) -> Iterator[Check]:
     serving = load(ServingSettings)
+    yield checks.image(LedgerClient(load(LedgerSettings)).current("staging"), use_case.name, inputs.image)
     version = inputs.model_version.rpartition("/")[2]
     path = PREFIXES["staging"] + use_case.api.route
     gateway = GatewayClient(serving.gateway_url)

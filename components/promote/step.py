@@ -57,6 +57,11 @@ def _tested(staging: Environment, inputs: Inputs) -> Recorded:
         said = "nothing" if observed is None else f"{observed.state}: {observed.message}"
         message = f"staging does not serve {wanted} (its agent says {said}): nothing untested is promoted"
         raise GateError(message)
+    if observed.image != release.image:
+        message = (
+            f"staging serves from {observed.image or 'no image'}, {wanted} is {release.image}: run the pipeline again"
+        )
+        raise GateError(message)
     return release
 
 

@@ -26,6 +26,7 @@ class Inputs(StepInputs):
     metrics: dict[str, Any] | None = Field(None, description="the evaluation's figures, by dotted name")
     verdict: str | None = Field(None, description="what the gate said of the model")
     model_version: str | None = Field(None, description="registered version: models:/NAME/NUMBER")
+    image: str | None = Field(None, description="image of the model, by digest")
     p50_ms: float | None = Field(None, description="median latency under load, ms")
     p95_ms: float | None = Field(None, description="95th percentile of latency under load, ms")
     p99_ms: float | None = Field(None, description="99th percentile of latency under load, ms")

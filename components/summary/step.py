@@ -40,6 +40,8 @@ def rows(inputs: Inputs) -> Iterator[Row]:
         yield "gate", inputs.verdict
     if inputs.model_version:
         yield "model version", inputs.model_version
+    if inputs.image:
+        yield "image", inputs.image
     if inputs.p95_ms is not None:
         yield "under load", _latency(inputs)
     for environment in ("staging", "production"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
+from tests.e2e.registries import Registry, registries
 from tiphys import __version__
 from tiphys import stack as servers
 from tiphys.errors import TiphysError
@@ -23,6 +24,13 @@ from tiphys.images.tools import find_builder, need
 from tiphys.settings import PROJECT, S3Settings, StackSettings, load, stack_settings
 from tiphys.stack.ports import Ports, is_taken
 from tiphys.step import contracts
+
+
+@pytest.fixture
+def new_registry(tmp_path: Path) -> Iterator[Callable[..., Registry]]:
+    """``new_registry(...)`` starts a registry of images; skipped where no program for it is installed."""
+    with registries(tmp_path) as new:
+        yield new
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,8 @@ def _eventually(what: Callable[[], bool], within: float = 90.0) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The session's stack: started at the first test that asks, stopped at the end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a session that is told to end stops its servers
+    for name in ("TIPHYS_REGISTRY", "TIPHYS_REGISTRY_AUTH", "TIPHYS_TRITON_IMAGE"):
+        os.environ.pop(name, None)  # images of tests are nothing for the registry of who runs them
     settings = _settings_in(tmp_path_factory.mktemp("stack"))
     with _stopped_whatever_happens(settings):
         info = servers.up(settings, contracts(), lambda _: None)

@@ -25,6 +25,8 @@ TEMPLATES = [
     for template in document["spec"].get("templates", [])
     if "container" in template
 ]
+NEED_ROOT = ("build-images",)
+"""The one exception: the server has to refuse it here, so that nobody takes it for harmless."""
 EXECUTOR = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 """What the cluster's guide has Argo's controller put on its own containers."""
 
@@ -68,7 +70,7 @@ def pod(spec: Json, template: Json, executor: Json | None) -> Json:
             "restartPolicy": "Never",
             "serviceAccountName": template.get("serviceAccountName", spec["serviceAccountName"]),
             "automountServiceAccountToken": template.get("automountServiceAccountToken", False),
-            "securityContext": spec["securityContext"],
+            "securityContext": template.get("securityContext", spec["securityContext"]),
             "activeDeadlineSeconds": template["activeDeadlineSeconds"],
             "volumes": template["volumes"],
             "initContainers": [{"name": "init", **own}],
@@ -79,9 +81,9 @@ def pod(spec: Json, template: Json, executor: Json | None) -> Json:
 
 @pytest.mark.parametrize(("spec", "template"), TEMPLATES)
 def test_the_server_admits_the_pod(namespace: str, spec: Json, template: Json) -> None:
-    """Once Argo's own containers are as the guide has them."""
+    """Once Argo's own containers are as the guide has them; but for the one step that asks for more."""
     done = kubectl("-n", namespace, "create", "--dry-run=server", document=pod(spec, template, EXECUTOR))
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode == 0) == (template["name"] not in NEED_ROOT), done.stderr
 
 
 @pytest.mark.parametrize(("spec", "template"), TEMPLATES[:1])

@@ -62,6 +62,12 @@ def _show(arguments: argparse.Namespace) -> int:
         print(f"nothing was released into {arguments.environment} yet: tiphys run continuous-training")
     for release in found.releases.values():
         _print_release(release, found)
+    for services in _ledger().services(arguments.environment):
+        print(f"services of {arguments.environment}")
+        print(f"  {'git commit':<16} {services.revision}")
+        print(f"  {'generation':<16} {services.generation}")
+        for name, image in sorted(services.images.items()):
+            print(f"  {name:<16} {image}")
     return 0
 
 
@@ -80,6 +86,7 @@ def _print_release(release: Recorded, environment: Environment) -> None:
         "because": release.reason,
         "repository": release.repository,
         "manifest sha256": release.manifest_sha256,
+        "image": release.image or "none: released before there were images",
     }
     print(f"{release.use_case} in {environment.environment}")
     for name, value in rows.items():

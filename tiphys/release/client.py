@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from tiphys.errors import PermanentError, RetryableError
-from tiphys.release.records import Environment, Observed, Recorded, Release
+from tiphys.release.records import Environment, Observed, Recorded, Release, ServiceRecorded, ServiceRelease
 
 if TYPE_CHECKING:
     from tiphys.settings import LedgerSettings
@@ -79,6 +79,16 @@ class LedgerClient:
                 now = self.current(seen.environment)
                 if now.releases.get(release.use_case) != seen.releases.get(release.use_case):
                     raise
+
+    def services(self, environment: str, limit: int = 1) -> list[ServiceRecorded]:
+        """Return the last releases of an environment's services, newest first. Raises as :meth:`current`."""
+        found = self._ask("GET", f"/v1/environments/{environment}/services", fields={"limit": str(limit)})
+        return [ServiceRecorded.model_validate(each) for each in found["services"]]
+
+    def release_services(self, environment: str, release: ServiceRelease, expected_generation: int) -> ServiceRecorded:
+        """Write a release of services if they still are at ``expected_generation``. Raises as :meth:`release`."""
+        body = {**release.model_dump(), "expected_generation": expected_generation}
+        return ServiceRecorded.model_validate(self._ask("POST", f"/v1/environments/{environment}/services", body=body))
 
     def observe(self, environment: str, observed: Observed) -> None:
         """Report what is served; for agents. Raises as :meth:`current`."""

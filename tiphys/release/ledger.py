@@ -4,6 +4,8 @@
 ``GET /v1/environments/ENV``             releases, generation, observed; ``?after=G&wait=S`` waits for news
 ``GET /v1/environments/ENV/releases``    history, newest first
 ``POST /v1/environments/ENV/releases``   a :class:`Wish`: 201 written, 200 was there, 409 with what is there
+``GET /v1/environments/ENV/services``    releases of the services themselves, newest first
+``POST /v1/environments/ENV/services``   a :class:`ServiceWish`: as for models
 ``PUT /v1/environments/ENV/observed``    an :class:`Observed`, by the agent
 ``GET /healthz``, ``GET /metrics``       for supervisors, without a token
 ======================================== ==================================================================
@@ -26,7 +28,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tiphys.errors import RetryableError
-from tiphys.release.records import ENVIRONMENTS, Observed, Wish
+from tiphys.release.records import ENVIRONMENTS, Observed, ServiceWish, Wish
 from tiphys.release.store import Store
 from tiphys.release.tokens import Role, Tokens, may_observe, may_write
 from tiphys.settings import LedgerServerSettings, ListenSettings, load
@@ -67,6 +69,8 @@ class Ledger:
                 Route(one, self._current, methods=["GET"]),
                 Route(one + "/releases", self._history, methods=["GET"]),
                 Route(one + "/releases", self._release, methods=["POST"]),
+                Route(one + "/services", self._services, methods=["GET"]),
+                Route(one + "/services", self._release_services, methods=["POST"]),
                 Route(one + "/observed", self._observe, methods=["PUT"]),
                 Route("/healthz", self._healthz, methods=["GET"]),
                 Route("/metrics", self._metrics, methods=["GET"]),
@@ -115,6 +119,24 @@ class Ledger:
         log.info("%s %d: %s %s", environment, recorded.generation, recorded.use_case, recorded.model_version)
         was_there = recorded.generation <= wish.expected_generation
         return _json(recorded, 200 if was_there else 201)
+
+    async def _services(self, request: Request) -> Response:
+        environment, _ = self._enter(request)
+        limit = max(1, min(_number(request, "limit", 100), HISTORY_CAP))
+        found = await self._store.services(environment, limit)
+        return JSONResponse({"services": [each.model_dump(mode="json") for each in found]})
+
+    async def _release_services(self, request: Request) -> Response:
+        environment, role = self._enter(request)
+        if not may_write(role, environment):
+            raise HTTPException(403, f"a token with role {role!r} may not release into {environment}")
+        wish = await _body(request, ServiceWish)
+        recorded = await self._store.append_services(environment, wish.expected_generation, wish.release())
+        if recorded is None:
+            text = f"the services of {environment} are not at generation {wish.expected_generation} any more"
+            return JSONResponse({"error": {"code": "conflict", "message": text}}, 409)
+        log.info("services of %s %d: %s", environment, recorded.generation, recorded.revision)
+        return _json(recorded, 200 if recorded.generation <= wish.expected_generation else 201)
 
     async def _observe(self, request: Request) -> Response:
         environment, role = self._enter(request)

@@ -10,12 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from tiphys.oci.reference import IMAGE
+
 ENVIRONMENTS = ("staging", "production")
 
 UseCaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200), Field(examples=["eta"])
 ]
 ObservedState = Literal["serving", "failed", "loading"]
+ImageName = Annotated[str, StringConstraints(pattern=rf"^(?:{IMAGE})?$", max_length=700)]
+PinnedImage = Annotated[str, StringConstraints(pattern=rf"^{IMAGE}$", max_length=700)]
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -24,13 +29,16 @@ class _Record(BaseModel):
 
 
 class Release(_Record):
-    """What should be served for one use case: a Triton repository pinned by the digest of its manifest."""
+    """What should be served for one use case: an image with a Triton repository, both pinned by digest."""
 
     use_case: UseCaseName
     model_version: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """Registered version: ``models:/NAME/N``."""
     repository: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]*/\S+/$", max_length=500)]
+    """Where the repository was made; the agent takes it from the image."""
     manifest_sha256: Sha256
+    image: ImageName = ""
+    """The image that holds it; empty only in releases of before there were images, which are served from copies."""
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
     run: Annotated[str, StringConstraints(max_length=200)] = ""
 
@@ -68,6 +76,40 @@ class Recorded(Release):
         return Release(**self.model_dump(exclude={"environment", "generation", "made_at"}))
 
 
+class ServiceRelease(_Record):
+    """Which images an environment's own services run, each by digest: what a git revision became."""
+
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+    """Git commit that the images were built from."""
+    images: Annotated[dict[ServiceName, PinnedImage], Field(min_length=1, max_length=64)]
+    """Name of the image, without registry -> the image by digest."""
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+    run: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class ServiceWish(ServiceRelease):
+    """A release of services to be written if the environment's services still are at the generation that was seen."""
+
+    expected_generation: Annotated[int, Field(ge=0)]
+
+    def release(self) -> ServiceRelease:
+        """Return the release without the expectation."""
+        return ServiceRelease(**self.model_dump(exclude={"expected_generation"}))
+
+
+class ServiceRecorded(ServiceRelease):
+    """A release of services in the ledger. Nothing changes it any more."""
+
+    environment: str
+    generation: int
+    """Counts the releases of the environment's services, from 1; models have a count of their own."""
+    made_at: datetime
+
+    def release(self) -> ServiceRelease:
+        """Return what was asked for, without where and when it was written."""
+        return ServiceRelease(**self.model_dump(exclude={"environment", "generation", "made_at"}))
+
+
 class Observed(_Record):
     """What the agent beside the model server reports of one use case."""
 
@@ -79,6 +121,8 @@ class Observed(_Record):
     """The model's name in Triton: the use case's name without its package."""
     version: Annotated[str, StringConstraints(max_length=50)] = ""
     """The version that answers now, which after a failure is the one before; empty when none does."""
+    image: ImageName = ""
+    """The image that this version was taken from, by digest."""
 
 
 class Environment(_Record):

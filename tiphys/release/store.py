@@ -1,4 +1,4 @@
-"""The release ledger's table in PostgreSQL: append-only, with one line of generations for each environment.
+"""The release ledger's tables in PostgreSQL: append-only, with a line of generations for each environment's models and services.
 
 Compare-and-set needs no lock: a release is inserted as generation N+1 only while N is the newest, and the primary
 key lets one of any number of writers through. It knows no HTTP.
@@ -7,6 +7,7 @@ key lets one of any number of writers through. It knows no HTTP.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tiphys.errors import RetryableError
-from tiphys.release.records import Environment, Observed, Recorded, Release
+from tiphys.release.records import Environment, Observed, Recorded, Release, ServiceRecorded, ServiceRelease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,20 @@ CREATE TABLE IF NOT EXISTS release (
     model_version   text        NOT NULL,
     repository      text        NOT NULL,
     manifest_sha256 text        NOT NULL,
+    image           text        NOT NULL DEFAULT '',
     reason          text        NOT NULL,
     run             text        NOT NULL,
     made_at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (environment, generation)
+);
+CREATE TABLE IF NOT EXISTS service_release (
+    environment text        NOT NULL,
+    generation  bigint      NOT NULL CHECK (generation > 0),
+    revision    text        NOT NULL,
+    images      text        NOT NULL,
+    reason      text        NOT NULL,
+    run         text        NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (environment, generation)
 );
 CREATE TABLE IF NOT EXISTS observed (
@@ -39,12 +51,17 @@ CREATE TABLE IF NOT EXISTS observed (
     state       text        NOT NULL,
     message     text        NOT NULL,
     version     text        NOT NULL,
+    image       text        NOT NULL DEFAULT '',
     reported_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (environment, model)
 );
+ALTER TABLE release ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
+ALTER TABLE observed ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the release ledger is append-only'; END $$;
 CREATE OR REPLACE TRIGGER release_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON release
+    EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER service_release_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON service_release
     EXECUTE FUNCTION refuse_change();
 """
 
@@ -53,29 +70,44 @@ SELECT DISTINCT ON (use_case) * FROM release WHERE environment = %(environment)s
 """
 
 _APPEND = """
-INSERT INTO release (environment, generation, use_case, model_version, repository, manifest_sha256, reason, run)
+INSERT INTO release (environment, generation, use_case, model_version, repository, manifest_sha256, image,
+                     reason, run)
 SELECT %(environment)s, %(expected)s + 1, %(use_case)s, %(model_version)s, %(repository)s, %(manifest_sha256)s,
-       %(reason)s, %(run)s
+       %(image)s, %(reason)s, %(run)s
 WHERE (SELECT coalesce(max(generation), 0) FROM release WHERE environment = %(environment)s) = %(expected)s
 ON CONFLICT (environment, generation) DO NOTHING
 RETURNING *
 """
 
+_APPEND_SERVICES = """
+INSERT INTO service_release (environment, generation, revision, images, reason, run)
+SELECT %(environment)s, %(expected)s + 1, %(revision)s, %(images)s, %(reason)s, %(run)s
+WHERE (SELECT coalesce(max(generation), 0) FROM service_release WHERE environment = %(environment)s) = %(expected)s
+ON CONFLICT (environment, generation) DO NOTHING
+RETURNING *
+"""
+
+_SERVICES = "SELECT * FROM service_release WHERE environment = %(environment)s ORDER BY generation DESC LIMIT %(limit)s"
+
 _HISTORY = "SELECT * FROM release WHERE environment = %(environment)s ORDER BY generation DESC LIMIT %(limit)s"
 
-_OBSERVED = "SELECT model, generation, state, message, version FROM observed WHERE environment = %(environment)s"
+_OBSERVED = "SELECT model, generation, state, message, version, image FROM observed WHERE environment = %(environment)s"
 
 _OBSERVE = """
-INSERT INTO observed (environment, model, generation, state, message, version)
-VALUES (%(environment)s, %(model)s, %(generation)s, %(state)s, %(message)s, %(version)s)
+INSERT INTO observed (environment, model, generation, state, message, version, image)
+VALUES (%(environment)s, %(model)s, %(generation)s, %(state)s, %(message)s, %(version)s, %(image)s)
 ON CONFLICT (environment, model) DO UPDATE SET
     generation = excluded.generation, state = excluded.state, message = excluded.message,
-    version = excluded.version, reported_at = now()
+    version = excluded.version, image = excluded.image, reported_at = now()
 """
 
 
+def _services(row: Mapping[str, Any]) -> ServiceRecorded:
+    return ServiceRecorded(**{**row, "images": json.loads(row["images"])})
+
+
 class Store:
-    """The ledger's two tables, over one connection that is made anew when it breaks."""
+    """The ledger's tables, over one connection that is made anew when it breaks."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         """Remember where the database is: ``url`` is ``postgresql://HOST:PORT/DATABASE``."""
@@ -139,6 +171,23 @@ class Store:
         observed = current.observed.get(newest.model)
         refused = observed is not None and observed.state == "failed" and observed.generation == newest.generation
         return None if refused else newest
+
+    async def services(self, environment: str, limit: int) -> list[ServiceRecorded]:
+        """Return the last ``limit`` releases of an environment's services, newest first."""
+        rows = await self._rows(_SERVICES, {"environment": environment, "limit": limit})
+        return [_services(row) for row in rows]
+
+    async def append_services(self, environment: str, expected: int, release: ServiceRelease) -> ServiceRecorded | None:
+        """Write a release of services if ``expected`` still is their generation; None when it is not.
+
+        The same release of the same run is not written twice while it is the newest: it is returned.
+        """
+        newest = await self.services(environment, 1)
+        if newest and newest[0].release() == release:
+            return newest[0]
+        values = {"environment": environment, "expected": expected, **release.model_dump()}
+        rows = await self._rows(_APPEND_SERVICES, {**values, "images": json.dumps(release.images, sort_keys=True)})
+        return _services(rows[0]) if rows else None
 
     async def observe(self, environment: str, observed: Observed) -> None:
         """Remember the agent's last report of one model."""

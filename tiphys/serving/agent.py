@@ -18,10 +18,18 @@ from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.lake.s3 import S3
 from tiphys.release.client import LedgerClient
 from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded
-from tiphys.serving.copies import Copies
+from tiphys.serving.copies import Copies, Source, name_of
 from tiphys.serving.health import serve_health
 from tiphys.serving.triton import TritonAwayError, TritonControl
-from tiphys.settings import AgentSettings, LedgerSettings, ListenSettings, S3Settings, ServingSettings, load
+from tiphys.settings import (
+    AgentSettings,
+    LedgerSettings,
+    ListenSettings,
+    RegistrySettings,
+    S3Settings,
+    ServingSettings,
+    load,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 1.0
 _FOLLOW_SECONDS = 20.0
 _LEDGER_PAUSE_SECONDS = 2.0
-_S3_PATIENCE = 5.0
+_PATIENCE = 5.0
 _LOAD_ATTEMPTS = 3
 """Loads after which a release that Triton does not survive counts as refused."""
 
@@ -62,14 +70,14 @@ class Agent:
     """Follows one environment for one Triton."""
 
     def __init__(
-        self, environment: str, ledger: LedgerClient, triton: TritonControl, copies: Copies, store: S3
+        self, environment: str, ledger: LedgerClient, triton: TritonControl, copies: Copies, source: Source
     ) -> None:
         """Start from what was serving when the agent ended the last time."""
         self._environment = environment
         self._ledger = ledger
         self._triton = triton
         self._copies = copies
-        self._store = store
+        self._source = source
         self._serving = copies.serving()
         self._pending: dict[str, _Pending] = {}
         self._settled: dict[str, int] = {}
@@ -150,11 +158,11 @@ class Agent:
     def _serve(self, release: Recorded) -> str:
         """Fetch, check, show to Triton and load; return the version. What was shown before is shown again on failure."""
         model = release.model
-        manifest = self._copies.obtain(release, self._store)
+        manifest = self._copies.obtain(release, self._source)
         before = self._copies.shown(model)
-        if before == release.manifest_sha256 and self._triton.ready(model, manifest.version):
+        if before == name_of(release) and self._triton.ready(model, manifest.version):
             return manifest.version
-        self._copies.show(model, release.manifest_sha256)
+        self._copies.show(model, name_of(release))
         try:
             self._load(model, manifest.version)
         except (PermanentError, RetryableError):
@@ -196,20 +204,21 @@ class Agent:
                 continue
             try:
                 self._copies.check(release)
-                self._copies.show(model, release.manifest_sha256)
+                self._copies.show(model, name_of(release))
                 self._load(model, version)
             except (PermanentError, RetryableError, OSError) as error:
                 log.warning("cannot bring %s version %s back yet: %s", model, version, error)
 
     def _say(self, release: Recorded, state: ObservedState, message: str) -> None:
         model = release.model
-        version = self._serving[model][1] if model in self._serving else ""
+        serving, version = self._serving.get(model, (None, ""))
         observed = Observed(
             generation=release.generation,
             state=state,
             message=message[:4000],
             model=model,
             version=version,
+            image=serving.image if serving else "",
         )
         if observed != self.state.observed.get(model):
             log.info("%s generation %d is %s: %s", model, release.generation, state, message)
@@ -240,7 +249,7 @@ def main() -> None:
         LedgerClient(load(LedgerSettings)),
         TritonControl(serving.staging_http if settings.environment == "staging" else serving.production_http),
         Copies(settings.state, settings.repository),
-        S3(load(S3Settings), patience=_S3_PATIENCE),
+        Source(S3(load(S3Settings), patience=_PATIENCE), load(RegistrySettings)),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())

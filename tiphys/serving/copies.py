@@ -1,9 +1,9 @@
-"""The agent's own copies of model repositories on disk: fetched whole, checked, and swapped in one rename.
+"""The agent's own copies of model repositories on disk: taken from images, checked, and swapped in one rename.
 
 ::
 
-    STATE/copies/SHA256/manifest.json, reference.json, MODEL/...     one folder a manifest, never changed
-    REPOSITORY/MODEL -> .../copies/SHA256/MODEL                      what Triton sees; replaced atomically
+    STATE/copies/DIGEST/manifest.json, reference.json, MODEL/...     one folder an image, never changed
+    REPOSITORY/MODEL -> .../copies/DIGEST/MODEL                      what Triton sees; replaced atomically
     STATE/serving.json                                               what was last seen to serve
 
 It knows no ledger and no Triton.
@@ -15,15 +15,42 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiphys.errors import DataError
 from tiphys.lake.s3 import S3
+from tiphys.oci import reference
+from tiphys.oci.pull import pull_layer
 from tiphys.release.records import Release
-from tiphys.serving.manifest import MANIFEST, MANIFEST_CAP, Manifest, check_config, check_file, parse
+from tiphys.serving import model_image
+from tiphys.serving.manifest import MANIFEST, Manifest, check_config, check_file, parse
+from tiphys.settings import RegistrySettings
 
 _KEPT = 3
 """Copies of a model that stay on disk: the serving one and what a rollback may want."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images are fetched from: the registry of the settings, or S3."""
+
+    store: S3
+    registry: RegistrySettings
+
+    def fetch(self, release: Release, target: Path) -> None:
+        """Copy the layer with a release's repository to a file.
+
+        Raises:
+            DataError: the release has no image, or the image is not what its digest says.
+            PermanentError: the registry refuses.
+            RetryableError: registry or S3 is away.
+        """
+        if not release.image:
+            message = f"{release.model_version} was released without an image: run the pipeline again"
+            raise DataError(message)
+        image, cap = reference.parse(release.image), model_image.LAYER_CAP
+        pull_layer(image, model_image.CONTENT, cap, target, store=self.store, settings=self.registry)
 
 
 class Copies:
@@ -39,36 +66,39 @@ class Copies:
         for stale in (*self._copies.glob(".new-*"), *repository.glob(".new-*")):
             _remove(stale)
 
-    def obtain(self, release: Release, store: S3) -> Manifest:
+    def obtain(self, release: Release, source: Source) -> Manifest:
         """Return the manifest of a copy that is here and whole, after fetching it if need be.
 
         Raises:
-            DataError: the repository, or a file in it, is not what the release says.
-            RetryableError: S3 is away.
+            DataError: the image, the repository in it, or a file of that is not what the release says.
+            PermanentError: the registry refuses.
+            RetryableError: registry or S3 is away.
         """
         try:
             return self.check(release)
         except (DataError, OSError):
-            return self._fetch(release, store)
+            return self._fetch(release, source)
 
     def check(self, release: Release) -> Manifest:
         """Compare the copy on disk with its manifest. Raises DataError or OSError where it isn't whole."""
-        folder = self._copies / release.manifest_sha256
+        folder = self._copies / name_of(release)
         return _checked(folder, (folder / MANIFEST).read_bytes(), release, str(folder) + "/")
 
-    def _fetch(self, release: Release, store: S3) -> Manifest:
-        text = _read(store, release.repository + MANIFEST, MANIFEST_CAP)
-        manifest = parse(text, release.manifest_sha256, release.repository + MANIFEST)
+    def _fetch(self, release: Release, source: Source) -> Manifest:
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._copies))
+        layer = new / "layer.tar"
         try:
-            for path, digest in manifest.files.items():
-                (new / path).parent.mkdir(parents=True, exist_ok=True)
-                (new / path).write_bytes(_read(store, release.repository + path, digest.bytes))
+            source.fetch(release, layer)
+            text = model_image.read_manifest(layer, release.image)
+            manifest = parse(text, release.manifest_sha256, f"{release.image}: {MANIFEST}")
+            sizes = {path: digest.bytes for path, digest in manifest.files.items()}
+            model_image.unpack(layer, sizes, new, release.image)
+            layer.unlink()
             (new / MANIFEST).write_bytes(text)
-            _checked(new, text, release, release.repository)
+            _checked(new, text, release, f"{release.image}: ")
             new.chmod(0o755)
             _sync_tree(new)
-            final = self._copies / release.manifest_sha256
+            final = self._copies / name_of(release)
             shutil.rmtree(final, ignore_errors=True)
             new.rename(final)
             _sync(self._copies)
@@ -77,19 +107,19 @@ class Copies:
         return manifest
 
     def shown(self, model: str) -> str | None:
-        """Return the digest of the copy that Triton's repository shows for a model."""
+        """Return the name of the copy that Triton's repository shows for a model."""
         link = self._repository / model
         return link.readlink().parts[-2] if link.is_symlink() else None
 
-    def show(self, model: str, manifest_sha256: str | None) -> None:
+    def show(self, model: str, copy: str | None) -> None:
         """Let Triton's repository show that copy of a model, or none, in one atomic step."""
         link = self._repository / model
-        if manifest_sha256 is None:
+        if copy is None:
             link.unlink(missing_ok=True)
         else:
             new = self._repository / f".new-{model}"
             new.unlink(missing_ok=True)
-            new.symlink_to(os.path.relpath(self._copies / manifest_sha256 / model, self._repository))
+            new.symlink_to(os.path.relpath(self._copies / copy / model, self._repository))
             new.replace(link)
         _sync(self._repository)
 
@@ -125,6 +155,11 @@ class Copies:
                 shutil.rmtree(each, ignore_errors=True)
 
 
+def name_of(release: Release) -> str:
+    """Return the name of a release's copy: the digest of its image, so that a copy never stands for another image."""
+    return release.image.rpartition(":")[2] or release.manifest_sha256
+
+
 def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifest:
     manifest = parse(text, release.manifest_sha256, where + MANIFEST)
     model = release.model
@@ -138,14 +173,6 @@ def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifes
         check_file(folder / path, digest, where + path)
     check_config((folder / manifest.config_path).read_text("utf-8"), manifest, where + manifest.config_path)
     return manifest
-
-
-def _read(store: S3, uri: str, cap: int) -> bytes:
-    with store.open(uri) as opened:
-        if opened.stored.size > cap:
-            message = f"{uri} has {opened.stored.size} bytes, it may have {cap}: it was replaced; export again"
-            raise DataError(message)
-        return opened.read()
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiphys.settings import StackSettings
-from tiphys.stack.keys import Keys
+from tiphys.stack.keys import Keys, Registry
 from tiphys.stack.layout import Layout
 from tiphys.stack.ports import Ports
 
@@ -22,8 +22,8 @@ spark.log.level WARN
 """
 
 
-def config_map(settings: StackSettings) -> dict[str, str]:
-    """Addresses of everything: the data of ConfigMap ``tiphys``."""
+def config_map(settings: StackSettings, registry: Registry | None = None) -> dict[str, str]:
+    """Addresses of everything: the data of ConfigMap ``tiphys``; the registry only where there is one."""
     ports = Ports(settings.port_base)
     return {
         "TIPHYS_S3_ENDPOINT": ports.url("s3"),
@@ -39,7 +39,18 @@ def config_map(settings: StackSettings) -> dict[str, str]:
         "TIPHYS_STAGING_GRPC": ports.address("staging_grpc"),
         "TIPHYS_PRODUCTION_HTTP": ports.address("production_http"),
         "TIPHYS_PRODUCTION_GRPC": ports.address("production_grpc"),
+        **_images(registry or Registry()),
     }
+
+
+def _images(registry: Registry) -> dict[str, str]:
+    """Where images of models go: the settings that the servers were started with."""
+    told = {
+        "TIPHYS_REGISTRY": registry.registry,
+        "TIPHYS_REGISTRY_PLAIN_HTTP": registry.plain_http,
+        "TIPHYS_TRITON_IMAGE": registry.triton_image,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def spark_conf(settings: StackSettings) -> str:
@@ -76,6 +87,10 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         data["TIPHYS_RAY_TOKEN"] = keys.ray_token
     if principal.ledger:
         data["TIPHYS_LEDGER_TOKEN"] = principal.ledger_token
+    if principal.registry and keys.registry.auth:
+        data["TIPHYS_REGISTRY_AUTH"] = keys.registry.auth
+    if principal.outside:
+        data |= keys.outside
     return data
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from tiphys.errors import PermanentError, RetryableError, SettingsError
-from tiphys.settings import StackSettings
+from tiphys.settings import OUTSIDE, PackageSettings, RegistrySettings, StackSettings, load, surroundings
 from tiphys.stack import config, detach, keys, logs, ports, state
 from tiphys.stack.layout import Layout
 from tiphys.stack.processes import sweep
@@ -43,7 +43,8 @@ class StackInfo:
 def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: OnChange) -> StackInfo:
     """Start the servers, or find them running, and wait until every one is healthy.
 
-    A contract that is new since the servers started gets its keys. Two calls at once start one stack: the second waits.
+    A contract that is new since the servers started gets its keys; a registry of images that the environment names now
+    takes the place of the one before. Two calls at once start one stack: the second waits.
 
     Raises:
         PermanentError: a port is taken, the disk is full, a program is missing.
@@ -53,13 +54,14 @@ def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: On
     try:
         layout.make()
         with detach.only_one(layout.run / "up.lock"):
-            found = keys.ensure(layout.secrets / "keys.json", contracts)
+            registry = keys.Registry.of(load(RegistrySettings), load(PackageSettings))
+            found = keys.ensure(layout.secrets / "keys.json", contracts, registry, surroundings(*OUTSIDE))
             started = _ensure_running(settings, found, on_change)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PermanentError(_disk_full(layout.home)) from error
         raise
-    return StackInfo(config.config_map(settings), config.secrets(settings, found), started)
+    return StackInfo(config.config_map(settings, found.registry), config.secrets(settings, found), started)
 
 
 def environment(settings: StackSettings, contracts: Mapping[str, Contract], name: str) -> dict[str, str]:
@@ -72,11 +74,12 @@ def environment(settings: StackSettings, contracts: Mapping[str, Contract], name
     if not path.exists():
         message = f"no servers were ever started in {settings.home}: run 'tiphys up' first"
         raise SettingsError(message)
-    found = config.secrets(settings, keys.ensure(path, contracts))
+    kept = keys.ensure(path, contracts)
+    found = config.secrets(settings, kept)
     if name not in found:
         message = f"nobody is called {name!r}; there are {', '.join(sorted(found))}"
         raise SettingsError(message)
-    return config.config_map(settings) | found[name]
+    return config.config_map(settings, kept.registry) | found[name]
 
 
 def down(settings: StackSettings) -> bool:

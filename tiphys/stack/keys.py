@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tiphys.errors import PermanentError
+from tiphys.settings import PackageSettings, RegistrySettings
 from tiphys.step import Access, Contract
 
 Level = Literal["", "read", "staging", "production", "agent"]
@@ -36,6 +37,29 @@ class Principal(BaseModel):
     catalog: Literal["", "read", "write"] = ""
     ray: bool = False
     ledger: Level = ""
+    registry: Literal["", "pull", "push"] = ""
+    outside: bool = False
+
+
+class Registry(BaseModel):
+    """The registry of images that the laptop was told of when its servers were started, if any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    registry: str = ""
+    auth: str = ""
+    plain_http: str = ""
+    triton_image: str = ""
+
+    @classmethod
+    def of(cls, registry: RegistrySettings, package: PackageSettings) -> Registry:
+        """Take it from the settings."""
+        return cls(
+            registry=registry.registry,
+            auth=registry.auth,
+            plain_http=registry.plain_http if registry.registry else "",
+            triton_image=package.triton_image,
+        )
 
 
 class Keys(BaseModel):
@@ -49,6 +73,9 @@ class Keys(BaseModel):
     admin_access_key: str
     admin_secret_key: str
     signing_key: str
+    registry: Registry = Registry()
+    outside: dict[str, str] = {}
+    """What the starter's environment said of proxies, certificates, indexes: for steps that reach out."""
 
     def values(self) -> frozenset[str]:
         """Every secret text in here; to look for, never to show."""
@@ -56,7 +83,8 @@ class Keys(BaseModel):
             key for each in self.principals.values() for key in (each.access_key, each.secret_key, each.ledger_token)
         )
         admin = (self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key)
-        return frozenset((*keys, *self.passwords.values(), *admin))
+        login = (self.registry.auth,) if self.registry.auth else ()
+        return frozenset((*keys, *self.passwords.values(), *admin, *login))
 
     def digest(self) -> str:
         """Changes whenever anything in here does."""
@@ -67,23 +95,31 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "cli": (Access(read=("landing",), write=("landing",)), "production"),
     "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
     "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
-    "agent": (Access(read=("models",)), "agent"),
+    "agent": (Access(read=("models",), registry="pull"), "agent"),
     "gateway": (Access(), "read"),
     "ledger": (Access(), ""),
 }
 """Who calls servers without being a component; the cli promotes and rolls back for a person."""
 
 
-def ensure(path: Path, contracts: Mapping[str, Contract]) -> Keys:
+def ensure(
+    path: Path,
+    contracts: Mapping[str, Contract],
+    registry: Registry | None = None,
+    outside: Mapping[str, str] | None = None,
+) -> Keys:
     """Read the keys, make those that are missing, and write them back if anything changed.
 
     A contract that appeared gets its keys, one that changed its rights, one that went loses them; all others keep theirs.
+    Registry and surroundings stay what they were unless others are given.
 
     Raises:
         PermanentError: the file is not one of ours.
     """
     old = read(path) if path.exists() else None
     keys = _complete(old, contracts)
+    given = {"registry": registry, "outside": None if outside is None else dict(outside)}
+    keys = keys.model_copy(update={name: value for name, value in given.items() if value is not None})
     if keys != old:
         write_private(path, keys.model_dump_json(indent=1))
     return keys
@@ -129,6 +165,8 @@ def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
         admin_access_key=old.admin_access_key if old else _access_key(),
         admin_secret_key=old.admin_secret_key if old else secrets.token_hex(20),
         signing_key=old.signing_key if old else secrets.token_hex(32),
+        registry=old.registry if old else Registry(),
+        outside=old.outside if old else {},
     )
 
 
@@ -142,6 +180,8 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         catalog=access.catalog,
         ray=access.ray,
         ledger=ledger,
+        registry=access.registry,
+        outside=access.outside,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +17,15 @@ import urllib3
 from onnx import TensorProto, helper
 
 from tiphys import stack as servers
+from tiphys.lake.s3 import S3
+from tiphys.oci import image as images
+from tiphys.oci.layout import Layout
 from tiphys.release.client import LedgerClient
 from tiphys.release.records import Observed, Recorded, Release
+from tiphys.serving import model_image
 from tiphys.serving.gateway_client import GatewayClient, Reply
 from tiphys.serving.repository import Repository, build
-from tiphys.settings import PROJECT, LedgerSettings, load
+from tiphys.settings import PROJECT, LedgerSettings, S3Settings, load
 from tiphys.usecase import UseCase
 
 TINY = "tests.usecases.tiny"
@@ -49,6 +53,15 @@ def linear_onnx(factor: float) -> bytes:
     return content
 
 
+def packed(files: dict[str, bytes], folder: Path) -> images.Image:
+    """An image of a repository's files; the archive of its layer is in ``folder``."""
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    images.write_layer({f"{model_image.FOLDER}/{path}": folder / path for path in files}, folder / "layer.tar")
+    return images.assemble(folder / "layer.tar", model_image.CONTENT, {})
+
+
 @dataclass
 class Shop:
     """A stack with models made by hand: put, release, ask, and take servers away."""
@@ -64,19 +77,31 @@ class Shop:
         return build(UseCase(TINY), str(number or self.number), onnx or linear_onnx(factor), reference)
 
     def put(self, repository: Repository, where: str = "", **other: bytes) -> Release:
-        """Upload it, with other bytes for some files if wanted (``model_onnx=...``); name its release."""
+        """Upload it and its image, with other bytes for some files if wanted (``model_onnx=...``); name its release."""
         where = where or f"tiny/{repository.manifest.version}/"
-        client = self.stack.s3("export")
-        for path, content in repository.files.items():
-            given = other.get(path.rpartition("/")[2].replace(".", "_"), content)
-            client.put_object("models", where + path, io.BytesIO(given), len(given))
+        files = {
+            path: other.get(path.rpartition("/")[2].replace(".", "_"), content)
+            for path, content in repository.files.items()
+        }
+        store = self.store("package")
+        for path, content in files.items():
+            store.put(f"s3://models/{where}{path}", content)
+        layout = f"s3://models/images/{where.rstrip('/')}"
+        with tempfile.TemporaryDirectory() as scratch:
+            image = packed(files, Path(scratch))
+            Layout(layout, store).write(image)
         return Release(
             use_case=TINY,
             model_version=f"models:/tiny/{repository.manifest.version}",
             repository=f"s3://models/{where}",
             manifest_sha256=repository.manifest_sha256,
+            image=f"{layout}@{image.digest}",
             run=f"test-{repository.manifest.version}",
         )
+
+    def store(self, component: str) -> S3:
+        """S3, with that component's own key."""
+        return S3(load(S3Settings, self.stack.environment(component)))
 
     def ledger(self, component: str = "promote") -> LedgerClient:
         """The ledger, with that component's token."""

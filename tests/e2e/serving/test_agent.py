@@ -69,9 +69,8 @@ def test_a_replaced_manifest_is_refused(shop: Any) -> None:
     """A manifest that vouches for other files has another digest than the ledger pins."""
     old = shop.serve(16.0)
     repository = shop.make(17.0)
-    release = shop.put(repository)
-    shop.put(forged(repository, model_onnx=b"something else"))
-    recorded = shop.release(release)
+    other = shop.put(forged(repository, model_onnx=b"something else"))
+    recorded = shop.release(shop.put(repository).model_copy(update={"image": other.image}))
     with pytest.raises(PermanentError, match=r"manifest\.json has sha256"):
         shop.ledger().wait_until_served(recorded, 60)
     assert shop.answer() == (32.0, old.version)

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from tiphys.release.client import ConflictError
-from tiphys.release.records import Release
+from tiphys.release.records import Release, ServiceRelease
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +82,8 @@ def test_a_reader_who_waits_is_told_at_once(shop: Any) -> None:
         ("GET", "/v1/environments/staging/releases"),
         ("POST", "/v1/environments/staging/releases"),
         ("PUT", "/v1/environments/staging/observed"),
+        ("GET", "/v1/environments/staging/services"),
+        ("POST", "/v1/environments/staging/services"),
     ],
 )
 @pytest.mark.parametrize("authorization", [None, "Bearer made-up", "Basic abc", "Bearer"])
@@ -101,6 +103,10 @@ def test_nothing_is_told_to_or_taken_from_strangers(
         ("deploy", "POST /v1/environments/production/releases", 403),
         ("deploy", "PUT /v1/environments/staging/observed", 403),
         ("agent", "POST /v1/environments/staging/releases", 403),
+        ("deploy", "POST /v1/environments/production/services", 403),
+        ("deploy_service", "POST /v1/environments/production/services", 403),
+        ("agent", "POST /v1/environments/staging/services", 403),
+        ("deploy_service", "POST /v1/environments/staging/services", 422),
         ("gateway", "POST /v1/environments/staging/releases", 403),
         ("promote", "GET /v1/environments/moon", 404),
         ("promote", "DELETE /v1/environments/staging", 405),
@@ -128,7 +134,38 @@ def test_a_body_that_is_too_large_is_refused(shop: Any, http: urllib3.PoolManage
     assert http.request("POST", url, headers=headers, body=pieces, chunked=True).status == 413
 
 
-@pytest.mark.parametrize("statement", ["UPDATE release SET run = 'forged'", "DELETE FROM release", "TRUNCATE release"])
+def services(number: int) -> ServiceRelease:
+    """A release of services."""
+    images = {"gateway": f"registry.example.org/team/gateway@sha256:{number:064x}"}
+    return ServiceRelease(revision=f"{number:040x}", images=images, run=f"run-{number}")
+
+
+def test_of_two_releases_of_services_at_once_one_wins(shop: Any) -> None:
+    """They have a line of generations of their own; the same release of the same run is written once."""
+    ledger = shop.ledger("deploy_service")
+    models = ledger.current("staging").generation
+    newest = ledger.services("staging")
+    start = newest[0].generation if newest else 0
+    written = ledger.release_services("staging", services(start + 1), start)
+    assert written.generation == start + 1
+    assert ledger.release_services("staging", services(start + 1), start + 1) == written
+    with pytest.raises(ConflictError, match="not at generation"):
+        ledger.release_services("staging", services(start + 2), start)
+    assert ledger.services("staging") == [written]
+    assert ledger.current("staging").generation == models
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE release SET run = 'forged'",
+        "DELETE FROM release",
+        "TRUNCATE release",
+        "UPDATE service_release SET images = '{}'",
+        "DELETE FROM service_release",
+        "TRUNCATE service_release",
+    ],
+)
 def test_what_is_written_cannot_be_changed(shop: Any, statement: str) -> None:
     """The table itself refuses, whoever asks with the ledger's own role."""
     secret = shop.stack.secrets["ledger"]

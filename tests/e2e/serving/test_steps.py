@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,14 @@ class Exported:
     model: Registered
     repository: str
     manifest_sha256: str
+    image: str = ""
 
     def release(self) -> dict[str, str]:
         """Inputs that deploy and integration-test share."""
+        return {**self.described(), "image": self.image}
+
+    def described(self) -> dict[str, str]:
+        """Inputs that package shares with them."""
         return {
             "use_case": TINY,
             "model_version": self.model.uri,
@@ -124,11 +129,19 @@ def export(shop: Any, model: Registered, folder: Path) -> Exported:
     return Exported(model, told["repository"], told["manifest_sha256"])
 
 
+def package(shop: Any, made: Exported, folder: Path) -> Exported:
+    """Run package."""
+    shop.step("package", folder, dataset=made.model.dataset, **made.described())
+    told = outputs(folder)
+    assert told["image"].endswith("@" + told["digest"])
+    return replace(made, image=told["image"])
+
+
 def test_a_registered_model_reaches_production_through_every_step(
     shop: Any, registered: Registered, tmp_path: Path
 ) -> None:
-    """Export, deploy, integration test, load test and promote, each with its own credentials only."""
-    made = export(shop, registered, tmp_path / "export")
+    """Export, package, deploy, integration test, load test and promote, each with its own credentials only."""
+    made = package(shop, export(shop, registered, tmp_path / "export"), tmp_path / "package")
     shop.step("deploy", tmp_path / "deploy", **made.release())
     generation = outputs(tmp_path / "deploy")["generation"]
     shop.step("integration_test", tmp_path / "integration", **made.release())
@@ -151,6 +164,8 @@ def test_a_registered_model_reaches_production_through_every_step(
     shop.step("promote", tmp_path / "promote", use_case=TINY, staging_generation=generation)
     number = str(registered.version.number)
     assert outputs(tmp_path / "promote")["serving"] == f"tiny version {number}"
+    production = shop.ledger().current("production")
+    assert production.releases[TINY].image == production.observed["tiny"].image == made.image
     assert shop.answer("production")[1] == number
 
 
@@ -178,7 +193,7 @@ def test_an_integration_test_of_another_version_fails_with_its_report(
     shop: Any, registered: Registered, tmp_path: Path
 ) -> None:
     """Staging serves something else than what was exported: named, and the report is there."""
-    made = export(shop, registered, tmp_path / "export")
+    made = package(shop, export(shop, registered, tmp_path / "export"), tmp_path / "package")
     shop.serve(50.0)
     said, _ = shop.step("integration_test", tmp_path / "test", code=65, **made.release())
     assert "did not hold" in said

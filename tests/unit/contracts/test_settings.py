@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.errors import SettingsError
-from tiphys.settings import CatalogSettings, S3Settings, StackSettings, load, variables
+from tiphys.settings import INSTALLERS, CatalogSettings, S3Settings, StackSettings, load, surroundings, variables
 
 pytestmark = pytest.mark.unit
 
@@ -42,3 +42,14 @@ def test_every_variable_has_a_meaning_and_one_reader() -> None:
     found = list(variables())
     assert all(each.meaning for each in found)
     assert len({each.name for each in found}) == len(found)
+
+
+def test_a_program_is_lent_what_it_needs_and_no_more() -> None:
+    """Whole names, and what begins with a name that ends in an underscore; never a credential of ours."""
+    there = {"PATH": "/bin", "PIP_INDEX_URL": "x", "PIPE": "y", "TIPHYS_S3_SECRET_KEY": "hush", "TIPHYS_BASE": "z"}
+    assert surroundings(*INSTALLERS, environ=there) == {
+        "PATH": "/bin",
+        "PIP_INDEX_URL": "x",
+        "TIPHYS_BASE": "z",
+    }
+    assert surroundings("PATH", environ=there) == {"PATH": "/bin"}

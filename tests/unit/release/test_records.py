@@ -16,6 +16,7 @@ GOOD = {
     "model_version": "models:/tiny/7",
     "repository": "s3://models/tiny/7/",
     "manifest_sha256": "a" * 64,
+    "image": "registry.example.org/models/tiny@sha256:" + "a" * 64,
 }
 
 
@@ -35,6 +36,9 @@ def test_a_release_names_its_model_and_its_number() -> None:
         {"repository": "s3://models/tiny/7"},
         {"repository": "s3:///tiny/7/"},
         {"manifest_sha256": "A" * 64},
+        {"image": "registry.example.org/models/eta:latest"},
+        {"image": "registry.example.org/models/eta@sha256:" + "a" * 63},
+        {"image": "http://registry.example.org/models/eta@sha256:" + "a" * 64},
         {"manifest_sha256": "a" * 63},
         {"reason": "x" * 1001},
         {"somebody": "else"},

@@ -58,6 +58,25 @@ def test_a_secret_has_the_least(laptop: StackSettings, made: keys.Keys, componen
     assert set(config.secrets(laptop, made)[component]) == variables
 
 
+def test_a_registry_is_told_to_those_who_use_it(laptop: StackSettings, tmp_path: Path) -> None:
+    """Its address to all, its login to the step that pushes and the agent that fetches; nothing of it where there is none."""
+    told = settings.RegistrySettings("registry.example.org/team", '{"auths": {}}', "")
+    registry = keys.Registry.of(told, settings.PackageSettings("registry.example.org/triton@sha256:" + "a" * 64))
+    needs = {
+        "package": Contract("package", "", StepInputs, StepOutputs, "external", Access(registry="push")),
+        "etl": Contract("etl", "", StepInputs, StepOutputs, "external", Access(read=("raw",))),
+    }
+    made = keys.ensure(tmp_path / "registry.json", needs, registry)
+    shown = config.config_map(laptop, made.registry)
+    assert shown["TIPHYS_REGISTRY"] == "registry.example.org/team"
+    assert "TIPHYS_REGISTRY_AUTH" not in shown
+    holders = [name for name, each in config.secrets(laptop, made).items() if "TIPHYS_REGISTRY_AUTH" in each]
+    assert holders == ["agent", "package"]
+    lent = keys.ensure(tmp_path / "registry.json", needs, outside={"PIP_INDEX_URL": "https://x"})
+    assert not [name for name, each in config.secrets(laptop, lent).items() if "PIP_INDEX_URL" in each]
+    assert not [name for name in config.config_map(laptop) if "REGISTRY" in name]
+
+
 def test_reader_and_writer_are_different_roles(laptop: StackSettings, made: keys.Keys) -> None:
     """A component that only reads the catalog cannot log in as one that writes."""
     told = config.secrets(laptop, made)

@@ -56,6 +56,17 @@ def test_a_contract_that_needs_more_keeps_its_key(tmp_path: Path) -> None:
     assert new.write == ("lake",)
 
 
+def test_a_registry_stays_until_another_is_given(tmp_path: Path) -> None:
+    """A start of the servers says which; everything else that reads the keys leaves it alone."""
+    first = keys.ensure(tmp_path / "keys.json", {}, keys.Registry(registry="one.example.org/team"))
+    assert keys.ensure(tmp_path / "keys.json", {}) == first
+    lent = keys.ensure(tmp_path / "keys.json", {}, outside={"HTTPS_PROXY": "http://proxy.example.org"})
+    assert (lent.registry, lent.outside) == (first.registry, {"HTTPS_PROXY": "http://proxy.example.org"})
+    none = keys.ensure(tmp_path / "keys.json", {}, keys.Registry())
+    assert none.registry.registry == ""
+    assert none.digest() != first.digest()
+
+
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     """It is neither overwritten nor a traceback."""
     (tmp_path / "keys.json").write_text("{")

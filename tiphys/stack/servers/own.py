@@ -51,7 +51,7 @@ def _agent(plan: Plan, environment: str) -> _Service:
 def _server(plan: Plan, service: _Service) -> Server:
     address = plan.ports.address(service.port)
     secret = config.secrets(plan.settings, plan.keys)[service.principal]
-    told = {**config.config_map(plan.settings), **secret, **service.environment}
+    told = {**config.config_map(plan.settings, plan.keys.registry), **secret, **service.environment}
     home = plan.layout.data(service.name)
 
     async def prepare(_run: Run) -> None:

@@ -1,0 +1,1 @@
+"""Step ``build-images``: build the images of a git revision and push them by digest."""

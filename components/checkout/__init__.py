@@ -1,0 +1,1 @@
+"""Step ``checkout``: fetch a git revision of the code, and put it where the next steps find it."""

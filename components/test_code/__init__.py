@@ -1,0 +1,1 @@
+"""Step ``test-code``: run the unit tests of a git revision in a clean environment."""
