@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -30,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--name", default="", help="the new run's name (default: made from the old one's)")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
     add_colour(parser)
+    add_server(parser, "resubmit", waits=True)
     parser.set_defaults(func=main)
 
 

@@ -1,0 +1,55 @@
+"""What the pods of a Workflow print, once each line, through streams that may break."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tiphys.cluster.errors import ServerAwayError
+from tiphys.cluster.follow import DONE, PATIENCE, PERIOD
+from tiphys.cluster.server import ArgoServer
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a pod's main container."""
+
+    pod: str
+    text: str
+
+
+def lines(server: ArgoServer, name: str, pod: str = "", *, follow: bool = False) -> Iterator[Line]:
+    """The lines so far; with `follow` also those to come, until the Workflow has ended.
+
+    Raises:
+        ServerAwayError: the server went away, with `follow` for longer than it may.
+    """
+    seen: dict[str, str] = {}
+    heard = time.monotonic()
+    while True:
+        try:
+            for line in _new(server, name, pod, seen, follow=follow):
+                yield line
+                heard = time.monotonic()
+            if not follow or _ended(server, name):
+                return
+        except ServerAwayError:
+            if not follow or time.monotonic() - heard > PATIENCE:
+                raise
+        time.sleep(PERIOD)
+
+
+def _ended(server: ArgoServer, name: str) -> bool:
+    return (server.workflow(name).get("status") or {}).get("phase") in DONE
+
+
+def _new(server: ArgoServer, name: str, pod: str, seen: dict[str, str], *, follow: bool) -> Iterator[Line]:
+    """The lines of one stream that are younger than what was `seen` of their pod, which is kept up."""
+    before = dict(seen)
+    for entry in server.logs(name, pod, follow=follow):
+        who, (moment, _, text) = entry.get("podName") or "", (entry.get("content") or "").partition(" ")
+        if moment <= before.get(who, ""):
+            continue
+        seen[who] = max(moment, seen.get(who, ""))
+        yield Line(who, text)
