@@ -13,7 +13,7 @@ from tiphys.cli.runs import LATEST, in_colour, nearest, say
 
 if TYPE_CHECKING:
     from tiphys.cluster import ArgoServer
-    from tiphys.engine import RunState
+    from tiphys.engine import Node, RunState
     from tiphys.engine.journal import Summary
 
 Json = dict[str, Any]
@@ -53,29 +53,69 @@ def watch(args: argparse.Namespace, server: ArgoServer) -> int:
 
 
 def logs(args: argparse.Namespace, server: ArgoServer) -> int:
-    """Print what the steps printed."""
-    from tiphys.cli.logs import Printer, chosen
-    from tiphys.cluster.logs import lines
-    from tiphys.engine.argo_get import pod_of
+    """Print what the steps printed: of pods that are there, then what Argo kept of those that are gone."""
     from tiphys.engine.argo_read import run_of
 
     run = run_of(_workflow(server, args.run))
-    pods = {pod_of(run, node): node for node in run.nodes.values() if node.type == "Pod"}
-    wanted = chosen(run, args.node, list(pods.values()))
-    one = wanted[0] if args.node and len(wanted) == 1 else None
-    printer = Printer(in_colour(args), prefixed=one is None)
     try:
-        for line in lines(server, run.name, pod_of(run, one) if one else "", follow=args.follow and not run.done):
-            if line.pod not in pods:  # it began after we looked
-                run = run_of(server.workflow(run.name))
-                pods = {pod_of(run, node): node for node in run.nodes.values() if node.type == "Pod"}
-            node = pods.get(line.pod)
-            if node is None or not args.node or node in chosen(run, args.node, [node]):
-                printer.line(node.display_name if node else line.pod, "", line.text)
-                sys.stdout.flush()
+        _Logs(args, server, run).print_all()
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+class _Logs:
+    """The logs of one run, as the command line wants them."""
+
+    def __init__(self, args: argparse.Namespace, server: ArgoServer, run: RunState) -> None:
+        from tiphys.cli.logs import Printer, chosen
+
+        self._args, self._server, self._run = args, server, run
+        self._pods = _pods(run)
+        wanted = chosen(run, args.node, list(self._pods.values()))
+        self._one = wanted[0] if args.node and len(wanted) == 1 else None
+        self._printer = Printer(in_colour(args), prefixed=self._one is None)
+
+    def print_all(self) -> None:
+        """Print them; with --follow until the run has ended."""
+        from tiphys.cluster.logs import lines
+        from tiphys.engine.argo_get import pod_of
+
+        follow = self._args.follow and not self._run.done
+        pod = pod_of(self._run, self._one) if self._one else ""
+        seen = set()
+        for line in lines(self._server, self._run.name, pod, follow=follow):
+            seen.add(line.pod)
+            self._print(line.pod, line.text)
+        for gone in [each for each in self._pods if each not in seen]:
+            self._print_kept(gone)
+
+    def _print_kept(self, pod: str) -> None:
+        from tiphys.cluster.server import LOGS
+
+        node = self._pods[pod]
+        if any(each.get("name") == LOGS for each in (node.outputs or {}).get("artifacts") or []):
+            for text in self._server.archived_log(self._run.name, node.id):
+                self._print(pod, text)
+
+    def _print(self, pod: str, text: str) -> None:
+        from tiphys.cli.logs import chosen
+        from tiphys.engine.argo_read import run_of
+
+        if pod not in self._pods:  # it began after we looked
+            self._run = run_of(self._server.workflow(self._run.name))
+            self._pods = _pods(self._run)
+        node = self._pods.get(pod)
+        if node is None or not self._args.node or node in chosen(self._run, self._args.node, [node]):
+            self._printer.line(node.display_name if node else pod, "", text)
+            sys.stdout.flush()
+
+
+def _pods(run: RunState) -> dict[str, Node]:
+    """The nodes that have a pod, by its name."""
+    from tiphys.engine.argo_get import pod_of
+
+    return {pod_of(run, node): node for node in run.nodes.values() if node.type == "Pod"}
 
 
 def retry(args: argparse.Namespace, server: ArgoServer) -> int:

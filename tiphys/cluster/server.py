@@ -22,6 +22,8 @@ from tiphys.cluster.version import check_version
 
 Json = dict[str, Any]
 _CONNECT, _READ = 10.0, 60.0  # seconds
+LOGS = "main-logs"
+"""The artifact that Argo keeps a main container's log as, with archiveLogs."""
 _QUIET = 300.0  # seconds: a step that prints nothing for so long has its stream opened anew
 _OK = 200
 
@@ -207,6 +209,17 @@ class ArgoServer:
                     if "result" in entry:
                         yield entry["result"]
         except (requests.RequestException, OSError, ValueError) as error:
+            raise unreachable(self.access, error) from None
+
+    def archived_log(self, name: str, node: str) -> Iterator[str]:
+        """The lines of a node's log that Argo kept as an artifact, for when its pod is gone."""
+        path = f"artifact-files/{self.namespace}/workflows/{self._checked(name)}/{self._checked(node)}/outputs/{LOGS}"
+        response = self._get(path, stream=True)
+        try:
+            with response:
+                for line in response.iter_lines():
+                    yield line.decode("utf-8", "replace")
+        except (requests.RequestException, OSError) as error:
             raise unreachable(self.access, error) from None
 
     def _get(self, path: str, **kwargs: Any) -> requests.Response:
