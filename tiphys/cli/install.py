@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.places import add_server, needed, open_server
 from tiphys.cli.runs import explained, say
-from tiphys.cli.submit import add_release
+from tiphys.cli.submit import add_release, settled
 
 if TYPE_CHECKING:
     from tiphys.cluster.install import Change
@@ -58,12 +58,11 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Find out what would change; then change it, saying each."""
     from tiphys.cluster.install import BY_HAND, apply, plan
-    from tiphys.placement import settle
 
     if args.print_prerequisites:
         return _print_prerequisites(args)
     wanted = needed(args)
-    found = settle(_documents(args.names), registry=args.registry, tag=args.tag, namespace=wanted.namespace)
+    found = settled(_documents(args.names), args, wanted.namespace)
     server = open_server(wanted)
     changes = plan(server, found)
     for change in changes if args.dry_run else apply(server, changes):

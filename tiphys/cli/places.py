@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiphys.errors import SettingsError
-
 if TYPE_CHECKING:
     from tiphys.cluster import Access, ArgoServer
 
@@ -67,11 +65,13 @@ def access(args: argparse.Namespace) -> Access | None:
 
 
 def needed(args: argparse.Namespace) -> Access:
-    """The server of a command that is only for servers. Raises SettingsError."""
+    """The server of a command that is only for servers. Raises ClusterError."""
+    from tiphys.cluster import ClusterError
+
     found = access(args)
     if found is None:
         message = "which Argo server? give --server URL, or set TIPHYS_ARGO_SERVER"
-        raise SettingsError(message)
+        raise ClusterError(message)
     return found
 
 

@@ -62,19 +62,29 @@ def add_release(parser: Any) -> None:
     parser.add_argument("--tag", default="", help="their tag (default: as the manifest says)")
 
 
+def settled(documents: list[Json], args: argparse.Namespace, namespace: str) -> list[Json]:
+    """The documents for one place. Raises ClusterError for a registry, tag or namespace that can be none."""
+    from tiphys.cluster import ClusterError
+    from tiphys.errors import PermanentError
+    from tiphys.placement import settle
+
+    try:
+        return settle(documents, registry=args.registry, tag=args.tag, namespace=namespace)
+    except PermanentError as error:
+        raise ClusterError(str(error)) from None
+
+
 @explained("submit")
 def main(args: argparse.Namespace) -> int:
     """Submit, then say how to look at the run, or show it."""
     from tiphys.cli.manifests import parse_parameters
     from tiphys.cli.upload import upload_from_settings
-    from tiphys.placement import settle
 
     parameters = parse_parameters(args.parameter, args.parameter_file)
     wanted = needed(args)
-    place = {"registry": args.registry, "tag": args.tag, "namespace": wanted.namespace}
-    settle([], **place)  # a registry that can be none is refused before the server is asked
+    settled([], args, wanted.namespace)  # a registry that can be none is refused before the server is asked
     server = open_server(wanted)
-    workflow = settle([_workflow(args, server)], **place)[0]
+    workflow = settled([_workflow(args, server)], args, server.namespace)[0]
     _set(workflow, {**parameters, **upload_from_settings(args.upload)})
     made = server.create(workflow, dry=args.dry_run)
     name = made["metadata"].get("name") or made["metadata"].get("generateName")

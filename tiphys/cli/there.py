@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tiphys.engine.journal import Summary
 
 Json = dict[str, Any]
+_ON_ITS_WAY = ("PodInitializing", "ContainerCreating")
+_LONG = 60.0  # seconds: by then a pod has begun, or something is wrong
 _LISTED = "items.metadata,items.status.phase,items.status.finishedAt,items.status.startedAt"
 
 
@@ -252,10 +255,23 @@ class _Waiting:
     def tell(self, run: RunState) -> None:
         """Say what is new."""
         for node in run.nodes.values():
-            why = " ".join(node.message.split())
-            if node.type == "Pod" and node.phase == "Pending" and why and self._said.get(node.id) != _gist(why):
-                self._said[node.id] = _gist(why)
-                say(f"{node.display_name} waits: {why}")
+            if node.type == "Pod" and node.phase == "Pending":
+                why = _why(run, node, time.time())
+                if why and self._said.get(node.id) != _gist(why):
+                    self._said[node.id] = _gist(why)
+                    say(f"{node.display_name} waits: {why}")
+
+
+def _why(run: RunState, node: Node, now: float) -> str:
+    """Why a pod has not begun; empty while it is only on its way."""
+    from tiphys.engine.argo_get import pod_of
+
+    message = " ".join(node.message.split())
+    if message and message not in _ON_ITS_WAY:
+        return message
+    if node.started and now - node.started > _LONG:
+        return f"longer than {_LONG:.0f} s: `kubectl -n {run.namespace} describe pod {pod_of(run, node)}` says why"
+    return ""
 
 
 def _gist(message: str) -> str:
