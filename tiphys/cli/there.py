@@ -90,16 +90,25 @@ class _Logs:
         for line in lines(self._server, self._run.name, pod, follow=follow):
             seen.add(line.pod)
             self._print(line.pod, line.text)
-        for gone in [each for each in self._pods if each not in seen]:
-            self._print_kept(gone)
+        kept = [self._print_kept(gone) for gone in self._pods if gone not in seen]
+        if not seen and not any(kept) and self._pods:
+            say(
+                f"{self._run.name}: the cluster gives no lines: nothing was printed, or the pods are gone and no log was kept"
+            )
 
-    def _print_kept(self, pod: str) -> None:
+    def _print_kept(self, pod: str) -> bool:
+        """Print what Argo kept of a pod's log; whether it kept any."""
+        from tiphys.cli.logs import chosen
+        from tiphys.cluster.logs import is_argos_own
         from tiphys.cluster.server import LOGS
 
         node = self._pods[pod]
-        if any(each.get("name") == LOGS for each in (node.outputs or {}).get("artifacts") or []):
-            for text in self._server.archived_log(self._run.name, node.id):
+        kept = any(each.get("name") == LOGS for each in (node.outputs or {}).get("artifacts") or [])
+        wanted = not self._args.node or node in chosen(self._run, self._args.node, [node])
+        for text in self._server.archived_log(self._run.name, node.id) if kept and wanted else ():
+            if not is_argos_own(text):
                 self._print(pod, text)
+        return kept
 
     def _print(self, pod: str, text: str) -> None:
         from tiphys.cli.logs import chosen

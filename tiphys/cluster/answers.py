@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 _SHOWN = 500  # characters of an answer that nobody expected
 _NO_CRD = re.compile(r"could not find the requested resource|no matches for kind")
 _NO_NAMESPACE = re.compile(r'namespaces? "([^"]+)" not found')
+_AWAY = re.compile(
+    r"connect: connection refused|i/o timeout|\bEOF\b|connection reset|no such host|etcdserver|unable to handle"
+)
 _FORBIDDEN = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource "(?P<what>[^"]*)"')
 _UNAUTHENTICATED, _FORBIDDEN_STATUS, _MISSING, _CONFLICT, _TOO_MANY = 401, 403, 404, 409, 429
+_INTERNAL = 500
 _REDIRECTS = range(300, 400)
 _GATEWAY = (502, 503, 504)
 _SILENCE = "no answer in time"
@@ -39,6 +43,8 @@ def refusal(access: Access, status: int, text: str) -> ClusterError:
     known = _cluster_lacks(access, message) or _caller_lacks(access, status, message)
     if known is not None:
         return known
+    if status >= _INTERNAL and _AWAY.search(message):
+        return ServerAwayError(f"the cluster behind {access.url} does not answer it ({message}): try again in a minute")
     if status in _GATEWAY or status == _TOO_MANY:
         return ServerAwayError(f"{access.url} can't answer now ({message}): try again in a minute")
     kind = {_MISSING: NotThereError, _CONFLICT: ConflictError}.get(status, ClusterError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from tiphys.cluster.errors import ServerAwayError
 from tiphys.cluster.follow import DONE, PATIENCE, PERIOD
 from tiphys.cluster.server import ArgoServer
+
+
+_EXECUTOR = re.compile(r"time=\S+ level=\w+ (msg=|.* msg=).*argo=true( |$)")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ def lines(server: ArgoServer, name: str, pod: str = "", *, follow: bool = False)
         time.sleep(PERIOD)
 
 
+def is_argos_own(text: str) -> bool:
+    """Whether a line is not the step's: Argo's executor, which starts the step, writes to the same stream."""
+    return _EXECUTOR.match(text) is not None
+
+
 def _ended(server: ArgoServer, name: str) -> bool:
     return (server.workflow(name).get("status") or {}).get("phase") in DONE
 
@@ -49,7 +58,7 @@ def _new(server: ArgoServer, name: str, pod: str, seen: dict[str, str], *, follo
     before = dict(seen)
     for entry in server.logs(name, pod, follow=follow):
         who, (moment, _, text) = entry.get("podName") or "", (entry.get("content") or "").partition(" ")
-        if moment <= before.get(who, ""):
+        if moment <= before.get(who, "") or is_argos_own(text):
             continue
         seen[who] = max(moment, seen.get(who, ""))
         yield Line(who, text)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from tiphys.cluster.access import Access, check_name
 from tiphys.cluster.answers import refusal, unreachable
+from tiphys.cluster.errors import ClusterError, ServerAwayError
 from tiphys.cluster.version import check_version
 
 Json = dict[str, Any]
@@ -214,7 +215,16 @@ class ArgoServer:
     def archived_log(self, name: str, node: str) -> Iterator[str]:
         """The lines of a node's log that Argo kept as an artifact, for when its pod is gone."""
         path = f"artifact-files/{self.namespace}/workflows/{self._checked(name)}/{self._checked(node)}/outputs/{LOGS}"
-        response = self._get(path, stream=True)
+        try:
+            response = self._get(path, stream=True)
+        except ServerAwayError:
+            raise
+        except ClusterError:  # the artifact part of the server gives no reasons
+            msg = (
+                f"{self.access.url} does not give the log that it kept of {node}: the token's account needs `get` on the "
+                "Secret of the artifact repository (`tiphys install --print-prerequisites` has it), and S3 must answer"
+            )
+            raise ClusterError(msg) from None
         try:
             with response:
                 for line in response.iter_lines():

@@ -92,6 +92,13 @@ def test_a_server_that_is_not_up_yet_may_be_asked_again() -> None:
     assert isinstance(told("not-up-yet"), ServerAwayError)
 
 
+def test_a_cluster_that_is_away_behind_its_argo_server_may_be_asked_again() -> None:
+    """A cluster that is away behind its argo server may be asked again."""
+    error = told("kubernetes-away")
+    assert isinstance(error, ServerAwayError)
+    assert "the cluster behind https://argo.example.org does not answer it" in str(error)
+
+
 def test_kubernetes_own_api_server_is_told_from_argos() -> None:
     """Kubernetes own api server is told from argos."""
     assert "is Kubernetes' own API server" in str(told("kubernetes"))
