@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
         return _print_prerequisites(args)
     wanted = needed(args)
     found = settled(_documents(args.names), args, wanted.namespace)
-    server = open_server(wanted)
+    server = open_server(wanted, changes=True)
     changes = plan(server, found)
     for change in changes if args.dry_run else apply(server, changes):
         if change.verb != BY_HAND:
@@ -146,7 +146,14 @@ def _print_prerequisites(args: argparse.Namespace) -> int:
     if args.from_stack:
         from tiphys.stack import environment
 
-        given = {name: environment(stack_settings(), known, name) for name in (*known, ARTIFACTS_OWNER)}
+        given = {name: _for_pods(environment(stack_settings(), known, name)) for name in (*known, ARTIFACTS_OWNER)}
     namespace = args.namespace or load(ArgoSettings).namespace
     print(yaml.safe_dump_all(documents(namespace, known, given), sort_keys=False, allow_unicode=True), end="")
     return 0
+
+
+def _for_pods(environment: dict[str, str]) -> dict[str, str]:
+    """A step's environment without Spark's settings that name folders of this machine: images bring their own."""
+    lines = environment.get("TIPHYS_SPARK_CONF", "").splitlines(keepends=True)
+    kept = [line for line in lines if not line.partition(" ")[2].lstrip().startswith("/")]
+    return {**environment, "TIPHYS_SPARK_CONF": "".join(kept)}

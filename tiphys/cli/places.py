@@ -75,8 +75,8 @@ def needed(args: argparse.Namespace) -> Access:
     return found
 
 
-def open_server(wanted: Access) -> ArgoServer:
-    """The server, known to be an Argo that is new enough. Raises ClusterError."""
+def open_server(wanted: Access, *, changes: bool = False) -> ArgoServer:
+    """The server, known to be an Argo that is new enough. `changes`: new things go there. Raises ClusterError."""
     from tiphys.cli.runs import say
     from tiphys.cluster import connect
     from tiphys.cluster.version import parse
@@ -84,7 +84,7 @@ def open_server(wanted: Access) -> ArgoServer:
     for warning in wanted.warnings():
         say(f"warning: {warning}")
     server, version = connect(wanted)
-    if parse(version) is None:
+    if changes and parse(version) is None:
         say(f"note: {wanted.url} calls its version {version!r}: taken as new enough")
     return server
 

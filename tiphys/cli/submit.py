@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
     parameters = parse_parameters(args.parameter, args.parameter_file)
     wanted = needed(args)
     settled([], args, wanted.namespace)  # a registry that can be none is refused before the server is asked
-    server = open_server(wanted)
+    server = open_server(wanted, changes=True)
     workflow = settled([_workflow(args, server)], args, server.namespace)[0]
     _set(workflow, {**parameters, **upload_from_settings(args.upload)})
     made = server.create(workflow, dry=args.dry_run)

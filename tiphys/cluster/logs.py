@@ -11,7 +11,6 @@ from tiphys.cluster.errors import ServerAwayError
 from tiphys.cluster.follow import DONE, PATIENCE, PERIOD
 from tiphys.cluster.server import ArgoServer
 
-
 _EXECUTOR = re.compile(r"time=\S+ level=\w+ (msg=|.* msg=).*argo=true( |$)")
 
 

@@ -42,7 +42,7 @@ def documents(namespace: str, contracts: Mapping[str, Contract], given: Given) -
     secrets = [_secret(name, _keys(each.access), given.get(name, {})) for name, each in sorted(contracts.items())]
     secrets.append(_secret(ARTIFACTS_OWNER, _secret_variables(S3Settings), given.get(ARTIFACTS_OWNER, {})))
     found = [
-        *_accounts(),
+        *_accounts([f"{STEPS}-{each.template}" for each in contracts.values() if each.access.pods]),
         _config_map(given.get(ARTIFACTS_OWNER, {})),
         *secrets,
         _artifact_repository(given.get(ARTIFACTS_OWNER, {}).get("TIPHYS_S3_ENDPOINT", "")),
@@ -57,9 +57,19 @@ def _namespace(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def _accounts() -> Iterator[Json]:
+def _accounts(own: list[str]) -> Iterator[Json]:
     yield {**_account(STEPS), "automountServiceAccountToken": False}
+    yield from ({**_account(each), "automountServiceAccountToken": False} for each in own)
     yield _account(EXECUTOR)
+    yield {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/service-account-token",
+        "metadata": {  # Argo looks for this name, and makes no token itself for an executor's own account
+            "name": f"{EXECUTOR}.service-account-token",
+            "annotations": {"kubernetes.io/service-account.name": EXECUTOR},
+        },
+    }
     yield from _role(EXECUTOR, [_rule(_GROUP, ["workflowtaskresults"], ["create", "patch"])])
     yield _account(SUBMITTER)
     ours = ["workflows", "workflowtemplates", "cronworkflows"]
