@@ -84,7 +84,9 @@ def main(args: argparse.Namespace) -> int:
     wanted = needed(args)
     settled([], args, wanted.namespace)  # a registry that can be none is refused before the server is asked
     server = open_server(wanted, changes=True)
-    workflow = settled([_workflow(args, server)], args, server.namespace)[0]
+    workflow, declared = _workflow(args, server)
+    _check(parameters, declared)
+    workflow = settled([workflow], args, server.namespace)[0]
     _set(workflow, {**parameters, **upload_from_settings(args.upload)})
     made = server.create(workflow, dry=args.dry_run)
     name = made["metadata"].get("name") or made["metadata"].get("generateName")
@@ -110,23 +112,44 @@ def _submitted(args: argparse.Namespace, server: ArgoServer, made: Json) -> int:
     return wait(args, server, name)
 
 
-def _workflow(args: argparse.Namespace, server: ArgoServer) -> Json:
-    """The Workflow to create, as the command line wants it."""
+def _workflow(args: argparse.Namespace, server: ArgoServer) -> tuple[Json, list[Json]]:
+    """The Workflow to create, as the command line wants it, and the parameters that it takes."""
     from tiphys.cli.manifests import Overrides, Submission, is_file, overridden, single
 
     if is_file(args.workflow):
         submission = single(args.workflow)
+        spec = submission.documents[0].get("spec") or {}
+        declared = _parameters_of(spec)
+        if template := (spec.get("workflowTemplateRef") or {}).get("name"):
+            declared += _parameters_of(server.template("WorkflowTemplate", template)["spec"])
     else:
-        _check_installed(server, args.workflow)
+        declared = _parameters_of(_installed(server, args.workflow)["spec"])
         submission = Submission([], args.workflow)
     workflow = overridden(submission, Overrides("", args.generate_name, args.labels), always=True).documents[0]
     if args.name:
         workflow = {**workflow, "metadata": {**(workflow.get("metadata") or {}), "name": args.name}}
-    return workflow
+    return workflow, declared
 
 
-def _check_installed(server: ArgoServer, name: str) -> None:
-    """Say if what is installed is not what stands here. Raises NotThereError where nothing is."""
+def _parameters_of(spec: Json) -> list[Json]:
+    return list((spec.get("arguments") or {}).get("parameters") or [])
+
+
+def _check(parameters: dict[str, str], declared: list[Json]) -> None:
+    """Argo takes any value for a template's parameter. Raises ClusterError for one that is not among its choices."""
+    from tiphys.cluster import ClusterError
+
+    known = {each["name"]: each for each in declared}
+    for name, value in parameters.items():
+        if name not in known:
+            say(f"note: parameter {name!r} is not among the manifest's arguments: is it spelled right?")
+        elif (choices := known[name].get("enum")) and value not in choices:
+            msg = f"-p {name}={value}: give one of {', '.join(choices)}"
+            raise ClusterError(msg)
+
+
+def _installed(server: ArgoServer, name: str) -> Json:
+    """The installed WorkflowTemplate. Say if what is installed is not what stands here. Raises NotThereError where nothing is."""
     from tiphys.cli.install import rendered
     from tiphys.cluster.errors import NotThereError
     from tiphys.cluster.install import same_but_place
@@ -149,6 +172,7 @@ def _check_installed(server: ArgoServer, name: str) -> None:
     ]
     if own and not same_but_place(server, live, own[0]):
         say(f"note: {name} as installed there differs from the one here: `tiphys install {name} --dry-run` shows how")
+    return live
 
 
 def _set(workflow: Json, parameters: dict[str, str]) -> None:
