@@ -35,7 +35,10 @@ def lines(server: ArgoServer, name: str, pod: str = "", *, follow: bool = False)
             for line in _new(server, name, pod, seen, follow=follow):
                 yield line
                 heard = time.monotonic()
-            if not follow or _ended(server, name):
+            if not follow:
+                return
+            if _ended(server, name):
+                yield from _new(server, name, pod, seen, follow=False)  # what a stream that ended early has left out
                 return
         except ServerAwayError:
             if not follow or time.monotonic() - heard > PATIENCE:
