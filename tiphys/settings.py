@@ -236,6 +236,20 @@ def _lent(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class ArgoSettings:
+    """The Argo server that the command line talks to; flags win over these."""
+
+    server: str = _setting("TIPHYS_ARGO_SERVER", "Argo server: https://HOST:PORT; empty: runs are on this machine", "")
+    namespace: str = _setting("TIPHYS_ARGO_NAMESPACE", "namespace of the runs there", "tiphys")
+    token_file: str = _setting(
+        "TIPHYS_ARGO_TOKEN_FILE", "file with the token to send, as `kubectl create token` prints it", ""
+    )
+    ca_file: str = _setting(
+        "TIPHYS_ARGO_CA_FILE", "certificate of the authority that the server's own is signed by", ""
+    )
+
+
+@dataclass(frozen=True)
 class TerminalSettings:
     """How to write to a terminal."""
 
@@ -245,7 +259,7 @@ class TerminalSettings:
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
     GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
-    StackSettings, EngineSettings, ImageSettings, TerminalSettings,
+    StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from tiphys import __version__
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import chosen
 from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
     "up", "down", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
     "delete", "parity",
+    "submit", "install",
     "render", "simulate", "predict", "release", "images",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = _parser(words[:1]).parse_args(words)
     try:
-        code: int = arguments.func(arguments)
+        code = chosen(arguments)(arguments)
     except TiphysError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour
+
+if TYPE_CHECKING:
+    from tiphys.engine import RunState
 
 _EXAMPLES = """examples:
   tiphys get continuous-training-x7k2p
@@ -32,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="only these steps")
     add_colour(parser)
+    add_server(parser, "get")
     parser.set_defaults(func=main)
 
 
@@ -40,9 +46,16 @@ def main(args: argparse.Namespace) -> int:
     """Print the run."""
     from tiphys.cli.engine_access import open_engine
     from tiphys.cli.runs import find_run
+    from tiphys.engine.argo_shape import workflow_json
 
     engine = open_engine()
     run = find_run(engine, args.run)
+    show(args, run, lambda: workflow_json(run), engine.notes(run.name))
+    return 0
+
+
+def show(args: argparse.Namespace, run: RunState, workflow: Callable[[], dict[str, Any]], notes: list[str]) -> None:
+    """Print a run as it was asked for; `workflow` gives it in Argo's JSON."""
     if args.output == "tree":
         import time
 
@@ -51,12 +64,10 @@ def main(args: argparse.Namespace) -> int:
 
         clauses = parse_selector(args.node_field_selector)
         print("\n".join(draw(run, time.time(), colour=in_colour(args), clauses=clauses)))
-        return 0
-    from tiphys.engine.argo_shape import workflow_json
+        return
     from tiphys.engine.summary import summary
 
-    print(_text(summary(run, engine.notes(run.name)) if args.output == "summary" else workflow_json(run), args.output))
-    return 0
+    print(_text(summary(run, notes) if args.output == "summary" else workflow(), args.output))
 
 
 def _text(data: dict[str, Any], output: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import add_colour, explained, in_colour
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20; 0: all)")
     parser.add_argument("-o", "--output", choices=("table", "name", "json"), default="table", help="what to print")
     add_colour(parser)
+    add_server(parser, "list_")
     parser.set_defaults(func=main)
 
 
@@ -57,7 +60,14 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.engine_access import open_engine
 
     engine = open_engine()
-    found = filtered(engine, args)
+    driven = engine.driven()
+    empty = "" if engine.runs() else "no runs yet: `tiphys run NAME` makes one"
+    show(args, filtered(engine, args), going=lambda run: run.name == driven, empty=empty)
+    return 0
+
+
+def show(args: argparse.Namespace, found: list[Summary], *, going: Callable[[Summary], bool], empty: str) -> None:
+    """Print runs as they were asked for; `going` tells whether somebody drives one, `empty` why there is none at all."""
     found = found[: args.limit] if args.limit > 0 else found
     if args.output == "json":
         import json
@@ -67,14 +77,20 @@ def main(args: argparse.Namespace) -> int:
         for run in found:
             print(run.name)
     elif not found:
-        print("no run matches" if engine.runs() else "no runs yet: `tiphys run NAME` makes one")
+        print(empty or "no run matches")
     else:
-        _table(found, engine.driven(), colour=in_colour(args))
-    return 0
+        _table(found, going, colour=in_colour(args))
 
 
 def filtered(engine: Engine, args: argparse.Namespace) -> list[Summary]:
-    """The runs that pass every filter of the command line. Raises EngineError for one that makes no sense."""
+    """The runs of this machine that pass every filter of the command line. Raises EngineError."""
+    return passing(engine.runs(), lambda run: engine.get(run.name).labels, args)
+
+
+def passing(
+    runs: list[Summary], labels: Callable[[Summary], dict[str, str]], args: argparse.Namespace
+) -> list[Summary]:
+    """Those of `runs` that pass every filter of the command line. Raises EngineError for one that makes no sense."""
     from tiphys.engine.durations import seconds
     from tiphys.engine.errors import EngineError
 
@@ -87,14 +103,14 @@ def filtered(engine: Engine, args: argparse.Namespace) -> list[Summary]:
     wanted = _labels(args.selector)
     return [
         run
-        for run in engine.runs()
+        for run in runs
         if (not args.running or run.phase not in ended)
         and (not args.completed or run.phase in ended)
         and (not phases or (run.phase or "Pending") in phases)
         and run.name.startswith(args.prefix)
         and (older is None or (run.finished and now - run.finished > older))
         and (since is None or now - run.created <= since)
-        and (not wanted or _has(engine.get(run.name).labels, wanted))
+        and (not wanted or _has(labels(run), wanted))
     ]
 
 
@@ -115,7 +131,7 @@ def _has(labels: dict[str, str], wanted: list[tuple[str, bool, str]]) -> bool:
     return all((labels.get(key) == value) == equal for key, equal, value in wanted)
 
 
-def _table(runs: list[Summary], driven: str, *, colour: bool) -> None:
+def _table(runs: list[Summary], going: Callable[[Summary], bool], *, colour: bool) -> None:
     from tiphys.engine.ages import short
     from tiphys.engine.tree import SYMBOLS, duration, paint
 
@@ -123,9 +139,9 @@ def _table(runs: list[Summary], driven: str, *, colour: bool) -> None:
     print(f"  {'NAME':<{width}}  {'STATUS':<12} {'CREATED':<20} {'AGE':<5} DURATION")
     for run in runs:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created))
-        going = not run.finished and run.phase not in _PHASES[2:]
-        took = "" if going and run.name != driven else duration((run.finished or time.time()) - run.created)
-        status = "Interrupted" if run.phase == "Running" and run.name != driven else run.phase or "Pending"
+        unfinished, driven = not run.finished and run.phase not in _PHASES[2:], going(run)
+        took = "" if unfinished and not driven else duration((run.finished or time.time()) - run.created)
+        status = "Interrupted" if run.phase == "Running" and not driven else run.phase or "Pending"
         symbol = paint(SYMBOLS.get(run.phase, "◷"), run.phase, colour)
         age = short(time.time() - run.created)
         print(f"{symbol} {run.name:<{width}}  {status:<12} {created:<20} {age:<5} {took}".rstrip())

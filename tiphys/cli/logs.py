@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("node", metavar="STEP", nargs="?", default="", help="a step's name or id (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the run has ended")
     add_colour(parser)
+    add_server(parser, "logs")
     parser.set_defaults(func=main)
 
 
@@ -69,6 +71,24 @@ def _follow(engine: Engine, name: str, tails: _Tails) -> int:
     return 0
 
 
+class Printer:
+    """Prints lines of logs, each after the step that it is from where there are several."""
+
+    def __init__(self, colour: bool, *, prefixed: bool) -> None:  # noqa: FBT001
+        """`prefixed`: the lines are of several steps."""
+        self._colour = colour
+        self._prefixed = prefixed
+
+    def line(self, step: str, container: str, text: str) -> None:
+        """Print one line of a step, or of a container beside it."""
+        name = " ".join(step.split()) + (f" {container}" if container else "")
+        print(f"{self._painted(name)}: {text}" if self._prefixed or container else text)
+
+    def _painted(self, name: str) -> str:
+        code = _COLOURS[sum(map(ord, name)) % len(_COLOURS)]
+        return f"\x1b[{code}m{name}\x1b[0m" if self._colour else name
+
+
 class _Tails:
     """What was printed so far of each log of a run."""
 
@@ -82,13 +102,11 @@ class _Tails:
         """Print the lines that are new; `whole` with the last one even if its end is not there."""
         logs = self._logs(run)
         nodes = chosen(run, self._wanted, [node for node in run.nodes.values() if node.id in logs])
-        prefixed = not self._wanted or len(nodes) > 1
+        printer = Printer(self._colour, prefixed=not self._wanted or len(nodes) > 1)
         for node in nodes:
             for container, path in logs[node.id].items():
-                name = " ".join(node.display_name.split()) + (f" {container}" if container else "")
-                prefix = f"{self._painted(name)}: " if prefixed or container else ""
                 for line in self._new_lines(path, whole=whole):
-                    print(f"{prefix}{line}")
+                    printer.line(node.display_name, container, line)
         sys.stdout.flush()
 
     def _logs(self, run: RunState) -> dict[str, dict[str, Path]]:
@@ -101,10 +119,6 @@ class _Tails:
             elif identity in run.nodes:
                 found.setdefault(identity, {})[container] = path
         return found
-
-    def _painted(self, name: str) -> str:
-        code = _COLOURS[sum(map(ord, name)) % len(_COLOURS)]
-        return f"\x1b[{code}m{name}\x1b[0m" if self._colour else name
 
     def _new_lines(self, path: Path, *, whole: bool) -> Iterator[str]:
         """One line at a time: a log may be larger than memory."""

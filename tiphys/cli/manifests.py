@@ -54,7 +54,7 @@ def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submi
     documents: list[Json] = []
     template = ""
     for source in sources:
-        if _is_file(source):
+        if is_file(source):
             documents += read_documents(source)
         elif len(sources) > 1:
             msg = f"{source!r} is no file: give several files, or one workflow's name"
@@ -69,7 +69,8 @@ def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submi
     return list(_split(documents))
 
 
-def _is_file(source: str) -> bool:
+def is_file(source: str) -> bool:
+    """Whether a person means a file, or standard input, by `source`."""
     return source == STDIN or source.endswith(_SUFFIXES) or "/" in source or Path(source).is_file()
 
 
@@ -114,9 +115,25 @@ def _starts(document: Json) -> bool:
     return isinstance(spec, dict) and bool(spec.get("entrypoint"))
 
 
-def overridden(submission: Submission, overrides: Overrides) -> Submission:
-    """The submission with the command line's say in its Workflow. Raises ManifestError."""
-    if overrides == Overrides():
+def single(source: str) -> Submission:
+    """The one Workflow of a file for a server, with nothing beside it. Raises ManifestError."""
+    from tiphys.engine import ManifestError
+
+    documents = read_documents(source)
+    workflows = [document for document in documents if document["kind"] == "Workflow"]
+    others = sorted({document["kind"] for document in documents} - {"Workflow"})
+    if len(workflows) != 1:
+        msg = f"{source} holds {len(workflows)} Workflows: give a file with one"
+        raise ManifestError(msg + (f" (`tiphys install {source}` takes {', '.join(others)})" if others else ""))
+    if others:
+        msg = f"{source} holds {', '.join(others)} beside its Workflow, which a submission cannot carry: "
+        raise ManifestError(msg + "put templates there with `tiphys install`, anything else with kubectl, first")
+    return Submission(workflows)
+
+
+def overridden(submission: Submission, overrides: Overrides, *, always: bool = False) -> Submission:
+    """The submission with the command line's say in its Workflow; `always` one that holds a Workflow. Raises ManifestError."""
+    if overrides == Overrides() and not always:
         return submission
     workflow = next((each for each in submission.documents if each["kind"] == "Workflow"), None)
     others = [each for each in submission.documents if each is not workflow]
@@ -162,8 +179,9 @@ def parse_parameters(pairs: list[str], file: Path | None = None) -> dict[str, st
         if not separator or not name:
             msg = f"-p {pair}: write NAME=VALUE"
             raise ManifestError(msg)
+        values[name] = value
+    for name, value in values.items():
         if "{{" in value:
             msg = f"-p {name}: the value holds '{{{{', which would be filled in once more: leave it out"
             raise ManifestError(msg)
-        values[name] = value
     return values

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
     add_containers(parser)
     add_colour(parser)
+    add_server(parser, "resubmit", waits=True)
     parser.set_defaults(func=main)
 
 

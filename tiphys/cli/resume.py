@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
         "-p", "--parameter", "--set", action="append", default=[], metavar="K=V", help="a value that the step waits for"
     )
     add_colour(parser)
+    add_server(parser, "resume")
     parser.set_defaults(func=main)
 
 
@@ -68,8 +70,7 @@ def _ask(engine: Engine, run: RunState, args: argparse.Namespace, *, driven: boo
     from tiphys.engine.control import select_suspended
 
     parameters = parse_parameters(args.parameter)
-    selector = f"displayName={args.node}" if args.node and args.node not in run.nodes else f"id={args.node}"
-    selector = ",".join(filter(None, (args.node_field_selector, selector if args.node else "")))
+    selector = selector_of(run, args)
     if not (driven or selector or parameters or run.suspended):
         return ""  # an interrupted run: its suspended steps go on waiting, once an engine drives it
     waiting = select_suspended(run, selector, parameters)
@@ -80,3 +81,9 @@ def _ask(engine: Engine, run: RunState, args: argparse.Namespace, *, driven: boo
             engine.resume_suspended(run.name, node.id, parameters)
     names = ", ".join(node.display_name for node in waiting)
     return names or ("the run" if run.suspended and not selector else "")
+
+
+def selector_of(run: RunState, args: argparse.Namespace) -> str:
+    """The selector of the steps that the command line means; empty for all."""
+    node = f"displayName={args.node}" if args.node and args.node not in run.nodes else f"id={args.node}"
+    return ",".join(filter(None, (args.node_field_selector, node if args.node else "")))

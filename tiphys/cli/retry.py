@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
 
 _EXAMPLES = """examples:
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
     add_containers(parser)
     add_colour(parser)
+    add_server(parser, "retry", waits=True)
     parser.set_defaults(func=main)
 
 
@@ -41,13 +43,19 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.manifests import parse_parameters
     from tiphys.cli.run import drive
     from tiphys.cli.runs import find_name
-    from tiphys.engine.errors import EngineError
 
-    if args.restart_successful != bool(args.node_field_selector):
-        msg = "--restart-successful and --node-field-selector go together: the one says that, the other what"
-        raise EngineError(msg)
+    check_selector(args)
     engine = open_engine(containers=args.containers)
     name = find_name(engine, args.run)
     again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector)
     say(f"running again in {name}: {', '.join(again) or 'what did not begin'}")
     return drive(engine, name, args.output, colour=in_colour(args))
+
+
+def check_selector(args: argparse.Namespace) -> None:
+    """Raises EngineError for half of a choice."""
+    from tiphys.engine.errors import EngineError
+
+    if args.restart_successful != bool(args.node_field_selector):
+        msg = "--restart-successful and --node-field-selector go together: the one says that, the other what"
+        raise EngineError(msg)

@@ -25,16 +25,17 @@ def say(text: str) -> None:
 
 
 def explained(command: str) -> Callable[[Main], Main]:
-    """Make a command's `main` answer an engine's refusal with its one line and exit code 2."""
+    """Make a command's `main` answer a refusal of engine or server with its one line and exit code 2."""
 
     def decorate(main: Main) -> Main:
         @functools.wraps(main)
         def guarded(args: argparse.Namespace) -> int:
+            from tiphys.cluster.errors import ClusterError
             from tiphys.engine.errors import EngineError
 
             try:
                 return main(args)
-            except EngineError as error:
+            except (EngineError, ClusterError) as error:
                 say(f"tiphys {command}: {error}")
                 return REFUSED
 
@@ -57,16 +58,20 @@ def find_name(engine: Engine, name: str) -> str:
         return known[0]
     if name in known:
         return name
+    msg = nearest(name, known, "here")
+    raise UnknownRunError(msg)
+
+
+def nearest(name: str, known: list[str], where: str) -> str:
+    """Say that a run is not known, and which one may be meant."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if not known:
-        msg = f"run {name!r} is not known here: there is no run yet; `tiphys run FILE` makes one"
-    elif near:
-        msg = f"run {name!r} is not known here: did you mean {near[0]!r}? `tiphys list` shows all"
-    else:
-        msg = f"run {name!r} is not known here (the latest: {', '.join(known[:3])}): `tiphys list` shows all"
-    raise UnknownRunError(msg)
+        return f"run {name!r} is not known {where}: there is no run yet; `tiphys run FILE` makes one"
+    if near:
+        return f"run {name!r} is not known {where}: did you mean {near[0]!r}? `tiphys list` shows all"
+    return f"run {name!r} is not known {where} (the latest: {', '.join(known[:3])}): `tiphys list` shows all"
 
 
 def add_colour(parser: Any) -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, explained, say
 
 _EXAMPLES = """examples:
@@ -30,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
         "--node-field-selector", default="", metavar="FIELD=VALUE,...", help="fail these suspended steps"
     )
     parser.add_argument("--message", default="", help="message of those steps")
+    add_server(parser, "stop")
     parser.set_defaults(func=main)
 
 

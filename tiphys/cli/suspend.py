@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, explained, say
 
 _EXAMPLES = """examples:
@@ -24,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=HelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_server(parser, "suspend")
     parser.set_defaults(func=main)
 
 

@@ -8,6 +8,7 @@ from tiphys.errors import SettingsError
 
 if TYPE_CHECKING:
     from tiphys.engine import Engine
+    from tiphys.lake.s3 import S3
 
 PRINCIPAL = "tiphys-cli"
 
@@ -21,7 +22,6 @@ def upload(engine: Engine, pairs: list[str]) -> dict[str, str]:
     if not pairs:
         return {}
     from tiphys.lake.s3 import S3
-    from tiphys.lake.upload import upload_folder
     from tiphys.settings import S3Settings, load
 
     addresses = engine.objects.data("ConfigMap", "tiphys")
@@ -29,7 +29,26 @@ def upload(engine: Engine, pairs: list[str]) -> dict[str, str]:
     if addresses is None or keys is None:
         message = "there is no S3 server to upload to: start the embedded servers with 'tiphys up'"
         raise SettingsError(message)
-    store = S3(load(S3Settings, {**addresses, **keys}))
+    return _uploaded(pairs, S3(load(S3Settings, {**addresses, **keys})))
+
+
+def upload_from_settings(pairs: list[str]) -> dict[str, str]:
+    """The same to the S3 server that the environment names: the one that a cluster's steps read.
+
+    Raises:
+        TiphysError: no server is named, it does not answer, or a folder has nothing usable.
+    """
+    if not pairs:
+        return {}
+    from tiphys.lake.s3 import S3
+    from tiphys.settings import S3Settings, load
+
+    return _uploaded(pairs, S3(load(S3Settings)))
+
+
+def _uploaded(pairs: list[str], store: S3) -> dict[str, str]:
+    from tiphys.lake.upload import upload_folder
+
     values = {}
     for pair in pairs:
         name, separator, folder = pair.partition("=")

@@ -6,10 +6,15 @@ import argparse
 import shutil
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import RUN_HELP, add_colour, explained, in_colour, say
+
+if TYPE_CHECKING:
+    from tiphys.engine import RunState
 
 _EXAMPLES = """examples:
   tiphys watch @latest
@@ -29,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     add_colour(parser)
+    add_server(parser, "watch")
     parser.set_defaults(func=main)
 
 
@@ -41,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
 
     engine = open_engine()
     name = find_name(engine, args.run)
-    show = _on_screen(colour=in_colour(args)) if sys.stdout.isatty() else _line_by_line()
+    show = shower(args)
     try:
         for run in follow(engine, name, ticking=sys.stdout.isatty()):
             show(run)
@@ -51,6 +57,12 @@ def main(args: argparse.Namespace) -> int:
         say(f"no engine drives {name}: `tiphys resume {name}` goes on with it")
         return 1
     return 0 if run.phase == "Succeeded" else 1
+
+
+def shower(args: argparse.Namespace) -> Callable[[RunState], None]:
+    """What shows a run: on a terminal drawn anew, elsewhere one line a change."""
+    found: Callable[[RunState], None] = _on_screen(colour=in_colour(args)) if sys.stdout.isatty() else _line_by_line()
+    return found
 
 
 def _on_screen(*, colour: bool) -> Any:

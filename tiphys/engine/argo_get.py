@@ -65,6 +65,11 @@ def _values(title: str, entries: list[dict[str, object]]) -> list[tuple[str, str
     return [(title, "")] * bool(given) + [(f"  {entry['name']}:", str(entry["value"])) for entry in given]
 
 
+def pod_of(run: RunState, node: Node) -> str:
+    """The name of the node's pod."""
+    return pod_name(run.name, node.name, (node.template_ref or {}).get("template") or node.template_name)
+
+
 @dataclass
 class _Branch:
     """A node and what is drawn below it."""
@@ -141,7 +146,7 @@ class _Drawing:
         reference = node.template_ref
         template = f"{reference.get('name')}/{reference.get('template')}" if reference else node.template_name
         is_pod = node.type == "Pod"
-        name = pod_name(self._run.name, node.name, (reference or {}).get("template") or node.template_name)
+        name = pod_of(self._run, node)
         took = ages.short((node.finished or self._now) - node.started) if node.started else "0s"
         shown = f"{prefix}{_symbol(node)} {_one_line(node.display_name)}"
         return (shown, template, name if is_pod else "", took if is_pod else "", _one_line(node.message))

@@ -27,7 +27,7 @@ from tiphys.engine.run_state import RunState
 SYMBOLS = {SUCCEEDED: "✔", RUNNING: "●", FAILED: "✖", ERROR: "⚠", SKIPPED: "○", OMITTED: "○", PENDING: "◷", "": "◷"}
 _COLOURS = {SUCCEEDED: "32", RUNNING: "36", FAILED: "31", ERROR: "31", SKIPPED: "2", OMITTED: "2", PENDING: "33"}
 _INVISIBLE = {"StepGroup"}
-_LOG_LINES = 15
+LOG_LINES = 15
 _LOG_BYTES = 16 * 1024
 _FRAME = 0.05  # seconds: a large run changes more often than anybody sees
 _MINUTE = 60
@@ -195,20 +195,22 @@ def change_line(run: RunState, node: Node) -> str:
 
 def report(run: RunState, logs: dict[str, Path], *, colour: bool = False) -> list[str]:
     """What stands at the end: phase, message, duration; for a failure the step, the end of its log, and where that is."""
-    total = duration(run.finished - run.started)
-    headline = f"{SYMBOLS.get(run.phase, '?')} {run.name} {run.phase} after {total}"
-    found = ["", paint(headline + (f": {run.message}" if run.message else ""), run.phase, colour)]
-    if run.phase not in UNSUCCESSFUL:
-        return found
+    found = verdict(run, colour=colour)
     failed = culprit(run)
-    if failed is None:
-        return found
-    found.append(f"  failed: {failed.display_name} ({failed.message or failed.phase})")
-    log = logs.get(failed.id)
+    log = logs.get(failed.id) if failed and run.phase in UNSUCCESSFUL else None
     if log is not None and log.exists():
         found += [f"    {line}" for line in _last_lines(log)]
         found.append(f"  its log: {log}")
     return found
+
+
+def verdict(run: RunState, *, colour: bool = False) -> list[str]:
+    """Phase, message, duration; for a failure the step to blame."""
+    total = duration(run.finished - run.started)
+    headline = f"{SYMBOLS.get(run.phase, '?')} {run.name} {run.phase} after {total}"
+    found = ["", paint(headline + (f": {run.message}" if run.message else ""), run.phase, colour)]
+    failed = culprit(run) if run.phase in UNSUCCESSFUL else None
+    return found + ([f"  failed: {failed.display_name} ({failed.message or failed.phase})"] if failed else [])
 
 
 def _last_lines(log: Path) -> list[str]:
@@ -216,7 +218,7 @@ def _last_lines(log: Path) -> list[str]:
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LOG_BYTES))
-        return file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
+        return file.read().decode("utf-8", "replace").splitlines()[-LOG_LINES:]
 
 
 def culprit(run: RunState) -> Node | None:
