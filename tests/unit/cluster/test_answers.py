@@ -1,4 +1,7 @@
-"""What refusals of a real Argo server (4.1.2, Kubernetes 1.34), recorded as they came, are told a person as."""
+"""What refusals of a real Argo server (4.1.2, Kubernetes 1.34) are told a person as.
+
+The answers were recorded as they came, but for `not-up-yet` and `kubernetes-away`: their texts were read off a terminal.
+"""
 
 from __future__ import annotations
 
