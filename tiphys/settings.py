@@ -220,19 +220,6 @@ class ImageSettings:
         "TIPHYS_TORCH", "PyTorch in images: cpu, cuda, or auto: the CPU build if it can be reached", "auto"
     )
     authorities: str = _setting("SSL_CERT_FILE", "certificate authorities of this machine, lent to image builds", "")
-    installers: Mapping[str, str] = field(default_factory=lambda: _lent(os.environ))
-
-
-_LENT = (
-    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES",
-    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "UV_FIND_LINKS",
-    "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT",
-)  # fmt: skip
-
-
-def _lent(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings of pip and uv that also hold inside of an image build."""
-    return {name: environ[name] for name in _LENT if environ.get(name)}
 
 
 @dataclass(frozen=True)
@@ -326,6 +313,12 @@ PROGRAMS = (
 """What a program needs of our surroundings that speaks to the outside."""
 INSTALLERS = (*PROGRAMS, "PIP_", "UV_", "TIPHYS_BASE", "TIPHYS_TORCH")
 """What one needs that installs packages or builds images."""
+LENT_TO_BUILDS = (
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES",
+    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "UV_FIND_LINKS",
+    "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT",
+)  # fmt: skip
+"""Settings of pip and uv that also hold inside of an image build."""
 OUTSIDE = tuple(each for each in INSTALLERS if each not in {"PATH", "HOME", "TMPDIR", "LANG"})
 """What of it is the place's, not the process's: on a laptop the steps that reach out get it from who starts the servers."""
 

@@ -153,7 +153,7 @@ def _audit_images(arguments: argparse.Namespace) -> list[Finding]:
     from tiphys.images.audit.content import content
     from tiphys.images.builders import NoBuilderError, builder
     from tiphys.images.recipes import HIDDEN, chosen, recipes
-    from tiphys.settings import ImageSettings, load
+    from tiphys.settings import LENT_TO_BUILDS, surroundings
 
     try:
         own = dataclasses.replace(builder(arguments.builder), names_start=arguments.prefix)
@@ -161,7 +161,7 @@ def _audit_images(arguments: argparse.Namespace) -> list[Finding]:
         return []
     names = [each for each in chosen(arguments.names, recipes()) if each.name not in HIDDEN]
     tags = [f"{own.prefix}/{each.name}:{__version__}" for each in names]
-    lent = frozenset(value for name, value in load(ImageSettings).installers.items() if "INDEX" in name)
+    lent = frozenset(value for name, value in surroundings(*LENT_TO_BUILDS).items() if "INDEX" in name)
     return [finding for tag in tags if own.image_id(tag) for finding in content(own, tag, lent)]
 
 

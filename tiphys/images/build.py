@@ -22,7 +22,7 @@ from tiphys.images.inside.surroundings import AUTHORITIES, JAVA_AUTHORITIES, SET
 from tiphys.images.leftovers import remove_new, stages
 from tiphys.images.recipes import Recipe, recipes, revision
 from tiphys.images.running import run
-from tiphys.settings import PROJECT, ImageSettings
+from tiphys.settings import LENT_TO_BUILDS, PROJECT, ImageSettings, surroundings
 
 JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
 FULL = ("no space left on device", "disk quota exceeded")
@@ -85,7 +85,7 @@ def _build(plan: Plan, recipe: Recipe, arguments: Mapping[str, str], secrets: Ma
     command = plan.builder.build(recipe.dockerfile, PROJECT, tag, arguments, secrets)
     if plan.fresh:
         command.insert(2, "--no-cache")
-    for folder in _wheels(plan.settings):
+    for folder in _wheels():
         command[2:2] = plan.builder.lends(folder)
     try:
         run(command, log)
@@ -108,7 +108,7 @@ def _arguments(plan: Plan, recipe: Recipe, base: str, there: dict[str, Recipe]) 
 def _secrets(plan: Plan, scratch: Path) -> dict[str, Path]:
     """What is lent to RUN steps: files that are mounted, and so are in no layer."""
     settings = scratch / "settings.json"
-    lent = dict(plan.settings.installers)
+    lent = surroundings(*LENT_TO_BUILDS)
     for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
         if lent.get(name, "").startswith("/") and plan.builder.kind == "docker":
             del lent[name]
@@ -123,9 +123,9 @@ def _secrets(plan: Plan, scratch: Path) -> dict[str, Path]:
     return found
 
 
-def _wheels(settings: ImageSettings) -> list[Path]:
+def _wheels() -> list[Path]:
     """Folders of packages that pip or uv look into on this machine."""
-    told = " ".join(settings.installers.get(name, "") for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS"))
+    told = " ".join(surroundings("PIP_FIND_LINKS", "UV_FIND_LINKS").values())
     return [folder for each in dict.fromkeys(told.split()) if (folder := Path(each)).is_absolute() and folder.is_dir()]
 
 
