@@ -23,9 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that needs servers goes to one worker, which starts them once; the others take what needs none."""
+    """Tests that need servers go to one worker, which starts them once; those that build images take turns."""
     for item in items:
-        if {"stack", "new_stack"} & set(getattr(item, "fixturenames", ())):
+        wanted = set(getattr(item, "fixturenames", ()))
+        if {"stack", "new_stack"} & wanted:
             item.add_marker(pytest.mark.xdist_group("servers"))
 
 

@@ -234,7 +234,7 @@ class Engine:
 
     def _recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again; its leftovers go."""
-        shutil.rmtree(self.state / "attempts", ignore_errors=True)
+        _clear_attempts(self.state / "attempts")
         from tiphys.engine.revive import revive_daemons  # noqa: PLC0415
 
         for node in run.nodes.values():
@@ -315,6 +315,17 @@ class Engine:
         from tiphys.engine.control import retry  # noqa: PLC0415
 
         return retry(self, name, parameters, chosen)
+
+
+def _clear_attempts(folder: Path) -> None:
+    """Remove what steps of a dead engine have left: their folders, and the control groups of their containers."""
+    contained = {path.parent for path in folder.glob("*/bundle-*")}
+    if contained:
+        from tiphys.engine.oci.pod import take_control_groups_away  # noqa: PLC0415  # most runs need none
+
+        for attempt in contained:
+            take_control_groups_away(attempt)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _storage(patterns: tuple[str, ...]) -> Storage | None:

@@ -198,7 +198,7 @@ class Executor:
         try:
             stdout = await _copy_stdout(result_read, log) if start.keep_result else None
             report = await step.report()
-            if report.get("exit") == 128 + signal.SIGKILL and running.kill_timer is None:
+            if report.get("exit") == 128 + signal.SIGKILL and running.kill_timer is None and "oom" not in report:
                 report["oom"] = self._oom_killed()
             return report, stdout
         finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
+from tiphys.engine.oci.pod import cgroup_name
 from tiphys.engine.oci.storage import OciImage, Storage
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -252,7 +253,7 @@ def test_a_daemon_s_probe_is_asked_inside(inside: Callable[..., RunState]) -> No
 
 
 def test_a_deadline_ends_the_container_and_leaves_no_group(
-    inside: Callable[..., RunState], log: Callable[[], str]
+    inside: Callable[..., RunState], log: Callable[[], str], state: Path
 ) -> None:
     """SIGTERM reaches the program; its control groups are gone."""
     run = inside("""
@@ -261,7 +262,8 @@ def test_a_deadline_ends_the_container_and_leaves_no_group(
 """)
     assert (run.phase, run.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
     assert log() == "told\n"
-    assert not [path for path in Path("/sys/fs/cgroup").glob("*/tiphys/*-main") if path.is_dir()]
+    attempt = state / "attempts" / f"{next(iter(run.nodes))}-1"
+    assert not [*Path("/sys/fs/cgroup").glob(f"*/tiphys/{cgroup_name(attempt, 'main')}")]
 
 
 def test_a_killed_engine_leaves_no_container(shell: str, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_training_leaves_weights_metrics_and_a_mark_on_the_dataset(
 def test_the_same_inputs_are_not_trained_twice(step: Step, trained: dict[str, Any], kettles: str) -> None:
     """Another run with the same inputs gets the same answer without a job."""
     code, outputs, log = step("train", "again", use_case=TINY, dataset=kettles)
-    assert (code, outputs) == (0, trained)
+    assert (code, outputs) == (0, {**trained, "reused": True})
     assert "trained already" in log
 
 

@@ -49,6 +49,18 @@ def failure(bundle: Json) -> str:
     return "; ".join(line["msg"] for line in told if line.get("level") in ("error", "fatal"))
 
 
+def oom_killed(bundle: Json) -> bool:
+    """Whether the kernel ended a process of the container because it passed its memory limit; its group is still there."""
+    group = bundle["config"]["linux"]["cgroupsPath"]
+    for path in (f"/sys/fs/cgroup/memory{group}/memory.oom_control", f"/sys/fs/cgroup{group}/memory.events"):
+        try:
+            with open(path) as file:
+                return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in file)
+        except OSError:
+            continue
+    return False
+
+
 def _overlay(lower: str, upper: str, root: str, spare: str) -> None:
     try:
         mount("overlay", root, "overlay", 0, f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work")

@@ -67,6 +67,8 @@ def _in_images(spec: Json, tell: Tell) -> Json:
     if "containers" not in spec and missing["main"]:
         return {"exit": program.MISSING_PROGRAM, "message": missing["main"]}
     report = _supervise(spec, tell)
+    if "containers" not in spec:
+        report["oom"] = bundle.oom_killed(bundles["main"])
     failures = {name: text for name, each in bundles.items() if (text := bundle.failure(each))}
     if failures:
         report["error"] = "; ".join(failures.values())

@@ -76,7 +76,7 @@ class InImage:
         words = [_program(), "--root", f"{folder}/state"]
         log = ["--log", f"{folder}/log", "--log-format", "json"]
         return {
-            "argv": [*words, *log, "run", "--bundle", folder, identity],
+            "argv": [*words, *log, "run", "--keep", "--bundle", folder, identity],
             "enter": [*words, "exec", identity],
             "env": {},
             "cwd": "/",

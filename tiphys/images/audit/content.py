@@ -112,7 +112,7 @@ def _file_faults(path: Path, shown: str) -> Iterator[str]:
         yield f"{shown} is setuid or setgid"
     if mode & stat.S_IWOTH and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and not mode & stat.S_ISVTX:
         yield f"{shown} may be written by everyone"
-    if SECRET_FILES.search(shown):
+    if stat.S_ISREG(mode) and SECRET_FILES.search(shown):
         yield f"{shown} has the name of a file with secrets or settings of a machine"
     if (
         stat.S_ISREG(mode)

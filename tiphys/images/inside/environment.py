@@ -43,6 +43,7 @@ def main() -> int:
     ):
         say("torch: the CPU build")
     _install(arguments.requirements)
+    (FOLDER / ".lock").unlink(missing_ok=True)  # uv's own, for everyone to write
     say(f"{prune(FOLDER) / 1e6:.0f} MB taken out that no step needs")
     if arguments.add_to:
         move_new(before, FOLDER, arguments.add_to)
