@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -49,6 +50,7 @@ def session(lake: Lake) -> Iterator[SparkSession]:
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
     finished, watch = False, None
+    logging.getLogger().addFilter(_is_not_py4js)
     try:
         spark = _start(conf)
         _reach(spark, lake)
@@ -76,6 +78,12 @@ def session(lake: Lake) -> Iterator[SparkSession]:
     finally:
         if not finished:
             _end()
+        logging.getLogger().removeFilter(_is_not_py4js)
+
+
+def _is_not_py4js(record: logging.LogRecord) -> bool:
+    """Py4j logs a traceback at the root for a call that it then raises for; what is raised says it better."""
+    return Path(record.pathname).parent.name != "py4j"
 
 
 def _start(conf: Mapping[str, str]) -> SparkSession:

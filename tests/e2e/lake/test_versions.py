@@ -119,30 +119,45 @@ def test_spark_killed_while_it_works_leaves_the_old_version_and_the_next_run_wor
     assert Dataset.open(after["dataset"], lake).months == {"2015-01": 40, "2015-02": 40}
 
 
-DIES_BETWEEN_TWO_CALLS = """
-import os, signal
+SPARK_DIES = """
+import logging, os, signal, threading
 from pyspark import SparkContext
 from pyspark.sql.functions import col
 from components.etl.session import session
 from tiphys.errors import RetryableError
 from tiphys.lake.catalog import Lake
+
+def kill():
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+    SparkContext._gateway.proc.wait()
+
+def between_two_calls(spark):
+    kill()
+    col("id")
+
+def before_it_reads_a_call(spark):
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGSTOP)
+    threading.Timer(1, kill).start()
+    spark.sql("SELECT 1")
+
+logging.basicConfig(level=logging.WARNING)
 try:
     with session(Lake.from_settings()) as spark:
-        os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
-        SparkContext._gateway.proc.wait()
-        col("id")
+        {moment}(spark)
 except RetryableError as error:
     print("retry:", error)
 """
 
 
-def test_spark_killed_between_two_calls_can_be_retried(steps: Steps) -> None:
-    """What py4j then says is that a class is not there, which is no defect of ours."""
+@pytest.mark.parametrize("moment", ["between_two_calls", "before_it_reads_a_call"])
+def test_spark_killed_at_any_moment_can_be_retried(steps: Steps, moment: str) -> None:
+    """What py4j then says, that a class is not there or that a connection was reset, is no defect of ours."""
     done = subprocess.run(
-        [sys.executable, "-c", DIES_BETWEEN_TWO_CALLS], env=steps.surroundings("etl"), cwd=Path(__file__).resolve().parents[3],
-        capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-c", SPARK_DIES.replace("{moment}", moment)], env=steps.surroundings("etl"),
+        cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.stdout.startswith("retry: Spark's Java process ended"), done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
 
 
 def test_all_rows_bad_ends_etl_and_makes_no_version(steps: Steps, folder: Path) -> None:
