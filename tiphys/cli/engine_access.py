@@ -25,16 +25,17 @@ def open_engine(
     *,
     namespace: str = "default",
     private: bool | None = None,
-    containers: str | None = None,
+    containers: list[str] | None = None,
 ) -> Engine:
     """The engine on this project's state folder, or on another; see Engine for the rest.
 
-    `containers` are patterns with commas, TIPHYS_CONTAINERS where None is given. Raises EngineError if they can't run.
+    `containers` are the patterns of --containers for new runs, TIPHYS_CONTAINERS where None is given.
     """
+    from tiphys.cli.runs import patterns
     from tiphys.engine import Engine, Image, load_images
     from tiphys.settings import EngineSettings, load, stack_settings
 
-    wanted = load(EngineSettings).containers if containers is None else containers
+    wanted = patterns(load(EngineSettings).containers) if containers is None else containers
     settings = stack_settings()
     own = [
         Image(
@@ -53,7 +54,7 @@ def open_engine(
     return Engine(
         where,
         images=images,
-        containers=[pattern for each in wanted.split(",") if (pattern := each.strip())],
+        containers=wanted or (),
         store=_store(settings),
         keep=keep,
         namespace=namespace,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.places import add_server
-from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
+from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, patterns, say
 
 _EXAMPLES = """examples:
   tiphys resubmit hello-x7k2p
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--memoized", action="store_true", help="what succeeded is Skipped and keeps its outputs")
     parser.add_argument("--name", default="", help="the new run's name (default: made from the old one's)")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
-    add_containers(parser)
+    add_containers(parser, "as the old run has it")
     add_colour(parser)
     add_server(parser, "resubmit", waits=True)
     parser.set_defaults(func=main)
@@ -45,9 +45,12 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.runs import find_name
     from tiphys.engine.control import resubmit
 
-    engine = open_engine(containers=args.containers)
+    engine = open_engine()
     old = find_name(engine, args.run)
     engine.refuse_if_held()
-    name = resubmit(engine, old, parse_parameters(args.parameter), memoized=args.memoized, as_name=args.name)
+    name = resubmit(
+        engine, old, parse_parameters(args.parameter), memoized=args.memoized, as_name=args.name,
+        containers=patterns(args.containers),
+    )  # fmt: skip
     say(f"{old} runs once more as {name}")
     return drive(engine, name, args.output, colour=in_colour(args))

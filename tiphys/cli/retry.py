@@ -7,7 +7,7 @@ from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.places import add_server
-from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, say
+from tiphys.cli.runs import RUN_HELP, add_colour, add_containers, explained, in_colour, patterns, say
 
 _EXAMPLES = """examples:
   tiphys retry continuous-training-x7k2p
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--restart-successful", action="store_true", help="steps that are selected run again, too")
     parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="selects those steps")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
-    add_containers(parser)
+    add_containers(parser, "as the run has it")
     add_colour(parser)
     add_server(parser, "retry", waits=True)
     parser.set_defaults(func=main)
@@ -45,9 +45,9 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.runs import find_name
 
     check_selector(args)
-    engine = open_engine(containers=args.containers)
+    engine = open_engine()
     name = find_name(engine, args.run)
-    again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector)
+    again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector, patterns(args.containers))
     say(f"running again in {name}: {', '.join(again) or 'what did not begin'}")
     return drive(engine, name, args.output, colour=in_colour(args))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
-from tiphys.cli.runs import add_colour, add_containers, explained, in_colour, say
+from tiphys.cli.runs import add_colour, add_containers, explained, in_colour, patterns, say
 
 if TYPE_CHECKING:
     from tiphys.cli.manifests import Submission
@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only check whether it would run")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write what happened as JSON")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
-    add_containers(parser)
+    add_containers(parser, "TIPHYS_CONTAINERS; steps are processes where that is empty")
     add_colour(parser)
     parser.set_defaults(func=main)
 
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     if args.summary is not None and not args.summary.absolute().parent.is_dir():
         msg = f"--summary {args.summary}: the folder {args.summary.absolute().parent} is not there: make it first"
         raise ManifestError(msg)
-    engine = open_engine(containers=args.containers)
+    engine = open_engine(containers=patterns(args.containers))
     found = submissions(args.workflow, project(), engine)
     if len(found) > 1 and (args.name or args.summary):
         msg = f"--name and --summary are for one Workflow, and these files hold {len(found)}: give one file at a time"

@@ -79,16 +79,21 @@ def add_colour(parser: Any) -> None:
     parser.add_argument("--no-color", action="store_true", help="no colours, as with NO_COLOR in the environment")
 
 
-def add_containers(parser: Any) -> None:
-    """Declare --containers."""
+def add_containers(parser: Any, default: str) -> None:
+    """Declare --containers; `default` says what counts without it."""
     parser.add_argument(
         "--containers",
         nargs="?",
         const="*",
         metavar="PATTERN,...",
         help="run steps in their images, those whose image matches (alone: all); needs root, buildah and runc "
-        "(default: TIPHYS_CONTAINERS; steps are processes where that is empty)",
+        f"(default: {default})",
     )
+
+
+def patterns(text: str | None) -> list[str] | None:
+    """The patterns of --containers or TIPHYS_CONTAINERS; None stays None."""
+    return None if text is None else [pattern for each in text.split(",") if (pattern := each.strip())]
 
 
 def in_colour(args: argparse.Namespace, stream: TextIO | None = None) -> bool:

@@ -28,8 +28,16 @@ Json = dict[str, Any]
 _PREVIOUS = "workflows.argoproj.io/resubmitted-from-workflow"
 
 
-def retry(engine: Engine, name: str, parameters: Mapping[str, str] | None = None, chosen: str = "") -> list[str]:
+def retry(
+    engine: Engine,
+    name: str,
+    parameters: Mapping[str, str] | None = None,
+    chosen: str = "",
+    containers: list[str] | None = None,
+) -> list[str]:
     """Reset what failed in a run that has ended, and what `chosen` selects; the names of the steps that run again.
+
+    `containers` are the patterns of images whose steps run in them; the run's own where they are None.
 
     Raises:
         EngineError: the run has not ended, there is nothing to run again, or a parameter may not have that value.
@@ -51,15 +59,23 @@ def retry(engine: Engine, name: str, parameters: Mapping[str, str] | None = None
             raise EngineError(msg)
         _check_parameters(run, parameters or {})
         again.apply(run, reset, time.time(), parameters)
+        run.containers = run.containers if containers is None else containers
         engine.journal.rewrite(run, sorted(reset.gone))
     return reset.steps
 
 
-def resubmit(
-    engine: Engine, name: str, parameters: Mapping[str, str] | None = None, *, memoized: bool = False, as_name: str = ""
+def resubmit(  # noqa: PLR0913
+    engine: Engine,
+    name: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    memoized: bool = False,
+    as_name: str = "",
+    containers: list[str] | None = None,
 ) -> str:
     """Write down a new run of the spec that `name` had, with its labels; the new run's name.
 
+    `containers` are the patterns of images whose steps run in them; the old run's where they are None.
     `memoized` takes over what succeeded, as steps that are Skipped. Raises EngineError.
     """
     from tiphys.engine.engine import random_name  # noqa: PLC0415  # it imports this module
@@ -74,6 +90,7 @@ def resubmit(
         msg = f"a run called {new_name!r} exists already: give another --name"
         raise EngineError(msg)
     run = _copy(old, new_name, engine)
+    run.containers = old.containers if containers is None else containers
     _check_parameters(run, parameters or {})
     set_parameters(run.spec, parameters or {})
     if memoized:

@@ -64,14 +64,16 @@ class Engine:
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
-        `containers` are shell patterns: steps whose image matches one run in it, as containers.
+        `containers` are shell patterns: steps of new runs whose image matches one run in it, as containers.
 
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
         `limits` bound what an archive may become when it is opened, and what a step may give as one output.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
-        self.images = ImageTable([*images, *machine_images()], _storage(tuple(containers)))
+        self._images = [*images, *machine_images()]
+        self._containers = list(containers)
+        self.images = self._table(self._containers)
         self.objects = ObjectStore(self.state)
         self._store = store or FolderStore(self.state / "artifacts")
         self._keep = tuple(str(path.absolute()) for path in keep)
@@ -114,7 +116,8 @@ class Engine:
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
             namespace=metadata.get("namespace") or self._namespace, generate_name=metadata.get("generateName") or "",
             labels=dict(metadata.get("labels") or {}), annotations=dict(metadata.get("annotations") or {}),
-            templates=self._templates(), config_maps=self._config_maps(), memo=self.journal.memo(),
+            templates=self._templates(), config_maps=self._config_maps(), containers=self._containers,
+            memo=self.journal.memo(),
         )  # fmt: skip
         if spec.get("workflowMetadata"):
             from tiphys.engine.labels import set_metadata  # noqa: PLC0415
@@ -157,8 +160,8 @@ class Engine:
         return workflow, spec, notes
 
     def digest(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str:
-        """What makes two submissions the same: manifest and parameters."""
-        content = json.dumps([documents, template, dict(parameters or {})], sort_keys=True)
+        """What makes two submissions the same: manifest, parameters, and which steps are containers."""
+        content = json.dumps([documents, template, dict(parameters or {}), self._containers], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _templates(self) -> dict[str, Json]:
@@ -195,7 +198,7 @@ class Engine:
             wait_for_leftovers(self.state)
             self._recover(run)
             sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
-            driver = Driver(run, self.journal, self._surroundings(), listener)
+            driver = Driver(run, self.journal, self._surroundings(run), listener)
             driver.on_interrupt(on_interrupt)
             try:
                 asyncio.run(driver.to_the_end(handle_signals=handle_signals))
@@ -243,10 +246,14 @@ class Engine:
                 run.dirty.add(node.id)
         revive_daemons(run)
 
-    def _surroundings(self) -> Surroundings:
+    def _table(self, containers: list[str]) -> ImageTable:
+        return ImageTable(self._images, _storage(tuple(containers)))
+
+    def _surroundings(self, run: RunState) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
+        images = self.images if run.containers == self._containers else self._table(run.containers)
         return Surroundings(
-            self.state, self.images, self.objects, self._store, self._keep, private, self._slots, self._limits
+            self.state, images, self.objects, self._store, self._keep, private, self._slots, self._limits
         )
 
     def unfinished(
@@ -307,14 +314,21 @@ class Engine:
             os.kill(pid, signal.SIGUSR2)
         return True
 
-    def retry(self, name: str, parameters: Mapping[str, str] | None = None, chosen: str = "") -> list[str]:
+    def retry(
+        self,
+        name: str,
+        parameters: Mapping[str, str] | None = None,
+        chosen: str = "",
+        containers: list[str] | None = None,
+    ) -> list[str]:
         """Reset what failed in a run that has ended, so that `run` goes on from there; the steps that will run again.
 
-        `chosen` is a selector of nodes that run again although they succeeded. Raises EngineError.
+        `chosen` is a selector of nodes that run again although they succeeded; `containers` are as the run has them
+        where they are None. Raises EngineError.
         """
         from tiphys.engine.control import retry  # noqa: PLC0415
 
-        return retry(self, name, parameters, chosen)
+        return retry(self, name, parameters, chosen, containers)
 
 
 def _clear_attempts(folder: Path) -> None:

@@ -23,7 +23,7 @@ class RunState:
     """One run. `now` and all times are seconds since the epoch.
 
     `spec` is the merged spec, frozen at submit; so are `templates` (those that templateRef names, by kind/name) and
-    `config_maps`. Secrets are never here.
+    `config_maps`. Secrets are never here. `containers` are shell patterns: steps whose image matches one run in it.
     """
 
     name: str
@@ -36,6 +36,7 @@ class RunState:
     annotations: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Json] = field(default_factory=dict)
     config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    containers: list[str] = field(default_factory=list)
     memo: dict[str, dict[str, Json]] = field(default_factory=dict)
     locks: dict[str, list[str]] = field(default_factory=dict)
     phase: str = ""
@@ -91,5 +92,6 @@ _HEADER = (
     "annotations",
     "templates",
     "config_maps",
+    "containers",
 )
 _PROGRESS = ("locks", "phase", "message", "started", "finished", "shutdown", "suspended", "outputs")

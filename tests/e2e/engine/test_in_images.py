@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
+from tiphys.engine.control import resubmit
 from tiphys.engine.oci.pod import cgroup_name
 from tiphys.engine.oci.storage import OciImage, Storage
 
@@ -266,8 +267,25 @@ def test_a_deadline_ends_the_container_and_leaves_no_group(
     assert not [*Path("/sys/fs/cgroup").glob(f"*/tiphys/{cgroup_name(attempt, 'main')}")]
 
 
+def test_a_run_that_is_retried_stays_in_its_images(state: Path, shell: str) -> None:
+    """Whoever retries or resubmits it need not say again where its steps run; to say it changes it."""
+    text = f"""{HEAD}
+  arguments: {{parameters: [{{name: code, value: "7"}}]}}
+  templates: [{{name: main, container: {{image: '{shell}', args: ["cat /etc/mark; exit {{{{workflow.parameters.code}}}}"]}}}}]
+"""
+    first = Engine(state, containers=["localhost/tiphys-test/*"])
+    assert first.run(first.submit(load_text(text)), handle_signals=False).phase == "Failed"
+    engine = Engine(state)
+    engine.retry("wf", {"code": "0"})
+    run = engine.run("wf", handle_signals=False)
+    assert run.phase == "Succeeded", run.message
+    assert engine.run(resubmit(engine, "wf", as_name="copy"), handle_signals=False).phase == "Succeeded"
+    changed = resubmit(engine, "wf", {"code": "0"}, as_name="processes", containers=[])
+    assert "no stand-in on this machine" in engine.run(changed, handle_signals=False).message
+
+
 def test_a_killed_engine_leaves_no_container(shell: str, tmp_path: Path) -> None:
-    """After kill -9 of the engine the program in the container is gone, too."""
+    """After kill -9 of the engine the program in the container is gone, too; the run goes on in containers."""
     manifest = tmp_path / "manifest.yaml"
     words = ("sleep", f"4321.{os.getpid()}")
     manifest.write_text(
@@ -276,6 +294,11 @@ def test_a_killed_engine_leaves_no_container(shell: str, tmp_path: Path) -> None
     command = [sys.executable, "-m", "tiphys", "run", str(manifest), "--containers", "localhost/tiphys-test/*"]
     environment = {**os.environ, "TIPHYS_HOME": str(tmp_path / "home")}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL) as process:
+        wait_for(words, there=True)
+        process.kill()
+    wait_for(words, there=False)
+    again = [sys.executable, "-m", "tiphys", "resume", "wf"]
+    with subprocess.Popen(again, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL) as process:
         wait_for(words, there=True)
         process.kill()
     wait_for(words, there=False)

@@ -101,9 +101,9 @@ def test_an_image_with_nothing_wrong_passes(root: Path) -> None:
     assert list(file_faults(root)) == []
 
 
-@pytest.mark.parametrize("planted", ["setuid", "world", "key", "netrc", "apt", "unlisted", "lent", "sbom"])
+@pytest.mark.parametrize("planted", ["setuid", "world", "key", "netrc", "apt", "unlisted", "lent", "cache", "sbom"])
 def test_a_planted_file_of_an_image_is_found(root: Path, planted: str) -> None:
-    """Setuid programs, secrets, installers, files that anyone may write, packages that nobody listed."""
+    """Setuid programs, secrets, installers, what a build left, files that anyone may write, packages that nobody listed."""
     program = root / "usr/bin/x"
     program.parent.mkdir(parents=True)
     program.write_text("x")
@@ -122,6 +122,9 @@ def test_a_planted_file_of_an_image_is_found(root: Path, planted: str) -> None:
     elif planted == "lent":
         (root / "run/secrets").mkdir(parents=True)
         (root / "run/secrets/build-env").write_text("{}")
+    elif planted == "cache":
+        (root / "tmp/.cache/uv").mkdir(parents=True)
+        (root / "tmp/.cache/uv/torch.whl").write_text("x")
     else:
         (root / SBOM).unlink()
     assert len(list(file_faults(root))) == 1

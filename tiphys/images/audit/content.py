@@ -31,6 +31,7 @@ INSTALLERS = (
     "usr/bin/gcc",
     "opt/tools",
 )
+SCRATCH = ("tmp", "var/tmp", "root/.cache", "var/cache/apt/archives")
 _KEYS_IN = (".pem", ".key", ".json", ".txt", ".conf", ".cfg", ".ini", ".env", ".toml", ".yaml", ".yml", "")
 _LARGEST = 1 << 20
 
@@ -95,6 +96,9 @@ def file_faults(root: Path) -> Iterator[str]:
     for path in INSTALLERS:
         if (root / path).exists():
             yield f"/{path} installs or compiles: nothing in a running step may"
+    for path in SCRATCH:
+        if left := sorted(each.relative_to(root) for each in (root / path).rglob("*") if not each.is_dir()):
+            yield f"/{left[0]} and {len(left) - 1:,} other files are left of its build"
     if not (root / SBOM).is_file():
         yield f"/{SBOM} is missing: nobody can tell what it holds"
     else:

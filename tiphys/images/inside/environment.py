@@ -22,6 +22,8 @@ from tiphys.locks import LEFT_OUT_FOR_CPU, sections
 
 FOLDER = Path("/opt/venv")
 PYTHON = "/usr/bin/python3"
+CACHE = "/root/.cache/uv"
+"""Where the Dockerfiles mount what uv keeps between builds, whatever HOME an image sets."""
 SOURCES = {"pyspark"}
 """What its makers publish as source only."""
 
@@ -124,7 +126,7 @@ def _python() -> str:
 
 
 def _uv(*words: str, **more: str) -> None:
-    settings = {**environment(), "UV_LINK_MODE": "copy", **more}
+    settings = {**environment(), "UV_LINK_MODE": "copy", "UV_CACHE_DIR": CACHE, **more}
     subprocess.run(["uv", *words], env=settings, check=True)  # noqa: S603, S607 - the builder's own
 
 
