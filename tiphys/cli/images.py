@@ -24,6 +24,9 @@ _EXAMPLES = """examples:
   tiphys images sbom ingest                  what is in an image, as CycloneDX JSON
   tiphys images audit                        pins, known vulnerabilities, and every image that is here
   tiphys images audit --offline              the same without what only a service on the network can tell
+
+Layers of earlier builds stay, for the next to be quick: 'buildah rmi --prune', 'docker builder prune' or 'podman image prune'
+gives the disk back.
 """
 
 
