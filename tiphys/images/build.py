@@ -102,6 +102,8 @@ def _arguments(plan: Plan, recipe: Recipe, base: str, there: dict[str, Recipe]) 
         given["BASE"] = base
     if "\nARG REVISION" in text:
         given["REVISION"] = revision(recipe, there)
+    if "\nARG BUILDER" in text:
+        given["BUILDER"] = plan.builder.image_id(plan.tag(there["builder"]))
     return {name: value for name, value in given.items() if f"\nARG {name}" in text}
 
 

@@ -87,6 +87,7 @@ def test_only_what_a_step_adds_goes_on_top_of_what_it_shares(tmp_path: Path) -> 
     moved = tmp_path / "delta" / shared.relative_to("/")
     assert [each.relative_to(moved) for each in moved.rglob("*.py")] == [Path("lightning/__init__.py")]
     assert (shared / "torch" / "__init__.py").exists()
+    assert not (shared / "lightning").exists()
 
 
 def test_the_same_code_compiled_at_another_time_is_the_same(tmp_path: Path) -> None:

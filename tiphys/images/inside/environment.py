@@ -62,12 +62,16 @@ def files(folder: Path) -> Files:
 
 
 def move_new(before: Files, folder: Path, target: Path) -> None:
-    """Move what is new or changed since `before` to the same path below `target`."""
+    """Move what is new or changed since `before` to the same path below `target`; no folder stays that this has emptied."""
     for path, status in files(folder).items():
         if before.get(path) != status:
             place = target / path.relative_to("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
+            for each in path.parents:
+                if each == folder or any(each.iterdir()):
+                    break
+                each.rmdir()
 
 
 def say(text: str) -> None:
