@@ -17,6 +17,7 @@ _EXECUTOR_GONE = re.compile(
 )
 _CONTEXT_GONE = re.compile(
     r"stopped SparkContext|SparkContext was shut down|MetricsSystem|All masters are unresponsive"
+    r"|SparkEnv\$?\.get\(\)\" is null"  # it went while the context was still being made
 )
 _FORBIDDEN = re.compile(r"is forbidden: |Unauthorized|Forbidden!|code=40[13]")
 _KUBERNETES = re.compile(r"KubernetesClientException|External scheduler cannot be instantiated|fabric8")

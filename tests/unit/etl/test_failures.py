@@ -37,6 +37,12 @@ KUBERNETES = {"spark.master": "k8s://https://api"}
         ("ExecutorLostFailure (executor 4 exited", CLUSTER, RetryableError, "were lost again and again"),
         ("RejectedExecutionException: Task x rejected from", CLUSTER, RetryableError, "were lost again and again"),
         ("Cannot call methods on a stopped SparkContext.", CLUSTER, RetryableError, "spark://m:7077 does not answer"),
+        (
+            'Cannot invoke "SparkEnv.driverTmpDir()" because the return value of "org.apache.spark.SparkEnv$.get()" is null',
+            CLUSTER,
+            RetryableError,
+            "spark://m:7077 does not answer",
+        ),
         ("KubernetesClientException: pods is forbidden: User x", KUBERNETES, PermanentError, "needs the Role"),
         ("KubernetesClientException: connect timed out", KUBERNETES, RetryableError, "does not answer"),
         ("software.amazon.awssdk.core.exception.SdkClientException: x", CLUSTER, RetryableError, "object store"),
