@@ -134,6 +134,17 @@ def test_real_trips_become_a_model_in_production(cli: Cli, trips: Path) -> None:
     assert 60 < answer["duration_s"] < 3 * 3600
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("all_images")
+def test_real_trips_reach_production_with_every_step_in_its_image(fresh: Cli, trips: Path) -> None:
+    """The images hold all that the steps need, Spark and torch included, and the model is as good."""
+    _, summary = fresh.train("--upload", f"source={trips}", "--containers")
+    told = outputs(summary)
+    assert int(told["etl-rows-kept"]) + int(told["etl-rows-rejected"]) == int(told["etl-rows-in"]) == 180_000
+    assert float(told["evaluate-mae"]) <= 250
+    assert json.loads(fresh("predict", "--json"))["model_version"] in told["promote-serving"]
+
+
 def test_simulated_trips_become_a_model_in_production(fresh: Cli, tmp_path: Path) -> None:
     """Without any real file the pipeline reaches production, too, and its model beats the status quo."""
     folder = tmp_path / "simulated"
