@@ -29,8 +29,7 @@ def settle(documents: Iterable[Json], *, registry: str = "", tag: str = "", name
     Raises:
         PermanentError: a registry, tag or namespace that no image or cluster can have.
     """
-    _check("registry", registry, _REGISTRY, "HOST, HOST:PORT or HOST/FOLDER, without https://")
-    _check("tag", tag, _TAG, "letters, digits, '_', '.' and '-', at most 128")
+    check_images(registry, tag)
     _check("namespace", namespace, _NAMESPACE, "a-z, 0-9 and '-', at most 63")
     settled = [copy.deepcopy(each) for each in documents]
     for document in settled:
@@ -39,6 +38,12 @@ def settle(documents: Iterable[Json], *, registry: str = "", tag: str = "", name
         if namespace and document.get("kind") not in _CLUSTER_WIDE:
             document.setdefault("metadata", {})["namespace"] = namespace
     return settled
+
+
+def check_images(registry: str, tag: str) -> None:
+    """Raise PermanentError for a registry or a tag that no image can have; what is empty is fine."""
+    _check("registry", registry, _REGISTRY, "HOST, HOST:PORT or HOST/FOLDER, without https://")
+    _check("tag", tag, _TAG, "letters, digits, '_', '.' and '-', at most 128")
 
 
 def _image(name: str, registry: str, tag: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,9 +26,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 
+from tiphys.errors import TiphysError
+from tiphys.images.tools import need
 from tiphys.settings import RegistrySettings
 
-PROGRAM = shutil.which("docker-registry") or shutil.which("registry")
 USER, PASSWORD = "ann", "made-up"
 HTPASSWD = f"{USER}:$2b$04$b9HMiaxD/9zyAOoh5JH6juGP2ELgnh4jkP4R4TbvWt6chmaSPuCwO\n"
 
@@ -72,7 +71,7 @@ class Registry:
             config[name] = {**config.get(name, {}), **each}  # type: ignore[dict-item]
         (self.folder / "config.yml").write_text(json.dumps(config))
         with (self.folder / "log").open("ab") as log:
-            command = [str(PROGRAM), "serve", str(self.folder / "config.yml")]
+            command = ["docker-registry", "serve", str(self.folder / "config.yml")]
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         until = time.monotonic() + 30
         while not _listens(self.port):
@@ -109,8 +108,10 @@ def free_port() -> int:
 @contextmanager
 def registries(folder: Path) -> Iterator[Callable[..., Registry]]:
     """``new(auth=..., http=..., storage=...)`` starts a registry; all of them end here."""
-    if PROGRAM is None:
-        pytest.skip("no registry server: apt-get install docker-registry")
+    try:
+        need("docker-registry")
+    except TiphysError as error:
+        pytest.skip(f"no registry server: {error}")
     made: list[Registry] = []
 
     def new(**extra: Any) -> Registry:
@@ -275,11 +276,3 @@ def get(host: str, path: str) -> urllib3.BaseHTTPResponse:
     """Ask a plain registry without any client of ours."""
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     return urllib3.PoolManager(retries=False).request("GET", f"http://{host}/v2/{path}", headers=accept)
-
-
-def may_run_containers() -> str:
-    """Why buildah and runc cannot be used here; empty where they can."""
-    if os.geteuid() != 0:
-        return "buildah and runc are used as root here"
-    missing = [each for each in ("buildah", "runc") if shutil.which(each) is None]
-    return f"not installed: {', '.join(missing)}" if missing else ""

@@ -1,4 +1,4 @@
-"""``tiphys images``: build the images of the steps and services, list them, show what they hold, audit them."""
+"""``tiphys images``: build the images of the steps and services, push them, list them, show what they hold, audit them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   tiphys images build light                  those without Spark, torch and Triton
   tiphys images build ingest load_test       these, and what they need
   tiphys images build --torch cpu train      with PyTorch's CPU build, or not at all
+  tiphys images push registry.example.org    all that a cluster pulls, as registry.example.org/tiphys/NAME:TAG
   tiphys images list                         what is here, with sizes
   tiphys images sbom ingest                  what is in an image, as CycloneDX JSON
   tiphys images audit                        pins, known vulnerabilities, and every image that is here
@@ -42,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, declare, function in (
         ("build", _declare_build, _build),
+        ("push", _declare_push, _push),
         ("list", _declare_names, _list),
         ("sbom", _declare_one, _sbom),
         ("audit", _declare_audit, _audit),
@@ -71,6 +73,12 @@ def _declare_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="images, as folders of images/; light, or all (default)"
     )
+
+
+def _declare_push(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("registry", metavar="REGISTRY", help="where to: HOST[:PORT][/PATH]")
+    _declare_names(parser)
+    parser.add_argument("--tag", default="", help="their tag there (default: the release's)")
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +112,22 @@ def _build(arguments: argparse.Namespace) -> int:
         built.append(each)
         _say(_line(each))
     _table(builder, [each.tag for each in built])
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    """Push the images that a cluster pulls to a registry; log in with the builder first if it wants that."""
+    from tiphys import __version__
+    from tiphys.images.push import push
+    from tiphys.images.recipes import HIDDEN, chosen, recipes
+    from tiphys.settings import RegistrySettings, load, stack_settings
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the builder has to end with us
+    wanted = [each for each in chosen(arguments.names, recipes()) if each.name not in HIDDEN]
+    logs = stack_settings().home / "logs" / "images"
+    tag, plain = arguments.tag or __version__, load(RegistrySettings).plain_http.split(",")
+    for each in push(_builder(arguments), wanted, arguments.registry, tag, logs=logs, plain_http=plain):
+        _say(f"{_coloured('✔', '32')} {each.target} pushed in {each.seconds:.1f} s")
     return 0
 
 

@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
                 f"{change.kind} {change.name} {'would be ' if args.dry_run and change.verb != 'unchanged' else ''}{change.verb}",
                 flush=True,
             )
-        if args.dry_run:
+        if args.dry_run and change.before:  # all of what is new is in workflows/rendered
             sys.stdout.writelines(difference(change))
     return _by_hand([change for change in changes if change.verb == BY_HAND])
 
@@ -90,9 +90,9 @@ def _by_hand(changes: list[Change]) -> int:
 
 def difference(change: Change) -> Iterator[str]:
     """What would change, as a unified diff of YAML."""
-    before = _lines(change.before) if change.before else []
-    after = _lines(change.after)
-    return difflib.unified_diff(before, after, f"installed/{change.name}", f"here/{change.name}")
+    return difflib.unified_diff(
+        _lines(change.before or {}), _lines(change.after), f"installed/{change.name}", f"here/{change.name}"
+    )
 
 
 def _lines(document: Json) -> list[str]:

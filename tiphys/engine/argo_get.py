@@ -21,6 +21,8 @@ _EXECUTED = ("Pod", "Skipped", "Suspend", "HTTP", "Plugin")
 _SUSPENDED = "ǁ"
 _INDEX = re.compile(r"\((\d+):")
 _HEADINGS = ("STEP", "TEMPLATE", "PODNAME", "DURATION", "MESSAGE")
+_COLUMN = 21  # where values begin
+_LONGEST = 200
 _Row = tuple[str, ...]
 
 
@@ -51,7 +53,7 @@ def header(run: RunState, now: float, *, colour: bool = False) -> list[str]:
     artifacts = (run.outputs or {}).get("artifacts") or []
     pairs += [("Output Artifacts:", "")] if artifacts else []
     pairs += [(f"  {entry['name']}:", (entry.get("s3") or {}).get("key") or "") for entry in artifacts]
-    return [f"{name:<20} {value}".rstrip() for name, value in pairs]
+    return [f"{name:<{_COLUMN - 1}} {value}".rstrip() for name, value in pairs]
 
 
 def is_suspended(run: RunState) -> bool:
@@ -62,7 +64,14 @@ def is_suspended(run: RunState) -> bool:
 
 def _values(title: str, entries: list[dict[str, object]]) -> list[tuple[str, str]]:
     given = [entry for entry in entries if entry.get("value") is not None]
-    return [(title, "")] * bool(given) + [(f"  {entry['name']}:", str(entry["value"])) for entry in given]
+    return [(title, "")] * bool(given) + [(f"  {entry['name']}:", _shown(str(entry["value"]))) for entry in given]
+
+
+def _shown(value: str) -> str:
+    """A value in its column: further lines below the first, what is long cut."""
+    if len(value) > _LONGEST and "\n" not in value:
+        return f"{value[:_LONGEST]}… ({len(value):,} characters; -o json has all)"
+    return value.replace("\n", "\n" + " " * _COLUMN)
 
 
 def pod_of(run: RunState, node: Node) -> str:

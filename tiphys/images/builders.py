@@ -53,6 +53,12 @@ class Builder:
         isolation = ["--isolation", "chroot"] if self.kind == "buildah" else []
         return [self.kind, *words, *layers, *isolation, str(context)]
 
+    def push(self, tag: str, target: str, *, plain_http: bool = False) -> list[list[str]]:
+        """The commands that push an image under another name; whether docker takes a registry without TLS is its own setting."""
+        if self.kind == "docker":
+            return [["docker", "tag", tag, target], ["docker", "push", target]]
+        return [[self.kind, "push", *(["--tls-verify=false"] if plain_http else []), tag, f"docker://{target}"]]
+
     def lends(self, folder: Path) -> list[str]:
         """More words that show a folder of this machine to a build; docker can't."""
         return [] if self.kind == "docker" else ["--volume", f"{folder}:{folder}:ro"]

@@ -20,7 +20,6 @@ from tests.e2e.registries import (
     authority,
     free_port,
     get,
-    may_run_containers,
     one_that_answers,
     with_login,
 )
@@ -87,10 +86,9 @@ def test_an_image_on_a_base_takes_its_layers_over_without_sending_them(
     assert any("http.response.status=201" in each for each in mounted)
 
 
+@pytest.mark.usefixtures("container_tools")
 def test_buildah_pulls_it_by_digest_and_finds_labels_and_files(new_registry: NewRegistry, tmp_path: Path) -> None:
     """Another program's word that it is an image."""
-    if reason := may_run_containers():
-        pytest.skip(reason)
     registry = new_registry()
     below = push(made(tmp_path / "base", b"triton"), f"{registry.host}/team/triton", "1", registry.settings())
     base = fetch_base(str(below), registry.settings())

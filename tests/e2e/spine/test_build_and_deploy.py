@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Stack
-from tests.e2e.registries import Registry, get, may_run_containers
+from tests.e2e.registries import Registry, get
 from tiphys.release.client import LedgerClient
 from tiphys.settings import PROJECT, LedgerSettings, load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
+@pytest.mark.usefixtures("container_tools")
 def test_a_revision_reaches_staging_by_digest(
     stack: Stack, new_registry: Callable[..., Registry], tmp_path: Path
 ) -> None:
     """The gateway's image is in the registry, was started from there by its digest, and stands in the ledger."""
-    if reason := may_run_containers():
-        pytest.skip(reason)
     git = subprocess.run(["git", "-C", str(PROJECT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if git.returncode != 0:
         pytest.skip("this checkout is no git repository")

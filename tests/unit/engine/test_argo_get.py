@@ -46,6 +46,17 @@ def test_step_groups_are_drawn_by_their_branches(machine: MakeMachine) -> None:
     assert names(steps(made.run, made.now)) == [" ✔ wf", " ├─┬─✔ one", " │ └─✔ two", " └───✔ three"]
 
 
+def test_long_values_are_cut_and_further_lines_stay_in_their_column(machine: MakeMachine) -> None:
+    """A page of figures or a table must not bury what stands beside it."""
+    made = machine(GROUPS)
+    values = {"figures": "x" * 1000, "table": "rows  10\nMAE    2"}
+    made.run.outputs = {"parameters": [{"name": name, "value": value} for name, value in values.items()]}
+    drawn = draw(made.run, made.now)
+    lines = "\n".join(drawn).splitlines()
+    assert f"  figures:           {'x' * 200}… (1,000 characters; -o json has all)" in lines
+    assert lines[lines.index("  table:             rows  10") + 1] == " " * 21 + "MAE    2"
+
+
 def test_columns_are_those_of_argo_and_only_pods_have_a_pod_s_name(machine: MakeMachine) -> None:
     """STEP TEMPLATE PODNAME DURATION MESSAGE, one below the other."""
     made = machine(GROUPS)
