@@ -7,6 +7,8 @@ Every part keeps a stamp of what it was made from, so a second run does nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -15,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,14 +177,33 @@ def need_package(present: bool, what: str, packages: Sequence[str]) -> None:  # 
         prefix = "sudo " if shutil.which("apt-get") else ""
         message = f"missing: {what}; type: {prefix}{command}"
         raise SetupError(message)
-    say(f"installing {what} from Debian's packages")
-    run(["apt-get", "update", "-q"], quiet=True)
-    for package in packages:
-        attempt = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
-        if subprocess.run(attempt, check=False, stdout=subprocess.DEVNULL).returncode == 0:
-            return
+    with _alone():
+        say(f"installing {what} from Debian's packages")
+        run(["apt-get", "update", "-q"], quiet=True)
+        for package in packages:
+            attempt = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
+            if subprocess.run(attempt, check=False, stdout=subprocess.DEVNULL).returncode == 0:
+                return
     message = f"could not install {what}; try: {command}"
     raise SetupError(message)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One of us at a time: apt does not wait for another one that reads its lists."""
+    path = Path(tempfile.gettempdir()) / f"tiphys-apt-{os.geteuid()}.lock"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        message = f"{path} is not ours to lock ({error.strerror}): remove it"
+        raise SetupError(message) from error
+    with os.fdopen(file, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another one of us installs packages: waiting for its end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(command: Sequence[str], *, quiet: bool = False) -> None:

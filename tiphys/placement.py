@@ -33,7 +33,7 @@ def settle(documents: Iterable[Json], *, registry: str = "", tag: str = "", name
     _check("namespace", namespace, _NAMESPACE, "a-z, 0-9 and '-', at most 63")
     settled = [copy.deepcopy(each) for each in documents]
     for document in settled:
-        for container in _containers(document.get("spec")):
+        for container in with_images(document.get("spec")):
             container["image"] = _image(container["image"], registry, tag)
         if namespace and document.get("kind") not in _CLUSTER_WIDE:
             document.setdefault("metadata", {})["namespace"] = namespace
@@ -43,6 +43,11 @@ def settle(documents: Iterable[Json], *, registry: str = "", tag: str = "", name
 def check_images(registry: str, tag: str) -> None:
     """Raise PermanentError for a registry or a tag that no image can have; what is empty is fine."""
     _check("registry", registry, _REGISTRY, "HOST, HOST:PORT or HOST/FOLDER, without https://")
+    if registry and not re.match(r"localhost(/|$)|[^/]*[.:]", registry):
+        message = (
+            f"registry {registry!r} is none: every program takes a first word without a dot for a folder of docker.io"
+        )
+        raise PermanentError(message)
     _check("tag", tag, _TAG, "letters, digits, '_', '.' and '-', at most 128")
 
 
@@ -53,16 +58,16 @@ def _image(name: str, registry: str, tag: str) -> str:
     return f"{registry}/{path}:{tag or version}" if registry else f"{path}:{tag or version}"
 
 
-def _containers(value: Any) -> Iterator[Json]:
+def with_images(value: Any) -> Iterator[Json]:
     """Every object below that names an image."""
     if isinstance(value, dict):
         if isinstance(value.get("image"), str):
             yield value
         for inner in value.values():
-            yield from _containers(inner)
+            yield from with_images(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _containers(inner)
+            yield from with_images(inner)
 
 
 def _check(what: str, text: str, form: re.Pattern[str], said: str) -> None:

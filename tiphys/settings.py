@@ -104,6 +104,11 @@ class RegistrySettings:
         "127.0.0.1,localhost,[::1]",
     )
 
+    def is_plain(self, host: str) -> bool:
+        """Whether the registry at HOST or HOST:PORT has no TLS."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        return bool({host, name} & {each.strip() for each in self.plain_http.split(",") if each.strip()})
+
 
 @dataclass(frozen=True)
 class GitSettings:
@@ -201,7 +206,7 @@ class EngineSettings:
     )
     containers: str = _setting(
         "TIPHYS_CONTAINERS",
-        "images whose steps run in them, as containers: shell patterns with commas, * for all; empty: as processes",
+        "images whose steps run in them, as containers, in new runs: shell patterns with commas, * for all; empty: as processes",
         "",
     )
 

@@ -8,7 +8,7 @@ import (
 
 // Functions whose answer depends on chance, the clock, the network or costly cryptography; those that chance can make
 // endless or huge, such as a map set into itself, are in the hand-made list alone.
-var noSprig = strings.Fields(`ago now date htmlDate randAlphaNum randAlpha randAscii randNumeric randInt randBytes shuffle uuidv4
+var noSprig = strings.Fields(`ago now date htmlDate htmlDateInZone randAlphaNum randAlpha randAscii randNumeric randInt randBytes shuffle uuidv4
  getHostByName bcrypt htpasswd genPrivateKey derivePassword buildCustomCert genCA genCAWithKey genSelfSignedCert
  genSelfSignedCertWithKey genSignedCert genSignedCertWithKey encryptAES decryptAES repeat until untilStep seq indent nindent
  chunk mustChunk set`)

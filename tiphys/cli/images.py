@@ -76,7 +76,11 @@ def _declare_names(parser: argparse.ArgumentParser) -> None:
 
 
 def _declare_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("registry", metavar="REGISTRY", help="where to: HOST[:PORT][/PATH]")
+    parser.add_argument(
+        "registry",
+        metavar="REGISTRY",
+        help="where to: HOST[:PORT][/PATH]; without TLS if TIPHYS_REGISTRY_PLAIN_HTTP names it",
+    )
     _declare_names(parser)
     parser.add_argument("--tag", default="", help="their tag there (default: the release's)")
 
@@ -124,9 +128,9 @@ def _push(arguments: argparse.Namespace) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the builder has to end with us
     wanted = [each for each in chosen(arguments.names, recipes()) if each.name not in HIDDEN]
-    logs = stack_settings().home / "logs" / "images"
-    tag, plain = arguments.tag or __version__, load(RegistrySettings).plain_http.split(",")
-    for each in push(_builder(arguments), wanted, arguments.registry, tag, logs=logs, plain_http=plain):
+    logs, builder, tag = stack_settings().home / "logs" / "images", _builder(arguments), arguments.tag or __version__
+    _say(f"{len(wanted)} images with {builder.kind} to {arguments.registry}; what others are only made from stays here")
+    for each in push(builder, wanted, arguments.registry, tag, logs=logs, settings=load(RegistrySettings)):
         _say(f"{_coloured('✔', '32')} {each.target} pushed in {each.seconds:.1f} s")
     return 0
 

@@ -38,7 +38,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME|FILE.yaml", help="workflows of this project (default: all), or files"
     )
-    parser.add_argument("--dry-run", action="store_true", help="change nothing, print the difference")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="change nothing; print what would differ, and the images of what is new"
+    )
     parser.add_argument(
         "--print-prerequisites",
         action="store_true",
@@ -58,6 +60,7 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Find out what would change; then change it, saying each."""
     from tiphys.cluster.install import BY_HAND, apply, plan
+    from tiphys.placement import with_images
 
     if args.print_prerequisites:
         return _print_prerequisites(args)
@@ -71,8 +74,12 @@ def main(args: argparse.Namespace) -> int:
                 f"{change.kind} {change.name} {'would be ' if args.dry_run and change.verb != 'unchanged' else ''}{change.verb}",
                 flush=True,
             )
-        if args.dry_run and change.before:  # all of what is new is in workflows/rendered
+        if args.dry_run and change.before:
             sys.stdout.writelines(difference(change))
+        elif args.dry_run:
+            sys.stdout.writelines(
+                f"  {image}\n" for image in sorted({each["image"] for each in with_images(change.after)})
+            )
     return _by_hand([change for change in changes if change.verb == BY_HAND])
 
 
@@ -90,9 +97,8 @@ def _by_hand(changes: list[Change]) -> int:
 
 def difference(change: Change) -> Iterator[str]:
     """What would change, as a unified diff of YAML."""
-    return difflib.unified_diff(
-        _lines(change.before or {}), _lines(change.after), f"installed/{change.name}", f"here/{change.name}"
-    )
+    before = _lines(change.before) if change.before else []
+    return difflib.unified_diff(before, _lines(change.after), f"installed/{change.name}", f"here/{change.name}")
 
 
 def _lines(document: Json) -> list[str]:

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--memoized", action="store_true", help="what succeeded is Skipped and keeps its outputs")
     parser.add_argument("--name", default="", help="the new run's name (default: made from the old one's)")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
-    add_containers(parser, "as the old run has it")
+    add_containers(parser, "as the old run has it; '': processes")
     add_colour(parser)
     add_server(parser, "resubmit", waits=True)
     parser.set_defaults(func=main)

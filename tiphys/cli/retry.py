@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--restart-successful", action="store_true", help="steps that are selected run again, too")
     parser.add_argument("--node-field-selector", default="", metavar="FIELD=VALUE,...", help="selects those steps")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
-    add_containers(parser, "as the run has it")
+    add_containers(parser, "as the run has it; '': processes")
     add_colour(parser)
     add_server(parser, "retry", waits=True)
     parser.set_defaults(func=main)

@@ -22,7 +22,7 @@ _SUSPENDED = "ǁ"
 _INDEX = re.compile(r"\((\d+):")
 _HEADINGS = ("STEP", "TEMPLATE", "PODNAME", "DURATION", "MESSAGE")
 _COLUMN = 21  # where values begin
-_LONGEST = 200
+_LONGEST, _ROWS = 200, 20  # characters and lines of a value
 _Row = tuple[str, ...]
 
 
@@ -53,7 +53,7 @@ def header(run: RunState, now: float, *, colour: bool = False) -> list[str]:
     artifacts = (run.outputs or {}).get("artifacts") or []
     pairs += [("Output Artifacts:", "")] if artifacts else []
     pairs += [(f"  {entry['name']}:", (entry.get("s3") or {}).get("key") or "") for entry in artifacts]
-    return [f"{name:<{_COLUMN - 1}} {value}".rstrip() for name, value in pairs]
+    return [line for name, value in pairs for line in _lines(name, value)]
 
 
 def is_suspended(run: RunState) -> bool:
@@ -64,14 +64,16 @@ def is_suspended(run: RunState) -> bool:
 
 def _values(title: str, entries: list[dict[str, object]]) -> list[tuple[str, str]]:
     given = [entry for entry in entries if entry.get("value") is not None]
-    return [(title, "")] * bool(given) + [(f"  {entry['name']}:", _shown(str(entry["value"]))) for entry in given]
+    return [(title, "")] * bool(given) + [(f"  {entry['name']}:", str(entry["value"])) for entry in given]
 
 
-def _shown(value: str) -> str:
-    """A value in its column: further lines below the first, what is long cut."""
-    if len(value) > _LONGEST and "\n" not in value:
-        return f"{value[:_LONGEST]}… ({len(value):,} characters; -o json has all)"
-    return value.replace("\n", "\n" + " " * _COLUMN)
+def _lines(name: str, value: str) -> list[str]:
+    """A name with its value in one column, what is long cut: `-o json` has all."""
+    rows = [row if len(row) <= _LONGEST else f"{row[:_LONGEST]}…" for row in value.rstrip("\n").split("\n")]
+    if len(rows) > _ROWS:
+        rows = [*rows[:_ROWS], "…"]
+    names = [name, *[""] * (len(rows) - 1)]
+    return [f"{left:<{_COLUMN - 1}} {row}".rstrip() for left, row in zip(names, rows, strict=True)]
 
 
 def pod_of(run: RunState, node: Node) -> str:

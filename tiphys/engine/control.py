@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.engine import again
 from tiphys.engine.errors import EngineError
+from tiphys.engine.field_refs import bodies
 from tiphys.engine.lock import StateLock
 from tiphys.engine.merge import set_parameters
 from tiphys.engine.nodes import RUNNING, Node
@@ -58,8 +59,8 @@ def retry(
             msg = f"run {name!r} ended in {run.phase} before any step: change what it says ({run.message}), then run it anew"
             raise EngineError(msg)
         _check_parameters(run, parameters or {})
+        _set_containers(engine, run, containers)
         again.apply(run, reset, time.time(), parameters)
-        run.containers = run.containers if containers is None else containers
         engine.journal.rewrite(run, sorted(reset.gone))
     return reset.steps
 
@@ -90,7 +91,8 @@ def resubmit(  # noqa: PLR0913
         msg = f"a run called {new_name!r} exists already: give another --name"
         raise EngineError(msg)
     run = _copy(old, new_name, engine)
-    run.containers = old.containers if containers is None else containers
+    run.containers = old.containers
+    _set_containers(engine, run, containers)
     _check_parameters(run, parameters or {})
     set_parameters(run.spec, parameters or {})
     if memoized:
@@ -100,6 +102,18 @@ def resubmit(  # noqa: PLR0913
     run.dirty.update(dict.fromkeys(run.nodes))
     engine.journal.save(run)
     return new_name
+
+
+def _set_containers(engine: Engine, run: RunState, containers: list[str] | None) -> None:
+    """Let other steps be containers. Raises ManifestError for an image that would not be here then."""
+    if containers is None:
+        return
+    table = engine.table(containers)
+    for template in run.spec.get("templates") or []:
+        for body in bodies(template):
+            if "{{" not in body.get("image", ""):
+                table.require(body.get("image", ""), template.get("name", ""))
+    run.containers = containers
 
 
 def _check_parameters(run: RunState, parameters: Mapping[str, str]) -> None:

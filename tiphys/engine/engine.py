@@ -73,7 +73,7 @@ class Engine:
         self.state = state.absolute()
         self._images = [*images, *machine_images()]
         self._containers = list(containers)
-        self.images = self._table(self._containers)
+        self.images = self.table(self._containers)
         self.objects = ObjectStore(self.state)
         self._store = store or FolderStore(self.state / "artifacts")
         self._keep = tuple(str(path.absolute()) for path in keep)
@@ -161,7 +161,8 @@ class Engine:
 
     def digest(self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None) -> str:
         """What makes two submissions the same: manifest, parameters, and which steps are containers."""
-        content = json.dumps([documents, template, dict(parameters or {}), self._containers], sort_keys=True)
+        parts = [documents, template, dict(parameters or {}), *([sorted(self._containers)] if self._containers else [])]
+        content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _templates(self) -> dict[str, Json]:
@@ -246,12 +247,13 @@ class Engine:
                 run.dirty.add(node.id)
         revive_daemons(run)
 
-    def _table(self, containers: list[str]) -> ImageTable:
+    def table(self, containers: list[str]) -> ImageTable:
+        """What images are where steps whose image matches one of the patterns are containers."""
         return ImageTable(self._images, _storage(tuple(containers)))
 
     def _surroundings(self, run: RunState) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
-        images = self.images if run.containers == self._containers else self._table(run.containers)
+        images = self.images if run.containers is None else self.table(run.containers)
         return Surroundings(
             self.state, images, self.objects, self._store, self._keep, private, self._slots, self._limits
         )
@@ -259,7 +261,7 @@ class Engine:
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None, name: str = ""
     ) -> str | None:
-        """An interrupted run of the same manifest and parameters, whose engine is gone; only `name` if one is given."""
+        """An interrupted run of the same manifest, parameters and containers, whose engine is gone; only `name` if one is given."""
         if is_held(self.state):
             return None
         return self.journal.unfinished(self.digest(documents, template, parameters), name)

@@ -170,7 +170,7 @@ class Journal:
             yield _summary(*row)
 
     def unfinished(self, digest: str, name: str = "") -> str | None:
-        """The latest run of the same manifest and parameters, and of that name if one is given, that has not ended."""
+        """The latest run of the same manifest, parameters and containers, and of that name if one is given, that has not ended."""
         query = "SELECT name FROM runs WHERE digest = ? AND phase IN ('', 'Pending', 'Running') ORDER BY created DESC"
         names = [row[0] for row in self._database.execute(query, (digest,)).fetchall()]
         return next((known for known in names if name in ("", known)), None)

@@ -23,7 +23,8 @@ class RunState:
     """One run. `now` and all times are seconds since the epoch.
 
     `spec` is the merged spec, frozen at submit; so are `templates` (those that templateRef names, by kind/name) and
-    `config_maps`. Secrets are never here. `containers` are shell patterns: steps whose image matches one run in it.
+    `config_maps`. Secrets are never here. `containers` are shell patterns: steps whose image matches one run in
+    it; None where the engine that drives the run says it.
     """
 
     name: str
@@ -36,7 +37,7 @@ class RunState:
     annotations: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Json] = field(default_factory=dict)
     config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
-    containers: list[str] = field(default_factory=list)
+    containers: list[str] | None = None
     memo: dict[str, dict[str, Json]] = field(default_factory=dict)
     locks: dict[str, list[str]] = field(default_factory=dict)
     phase: str = ""

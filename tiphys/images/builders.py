@@ -43,21 +43,27 @@ class Builder:
     def build(
         self, dockerfile: Path, context: Path, tag: str, arguments: Mapping[str, str], secrets: Mapping[str, Path]
     ) -> list[str]:
-        """The command that builds one image; what has not changed is taken from its cache."""
+        """The command that builds one image; what has not changed is taken from its cache.
+
+        Buildah and podman take an ENV or LABEL from their cache whatever a build argument in it was: what tells the
+        revision is said once more as options, which are compared.
+        """
         words = ["build", "--file", str(dockerfile), "--tag", tag]
         words += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
         words += [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
         if self.kind == "docker":
             return ["docker", *words, "--progress", "plain", str(context)]
+        if found := arguments.get("REVISION"):
+            words += ["--label", f"org.opencontainers.image.revision={found}", "--env", f"TIPHYS_REVISION={found}"]
         layers = ["--layers", "--force-rm", "--format", "oci"]
         isolation = ["--isolation", "chroot"] if self.kind == "buildah" else []
         return [self.kind, *words, *layers, *isolation, str(context)]
 
-    def push(self, tag: str, target: str, *, plain_http: bool = False) -> list[list[str]]:
-        """The commands that push an image under another name; whether docker takes a registry without TLS is its own setting."""
+    def push(self, image: str, target: str, *, plain_http: bool = False) -> list[list[str]]:
+        """The commands that push an image, by its id; whether docker takes a registry without TLS is a setting of its own."""
         if self.kind == "docker":
-            return [["docker", "tag", tag, target], ["docker", "push", target]]
-        return [[self.kind, "push", *(["--tls-verify=false"] if plain_http else []), tag, f"docker://{target}"]]
+            return [["docker", "tag", image, target], ["docker", "push", target], ["docker", "rmi", target]]
+        return [[self.kind, "push", *(["--tls-verify=false"] if plain_http else []), image, f"docker://{target}"]]
 
     def lends(self, folder: Path) -> list[str]:
         """More words that show a folder of this machine to a build; docker can't."""

@@ -14,9 +14,20 @@ from tiphys.images.builders import Builder
 from tiphys.images.recipes import Recipe
 from tiphys.images.running import run
 from tiphys.placement import check_images
+from tiphys.settings import RegistrySettings
 
-REFUSED = ("unauthorized", "authentication required", "denied", "forbidden", "no basic auth credentials")
+REFUSED = (
+    "unauthorized",
+    "authentication required",
+    "access denied",
+    "denied:",
+    "forbidden",
+    "no basic auth credentials",
+)
 """How builders say that a registry wants another login."""
+
+UNTRUSTED = ("x509:", "server gave http response to https client")
+"""How they say that its certificate is not trusted, or that it has none."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Pushed:
 
 
 def push(  # noqa: PLR0913
-    builder: Builder, wanted: Sequence[Recipe], registry: str, tag: str, *, logs: Path, plain_http: Sequence[str] = ()
+    builder: Builder, wanted: Sequence[Recipe], registry: str, tag: str, *, logs: Path, settings: RegistrySettings
 ) -> Iterator[Pushed]:
     """Push images as ``REGISTRY/tiphys/NAME:TAG``, one after another; none if one of them is not here.
 
@@ -38,36 +49,47 @@ def push(  # noqa: PLR0913
         registry: ``HOST[:PORT][/PATH]``.
         tag: their tag there.
         logs: a folder; what the builder says goes to ``push-NAME.log``.
-        plain_http: registries without TLS, as HOST or HOST:PORT.
+        settings: which registries have no TLS.
 
     Raises:
         TiphysError: registry or tag can be none, one is not here, or the registry refuses it; what was pushed before stays.
     """
+    if not registry:
+        message = "no registry is named: write HOST, HOST:PORT or HOST/FOLDER"
+        raise PermanentError(message)
     check_images(registry, tag)
-    sources = {each.name: f"{builder.prefix}/{each.name}:{__version__}" for each in wanted}
-    missing = [name for name, source in sources.items() if not builder.image_id(source)]
+    ids = {each.name: builder.image_id(f"{builder.prefix}/{each.name}:{__version__}") for each in wanted}
+    missing = [name for name, identity in ids.items() if not identity]
     if missing:
-        message = f"not built yet: {', '.join(missing)}: 'tiphys images build {' '.join(missing)}' builds them"
+        message = (
+            f"{builder.kind} has no {builder.prefix}/{missing[0]}:{__version__} (missing: {', '.join(missing)}): "
+            f"'tiphys images build' builds them, --builder and --prefix say whose are pushed"
+        )
         raise PermanentError(message)
     host = registry.partition("/")[0]
-    plain = host in plain_http or host.rpartition(":")[0] in plain_http
-    for name, source in sources.items():
+    for name, identity in ids.items():
         target, log, began = f"{registry}/tiphys/{name}:{tag}", logs / f"push-{name}.log", time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         try:
-            for command in builder.push(source, target, plain_http=plain):
+            for command in builder.push(identity, target, plain_http=settings.is_plain(host)):
                 run(command, log)
         except subprocess.CalledProcessError as error:
-            raise _explained(builder, target, host, str(error.output), log) from error
+            raise explained(builder, target, str(error.output), log) from error
         yield Pushed(target, time.monotonic() - began)
 
 
-def _explained(builder: Builder, target: str, host: str, said: str, log: Path) -> TiphysError:
+def explained(builder: Builder, target: str, said: str, log: Path) -> TiphysError:
+    """What a builder's failure means; `said` is the end of what it wrote to `log`."""
+    host = target.partition("/")[0]
     lines = [each.strip() for each in said.splitlines() if each.strip()]
-    last = next(
-        (each for each in reversed(lines) if "rror" in each or "denied" in each), (lines or ["it said nothing"])[-1]
-    )
+    telling = [each for each in lines if "rror" in each or "denied" in each]
+    last = (telling or lines or ["it said nothing"])[-1][:300]
     if any(each in said.lower() for each in REFUSED):
-        return PermanentError(f"{host} refuses {target}: {last[:300]}; log in with '{builder.kind} login {host}'")
-    return RetryableError(f"{target} can't be pushed: {last[:300]}; is {host} right? the whole log: {log}")
+        return PermanentError(f"{host} refuses {target}: {last}; log in with '{builder.kind} login {host}'")
+    if any(each in said.lower() for each in UNTRUSTED):
+        remedy = "docker's insecure-registries" if builder.kind == "docker" else "TIPHYS_REGISTRY_PLAIN_HTTP"
+        return PermanentError(
+            f"{host} is not trusted: {last}; give this machine its authority, or name it in {remedy} if it has no TLS"
+        )
+    return RetryableError(f"{target} can't be pushed: {last}; the whole log: {log}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
 from tiphys.bootstrap import SetupError, need_package
 from tiphys.errors import PermanentError
@@ -35,12 +32,7 @@ def need(program: str) -> None:
     Raises:
         PermanentError: it can't be installed; says how to.
     """
-    if shutil.which(program) is not None:
-        return
-    path = Path(tempfile.gettempdir()) / f"tiphys-apt-{os.geteuid()}.lock"
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # apt does not wait for another one that reads its lists
-        try:
-            need_package(shutil.which(program) is not None, program, (program,))
-        except SetupError as error:
-            raise PermanentError(str(error)) from error
+    try:
+        need_package(shutil.which(program) is not None, program, (program,))
+    except SetupError as error:
+        raise PermanentError(str(error)) from error

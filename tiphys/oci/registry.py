@@ -73,9 +73,7 @@ class Registry:
         """Remember the address; nothing is connected yet."""
         self.host = host
         self._patience = patience
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        plain = {each.strip() for each in settings.plain_http.split(",")}
-        self._base = f"{'http' if {host, name} & plain else 'https'}://{host}/v2/"
+        self._base = f"{'http' if settings.is_plain(host) else 'https'}://{host}/v2/"
         self._login: Login | None = login(settings.auth, host)
         self._authorization = ""
         timeout = urllib3.Timeout(connect=min(5.0, patience), read=min(60.0, max(patience, 1.0)))

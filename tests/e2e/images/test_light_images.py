@@ -95,6 +95,34 @@ def test_an_image_carries_version_and_revision(light_images: dict[str, str]) -> 
     assert labels["org.opencontainers.image.revision"] == revision(recipes()["load-test"], recipes())
 
 
+def test_the_same_content_of_another_revision_carries_that_revision(
+    light_images: dict[str, str], tmp_path: Path
+) -> None:
+    """Committed after it was built, it must not be called dirty for ever; the same revision gives the same image."""
+    base = light_images["ingest"].replace("/ingest:", "/base:")
+    lines = (
+        "ARG REVISION=unknown",
+        "ENV TIPHYS_REVISION=${REVISION}",
+        'LABEL org.opencontainers.image.revision="${REVISION}"',
+    )
+    (tmp_path / "Dockerfile").write_text("\n".join((f"FROM {base}", *lines, "")))
+    made = {}
+    try:
+        for told, name in (("a-dirty", "one"), ("b", "two"), ("b", "three")):
+            tag = f"localhost/tiphys-test/revision:{name}"
+            command = BUILDAH.build(tmp_path / "Dockerfile", tmp_path, tag, {"REVISION": told}, {})
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            config = BUILDAH.inspect(tag)["OCIv1"]["config"]
+            assert config["Labels"]["org.opencontainers.image.revision"] == told
+            assert f"TIPHYS_REVISION={told}" in config["Env"]
+            made[name] = BUILDAH.image_id(tag)
+    finally:
+        for name in ("one", "two", "three"):
+            tag = f"localhost/tiphys-test/revision:{name}"
+            subprocess.run(["buildah", "rmi", tag], capture_output=True, check=False, timeout=60)
+    assert made["one"] != made["two"] == made["three"]
+
+
 def test_an_image_lists_what_it_holds(light_images: dict[str, str]) -> None:
     """Debian's packages and Python's, as CycloneDX, with licences; nothing of another step."""
     assert light_images

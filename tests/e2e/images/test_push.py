@@ -70,7 +70,11 @@ def test_a_registry_that_wants_a_login_is_named_with_the_remedy(
         (("127.0.0.1:{port}", "inges"), 65, "no image 'inges'"),
         (("https://127.0.0.1:{port}", "ingest"), 65, "is none: write HOST"),
         (("127.0.0.1:{port}", "ingest", "--tag", "a b"), 65, "is none: write letters"),
-        (("127.0.0.1:{port}", "ingest", "--prefix", "localhost/nothing"), 65, "not built yet: ingest"),
+        (
+            ("127.0.0.1:{port}", "ingest", "--prefix", "localhost/nothing"),
+            65,
+            "buildah has no localhost/nothing/ingest:",
+        ),
     ],
 )
 def test_what_can_t_be_pushed_is_named(push: Push, words: tuple[str, ...], code: int, told: str) -> None:

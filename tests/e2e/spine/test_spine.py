@@ -135,9 +135,11 @@ def test_real_trips_become_a_model_in_production(cli: Cli, trips: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("all_images")
-def test_real_trips_reach_production_with_every_step_in_its_image(fresh: Cli, trips: Path) -> None:
+def test_real_trips_reach_production_with_every_step_in_its_image(
+    trips: Path, all_images: dict[str, str], fresh: Cli
+) -> None:
     """The images hold all that the steps need, Spark and torch included, and the model is as good."""
+    assert all_images
     _, summary = fresh.train("--upload", f"source={trips}", "--containers")
     told = outputs(summary)
     assert int(told["etl-rows-kept"]) + int(told["etl-rows-rejected"]) == int(told["etl-rows-in"]) == 180_000

@@ -52,7 +52,7 @@ def test_without_a_place_nothing_changes(file: Path) -> None:
     """The laptop runs the rendered file as it is, and the documents given are never changed."""
     assert settle(_documents(file)) == _documents(file)
     given = _documents(file)
-    settle(given, registry="r", tag="t", namespace="n")
+    settle(given, registry="r:5000", tag="t", namespace="n")
     assert given == _documents(file)
 
 

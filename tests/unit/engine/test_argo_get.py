@@ -49,11 +49,12 @@ def test_step_groups_are_drawn_by_their_branches(machine: MakeMachine) -> None:
 def test_long_values_are_cut_and_further_lines_stay_in_their_column(machine: MakeMachine) -> None:
     """A page of figures or a table must not bury what stands beside it."""
     made = machine(GROUPS)
-    values = {"figures": "x" * 1000, "table": "rows  10\nMAE    2"}
+    values = {"figures": "x" * 1000 + "\n", "table": "rows  10\nMAE    2", "page": "y\n" * 500}
     made.run.outputs = {"parameters": [{"name": name, "value": value} for name, value in values.items()]}
-    drawn = draw(made.run, made.now)
-    lines = "\n".join(drawn).splitlines()
-    assert f"  figures:           {'x' * 200}… (1,000 characters; -o json has all)" in lines
+    lines = draw(made.run, made.now)
+    assert not any("\n" in line for line in lines)
+    assert f"  figures:           {'x' * 200}…" in lines
+    assert sum(line.endswith(" y") for line in lines) == 20
     assert lines[lines.index("  table:             rows  10") + 1] == " " * 21 + "MAE    2"
 
 

@@ -91,8 +91,8 @@ class World:
         self.random = Random(seed)
         self.running: dict[str, bool] = {}
         """Pods that were asked for, and whether they were reported as started."""
-        self.calls: dict[str, tuple[str, str]] = {}
-        """What each of them is: the task of the outermost DAG, and the template."""
+        self.calls: dict[str, tuple[str, str, bool]] = {}
+        """What each of them is: the task of the outermost DAG, the template, and whether it was tried before."""
         self.stops = self.random.random() < 0.3
 
     def take(self, outcome: Outcome) -> None:
@@ -102,12 +102,15 @@ class World:
                 assert action.node_id not in self.running, "started twice"
                 self.running[action.node_id] = False
                 task = re.split(r"[.\[]", action.node_name)[1]
-                self.calls[action.node_id] = task, action.template["name"]
+                again = re.search(r"\([1-9]\d*\)$", action.node_name) is not None
+                self.calls[action.node_id] = task, action.template["name"], again
             elif isinstance(action, KillPod):
                 assert action.node_id in self.running, "killed what does not run"
         running = [self.calls[node_id] for node_id in self.running]
-        assert [template for _, template in running].count("locked") <= 1, "two hold one mutex"
-        assert len({task for task, _ in running if task != "onExit"}) <= self.most, "more than its parallelism allows"
+        assert [template for _, template, _ in running].count("locked") <= 1, "two hold one mutex"
+        # As on Argo, a task that waits for its next attempt holds no place, and that attempt asks for none.
+        tasks = {task for task, _, again in running if task != "onExit" and not again}
+        assert len(tasks) <= self.most, "more than its parallelism allows"
 
     def results(self) -> list[Result]:
         """Some pods start or end, in any order; now and then someone stops the run."""

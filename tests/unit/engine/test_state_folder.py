@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import threading
 import time
@@ -160,6 +162,25 @@ def test_an_interrupted_run_of_another_name_is_another_run(engine: Engine) -> No
     assert engine.unfinished(documents) == "second"
     assert engine.unfinished(documents, name="first") == "first"
     assert engine.unfinished(documents, name="third") is None
+
+
+def test_which_steps_are_containers_makes_another_run_and_their_order_does_not(tmp_path: Path) -> None:
+    """A run is found again under the same patterns; one of an older engine, which kept none, as ever."""
+    documents = load_text(TEXT.replace("NAME", "wf"))
+
+    def digest(*containers: str) -> str:
+        return Engine(tmp_path, containers=containers).digest(documents)
+
+    assert digest("a", "b") == digest("b", "a") != digest()
+    assert digest() == hashlib.sha256(json.dumps([documents, "", {}], sort_keys=True).encode()).hexdigest()
+
+
+def test_a_run_of_an_older_engine_knows_no_containers(engine: Engine) -> None:
+    """Then the engine that drives it says where its steps run."""
+    name = submit(engine)
+    assert engine.get(name).containers == []
+    change(engine, "UPDATE runs SET header = json_remove(header, '$.containers')")
+    assert Engine(engine.state).get(name).containers is None
 
 
 @pytest.mark.parametrize("command", ["run", "resubmit"])
