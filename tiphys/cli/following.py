@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tiphys.engine import Engine, RunState
+    from tiphys.engine.driver import Listener
+    from tiphys.engine.inotify import Inotify
 
-_MODIFIED_OR_CREATED = 0x2 | 0x100
 _TICK = 1000  # milliseconds
+_PATIENCE = 2  # Ctrl-Cs: one more, and the engine is left alone with the run
 
 
 def follow(engine: Engine, name: str, *, ticking: bool = False) -> Iterator[RunState]:
@@ -22,55 +22,56 @@ def follow(engine: Engine, name: str, *, ticking: bool = False) -> Iterator[RunS
 
     `ticking` gives it each second as well, for a clock on a screen. The last one may not be done: then nobody drives it.
     """
-    folders = (engine.state, engine.log_path(name, "any").parent)
-    with _Watch(folders) as watch:
+    from tiphys.engine.inotify import Inotify
+
+    with Inotify((engine.state, engine.log_path(name, "any").parent)) as watch:
         while True:
-            driven = engine.driven() == name
+            driven = engine.drives(name)
             run = engine.get(name)
             yield run
             if run.done or not driven:
                 return
-            watch.wait(_holder(engine), _TICK if ticking else None)
+            _wait(watch, _holder(engine), ticking=ticking)
+
+
+def attend(engine: Engine, name: str, listener: Listener, told: Callable[[int], None]) -> RunState:
+    """Show a run that an engine drives until it has ended; each Ctrl-C asks to stop, then to terminate it.
+
+    `told` hears of each Ctrl-C: 1 stops, 2 terminates, 3 no longer waits. The run that comes back may not be done:
+    then its engine is gone, or the person did not want to wait.
+    """
+    ticking = bool(getattr(listener, "period", 0.0))
+    for count in range(1, _PATIENCE + 2):
+        try:
+            for run in follow(engine, name, ticking=ticking):
+                listener(run, list(run.nodes.values()))
+            break
+        except KeyboardInterrupt:
+            told(count)
+            if count <= _PATIENCE:
+                engine.stop(name, terminate=count > 1)
+    return engine.get(name)
 
 
 def _holder(engine: Engine) -> int:
-    """A descriptor that becomes readable when the engine ends, or -1."""
-    from tiphys.engine.lock import read_holder
+    """A descriptor that becomes readable when the engine ends, or -1 where this process can't see it."""
+    from tiphys.engine.lock import holder_pid
 
-    pid = read_holder(engine.state).get("pid")
     with suppress(OSError):
-        return os.pidfd_open(pid) if isinstance(pid, int) else -1
+        pid = holder_pid(engine.state)
+        return -1 if pid is None else os.pidfd_open(pid)
     return -1
 
 
-class _Watch:
-    """Folders whose files are watched (inotify)."""
-
-    def __init__(self, folders: tuple[Path, ...]) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            if libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _MODIFIED_OR_CREATED) < 0:
-                raise OSError(ctypes.get_errno(), f"{folder} can't be watched")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        os.close(self._descriptor)
-
-    def wait(self, holder: int, milliseconds: int | None) -> None:
-        """Block until a file changed, the process behind `holder` ended, or the time is over."""
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
+def _wait(watch: Inotify, holder: int, *, ticking: bool) -> None:
+    """Block until a file changed or the process behind `holder` ended; no longer than a tick if that is wanted or needed."""
+    poll = select.poll()
+    poll.register(watch, select.POLLIN)
+    if holder >= 0:
+        poll.register(holder, select.POLLIN)
+    try:
+        poll.poll(_TICK if ticking or holder < 0 else None)
+    finally:
         if holder >= 0:
-            poll.register(holder, select.POLLIN)
-        try:
-            poll.poll(milliseconds)
-        finally:
-            if holder >= 0:
-                os.close(holder)
-        with suppress(BlockingIOError):
-            while os.read(self._descriptor, 65536):
-                pass
+            os.close(holder)
+    watch.drain()

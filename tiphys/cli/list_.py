@@ -60,9 +60,9 @@ def main(args: argparse.Namespace) -> int:
     from tiphys.cli.engine_access import open_engine
 
     engine = open_engine()
-    driven = engine.driven()
+    driven, served = engine.driven(), engine.served()
     empty = "" if engine.runs() else "no runs yet: `tiphys run NAME` makes one"
-    show(args, filtered(engine, args), going=lambda run: run.name == driven, empty=empty)
+    show(args, filtered(engine, args), going=lambda run: served or run.name == driven, empty=empty)
     return 0
 
 
@@ -84,7 +84,7 @@ def show(args: argparse.Namespace, found: list[Summary], *, going: Callable[[Sum
 
 def filtered(engine: Engine, args: argparse.Namespace) -> list[Summary]:
     """The runs of this machine that pass every filter of the command line. Raises EngineError."""
-    return passing(engine.runs(), lambda run: engine.get(run.name).labels, args)
+    return passing(engine.runs(), lambda run: run.labels, args)
 
 
 def passing(

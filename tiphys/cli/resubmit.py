@@ -47,7 +47,8 @@ def main(args: argparse.Namespace) -> int:
 
     engine = open_engine()
     old = find_name(engine, args.run)
-    engine.refuse_if_held()
+    if not engine.served():
+        engine.refuse_if_held()
     name = resubmit(
         engine, old, parse_parameters(args.parameter), memoized=args.memoized, as_name=args.name,
         containers=patterns(args.containers),

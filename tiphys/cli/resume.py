@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     if run.done:
         say(f"run {run.name} has ended: {run.phase}: `tiphys retry {run.name}` runs what failed again")
         return 0 if run.phase == "Succeeded" else 1
-    driven = engine.driven() == run.name
+    driven = engine.drives(run.name)
     asked = _ask(engine, run, args, driven=driven)
     if driven:
         say(f"asked {run.name} to go on: {asked}" if asked else f"{run.name} goes on: nothing waits to be resumed")

@@ -47,6 +47,8 @@ def main(args: argparse.Namespace) -> int:
     check_selector(args)
     engine = open_engine()
     name = find_name(engine, args.run)
+    if not engine.served():
+        engine.refuse_if_held()
     again = engine.retry(name, parse_parameters(args.parameter), args.node_field_selector, patterns(args.containers))
     say(f"running again in {name}: {', '.join(again) or 'what did not begin'}")
     return drive(engine, name, args.output, colour=in_colour(args))

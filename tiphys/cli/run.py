@@ -97,10 +97,13 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
         for note in notes:
             say(f"note: {note}")
         return 0
-    engine.refuse_if_held()
+    served = engine.served()
+    if not served:
+        engine.refuse_if_held()
     interrupted = None if args.fresh else engine.unfinished(documents, template, parameters, args.name)
     if interrupted:
-        say(f"going on with {interrupted}, which was interrupted (--fresh starts a new run)")
+        why = "goes on already" if served else "was interrupted"
+        say(f"going on with {interrupted}, which {why} (--fresh starts a new run)")
     name = interrupted or engine.submit(documents, template=template, parameters=parameters, name=args.name)
     return drive(engine, name, args.output, args.summary, colour=in_colour(args))
 
@@ -145,8 +148,18 @@ def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None 
         listener = LiveTree(colour=colour)
         for note in notes:
             print(f"note: {note}")
-    command = " ".join(sys.argv[:3])
-    run = engine.run(name, listener, command=command, on_interrupt=_explain_interrupt)
+    if engine.served():
+        from tiphys.cli.following import attend
+
+        run = attend(engine, name, listener, _explain_request)
+        if not run.done:
+            say(
+                f"{name} has not ended: `tiphys watch {name}` shows it; it goes on whenever an engine runs (`tiphys up`)"
+            )
+            return 130
+    else:
+        command = " ".join(sys.argv[:3])
+        run = engine.run(name, listener, command=command, on_interrupt=_explain_interrupt)
     if summary is not None:
         from tiphys.engine.summary import write_summary
 
@@ -161,6 +174,15 @@ def _explain_interrupt(count: int) -> None:
             1: "stopping: running steps get SIGTERM, exit handlers still run (Ctrl-C again terminates)",
             2: "terminating: no exit handlers (Ctrl-C again kills at once)",
         }.get(count, "killing everything")
+    )
+
+
+def _explain_request(count: int) -> None:
+    say(
+        {
+            1: "asked it to stop: running steps get SIGTERM, exit handlers still run (Ctrl-C again terminates)",
+            2: "asked it to terminate: no exit handlers (Ctrl-C again waits no longer)",
+        }.get(count, "no longer waiting")
     )
 
 

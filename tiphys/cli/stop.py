@@ -56,7 +56,7 @@ def end(wanted: str, *, terminate: bool) -> int:
     if not engine.stop(name, terminate=terminate):
         say(f"run {name} has ended already")
         return 0
-    if engine.driven() == name:
+    if engine.drives(name):
         say(f"asked {name} to {word}")
     elif is_held(engine.state):
         say(f"{name} will {word} when `tiphys resume {name}` goes on with it: an engine drives {engine.driven()} now")

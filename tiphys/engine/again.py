@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tiphys.engine.locks import release_all
 from tiphys.engine.merge import set_parameters
 from tiphys.engine.nodes import FULFILLED, RUNNING, SKIPPED, SUCCEEDED, Node, node_id
 from tiphys.engine.run_state import RunState
@@ -101,7 +102,7 @@ def apply(run: RunState, reset: Reset, now: float, parameters: Mapping[str, str]
     run.phase, run.message, run.started, run.finished, run.shutdown = RUNNING, "", now, 0.0, ""
     run.spec.pop("shutdown", None)
     run.suspended = False
-    run.locks.clear()
+    release_all(run)
     run.cache.clear()
     run.deadlines.clear()
     run.waits.clear()

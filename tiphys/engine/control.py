@@ -43,26 +43,36 @@ def retry(
     Raises:
         EngineError: the run has not ended, there is nothing to run again, or a parameter may not have that value.
     """
-    with StateLock(engine.state, f"retry {name}", name):
-        run = engine.get(name)
-        if not run.done:
-            msg = f"run {name!r} has not ended: `tiphys resume {name}` goes on with it"
-            raise EngineError(msg)
-        clauses = parse_selector(chosen)
-        wanted = [node.id for node in run.nodes.values() if clauses and matches(node, clauses)]
-        if run.phase == "Succeeded" and not wanted:
-            selects = f"no step matches {chosen!r}" if chosen else "it has no failed step: there is nothing to retry"
-            msg = f"run {name!r} Succeeded and {selects}; --restart-successful with --node-field-selector chooses steps"
-            raise EngineError(msg)
-        reset = again.plan(run, wanted)
-        if not reset.steps and not reset.gone:
-            msg = f"run {name!r} ended in {run.phase} before any step: change what it says ({run.message}), then run it anew"
-            raise EngineError(msg)
+    while True:
+        run, reset = _prepared(engine, name, chosen)
         _check_parameters(run, parameters or {})
         _set_containers(engine, run, containers)
         again.apply(run, reset, time.time(), parameters)
-        engine.journal.rewrite(run, sorted(reset.gone))
-    return reset.steps
+        if engine.journal.rewrite(run, sorted(reset.gone)):  # else another process was quicker: look again
+            engine.wake()
+            return reset.steps
+
+
+def _prepared(engine: Engine, name: str, chosen: str) -> tuple[RunState, again.Reset]:
+    """The run and what a retry would reset. Raises EngineError."""
+    run = engine.get(name)
+    if not run.done:
+        remedy = "wait for its end, or stop it" if engine.drives(name) else f"`tiphys resume {name}` goes on with it"
+        msg = f"run {name!r} has not ended: {remedy}"
+        raise EngineError(msg)
+    clauses = parse_selector(chosen)
+    wanted = [node.id for node in run.nodes.values() if clauses and matches(node, clauses)]
+    if run.phase == "Succeeded" and not wanted:
+        selects = f"no step matches {chosen!r}" if chosen else "it has no failed step: there is nothing to retry"
+        msg = f"run {name!r} Succeeded and {selects}; --restart-successful with --node-field-selector chooses steps"
+        raise EngineError(msg)
+    reset = again.plan(run, wanted)
+    if not reset.steps and not reset.gone:
+        msg = (
+            f"run {name!r} ended in {run.phase} before any step: change what it says ({run.message}), then run it anew"
+        )
+        raise EngineError(msg)
+    return run, reset
 
 
 def resubmit(  # noqa: PLR0913
@@ -87,9 +97,6 @@ def resubmit(  # noqa: PLR0913
         raise EngineError(msg)
     new_name = as_name or random_name(old.generate_name or f"{name}-")
     check_run_name(new_name)
-    if any(summary.name == new_name for summary in engine.runs()):
-        msg = f"a run called {new_name!r} exists already: give another --name"
-        raise EngineError(msg)
     run = _copy(old, new_name, engine)
     run.containers = old.containers
     _set_containers(engine, run, containers)
@@ -99,8 +106,7 @@ def resubmit(  # noqa: PLR0913
         run.nodes = again.renamed(old, new_name, time.time())
         run.phase, run.started, run.outputs = RUNNING, time.time(), old.outputs
     engine.journal.create(run, engine.digest([run.spec], new_name), engine.notes(name))
-    run.dirty.update(dict.fromkeys(run.nodes))
-    engine.journal.save(run)
+    engine.wake()
     return new_name
 
 
@@ -144,7 +150,7 @@ def suspend(engine: Engine, name: str) -> str:
         raise EngineError(msg)
     if run.suspended:
         return "already"
-    if engine.driven() == name:
+    if engine.drives(name):
         engine.ask(name, {"kind": "suspend"})
         return "asked"
     with StateLock(engine.state, f"suspend {name}", name):
@@ -207,11 +213,22 @@ def _check_values(node: Node, parameters: Mapping[str, str]) -> None:
 
 
 def delete(engine: Engine, name: str) -> None:
-    """Forget a run and its logs; its artifacts stay in the store, as on Argo. Raises EngineError."""
-    engine.get(name)
-    folder = engine.folder(name)
-    if engine.driven() == name:
+    """Forget a run and its logs; its artifacts stay in the store, as on Argo. Raises EngineError.
+
+    One that goes on is ended first where an engine drives all runs; it is gone a moment later.
+    """
+    run = engine.get(name)
+    engine.folder(name)
+    if not run.done and engine.served():
+        if engine.ask(name, {"kind": "delete"}):
+            return
+    elif engine.drives(name):
         msg = f"run {name!r} is driven by an engine now: `tiphys stop {name}` first"
         raise EngineError(msg)
+    forget(engine, name)
+
+
+def forget(engine: Engine, name: str) -> None:
+    """Take a run that nobody drives out of the journal, and its logs away."""
     engine.journal.delete(name)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(engine.folder(name), ignore_errors=True)

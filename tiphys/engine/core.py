@@ -51,15 +51,27 @@ def step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
     """Take in what happened, and bring the run as far as it can go. Changes `run`; `run.dirty` names changed nodes."""
     if run.done:
         return Outcome((), None)
-    if not run.started:
-        run.started, run.phase = now, RUNNING
+    outcome = _step(run, results, now)
+    locks.looked(run)
+    return outcome
+
+
+def _step(run: RunState, results: Sequence[Result], now: float) -> Outcome:
+    begins = run.started or now
     if not _knows_globals(run, now):
+        run.started = begins
         return Outcome((), None)
     actions: list[Action] = []
     for result in results:
         _take_in(run, result, now, actions)
+    if not _has_its_locks(run, now):
+        run.started = begins if run.done else run.started
+        return Outcome(tuple(actions), None)
+    if not run.started:
+        run.started, run.phase, run.message = now, RUNNING, ""
     # A node that ends may free others that were looked at before it (locks, parallelism): look again.
     for _ in range(1 + len(run.nodes)):
+        locks.look_anew(run)
         operation = Operation(run, now)
         _operate_safely(operation)
         actions += operation.actions
@@ -84,6 +96,25 @@ def _knows_globals(run: RunState, now: float) -> bool:
         except _DEFECTS as defect:
             _finish(run, now, ERROR, _defect(defect))
     return not run.done
+
+
+def _has_its_locks(run: RunState, now: float) -> bool:
+    """Take the locks of the whole run. False if it has to wait for one, or has ended without."""
+    if not run.spec.get("synchronization"):
+        return True
+    locks.look_anew(run)
+    try:
+        waiting = locks.acquire_for_run(Operation(run, now))
+    except TemplateError as problem:
+        _finish(run, now, FAILED, f"Failed to acquire the synchronization lock. {problem}")
+        return False
+    if waiting and run.shutdown == "Terminate" and not run.started:
+        _finish(run, now, FAILED, "Stopped with strategy 'Terminate'")
+    elif waiting:
+        run.phase, run.message, run.cache["waits"] = run.phase or PENDING, waiting, True
+    elif run.cache.pop("waits", False):
+        run.message = ""
+    return not waiting
 
 
 def _end_all_daemons(run: RunState, now: float) -> list[Action]:
@@ -391,13 +422,13 @@ def _conclude(op: Operation, root: Node, status: str, exit_node: Node | None) ->
 
 def _finish(run: RunState, now: float, phase: str, message: str) -> None:
     run.phase, run.message, run.finished = phase, message, now
-    run.locks.clear()
+    locks.release_all(run)
 
 
 def _refuse_to_hang(run: RunState, now: float, wake: float | None) -> None:
     """Where nothing runs and nothing is to come, Argo would wait for ever: end in Error and say why."""
     daemons: set[str] = run.cache.get("daemons") or set()
-    if wake is not None or run.launched - daemons or run.suspended:
+    if wake is not None or run.launched - daemons or run.suspended or locks.waits_for_others(run):
         return
     waiting = [node for node in run.nodes.values() if not node.fulfilled]
     if any(node.type == "Suspend" for node in waiting):

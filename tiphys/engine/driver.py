@@ -3,73 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from tiphys.engine.actions import Action, KillPod, Result, ResumeSuspended, SaveMemo, Shutdown, StartPod, Suspend
 from tiphys.engine.core import step
-from tiphys.engine.executor import Executor, Surroundings
+from tiphys.engine.executor import Executor, Surroundings, Workshop
 from tiphys.engine.journal import Journal
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
 Listener = Callable[[RunState, Sequence[Node]], None]
-_POLITE = 2  # one Ctrl-C stops, a second terminates, a third kills
+_POLITE = ("Stop", "Terminate")  # what the first Ctrl-C asks for, and the second; a third kills
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Driver:
     """One run, driven by this process."""
 
-    def __init__(self, run: RunState, journal: Journal, surroundings: Surroundings, listener: Listener) -> None:
+    def __init__(
+        self, run: RunState, journal: Journal, surroundings: Surroundings, workshop: Workshop, listener: Listener
+    ) -> None:
         """`listener` is called after every change, with the nodes that changed; each `period` seconds if it has one."""
         self._run = run
         self._journal = journal
         self._listener = listener
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
-        self._executor = Executor(run.name, surroundings, self._results.put_nowait)
-        self._interrupts = 0
-        self._on_interrupt: Callable[[int], None] = lambda _count: None
+        self._executor = Executor(run.name, surroundings, workshop, self._results.put_nowait)
+        self.deleted = False
+        """Whether the run was asked to go when it has ended."""
 
-    def on_interrupt(self, callback: Callable[[int], None]) -> None:
-        """`callback` hears of each Ctrl-C: 1 stops, 2 terminates, 3 kills."""
-        self._on_interrupt = callback
-
-    async def to_the_end(self, *, handle_signals: bool = True) -> None:
-        """Drive the run until it has ended and nothing of it runs any more."""
-        loop = asyncio.get_running_loop()
-        if sys.version_info < (3, 12):
-            # Python 3.11 would start a thread for each step; from 3.12 on this is the default.
-            watcher = asyncio.PidfdChildWatcher()
-            watcher.attach_loop(loop)
-            asyncio.get_event_loop_policy().set_child_watcher(watcher)
-        if handle_signals:
-            for number in _SIGNALS:
-                loop.add_signal_handler(number, self.interrupt)
-            loop.add_signal_handler(signal.SIGUSR2, self._results.put_nowait, None)
+    async def to_the_end(self) -> None:
+        """Drive the run until it has ended and nothing of it runs any more. Cancelled, it leaves the run unfinished."""
         ticking = asyncio.create_task(self._tick(getattr(self._listener, "period", 0.0)))
         try:
             await self._loop()
         finally:
             ticking.cancel()
             await self._executor.end_all()
-            if handle_signals:
-                for number in (*_SIGNALS, signal.SIGUSR2):
-                    loop.remove_signal_handler(number)
-                signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a request that comes too late must not kill
 
-    def interrupt(self) -> None:
-        """One Ctrl-C."""
-        self._interrupts += 1
-        self._on_interrupt(self._interrupts)
-        if self._interrupts <= _POLITE:
-            self._results.put_nowait(Shutdown("Stop" if self._interrupts == 1 else "Terminate"))
-        else:
-            for node in self._run.nodes.values():
-                self._executor.kill(node.id, 0.0)
+    def asked(self) -> None:
+        """Something may have been asked of the run, or a lock may be free on which it waits: look."""
+        self._results.put_nowait(None)
+
+    def shut_down(self, strategy: str) -> None:
+        """Bring the run to its end: `Stop`, or `Terminate` without its exit handlers."""
+        self._results.put_nowait(Shutdown(strategy))
+
+    def kill(self) -> None:
+        """End all processes of the run at once."""
+        for node in self._run.nodes.values():
+            self._executor.kill(node.id, 0.0)
 
     async def _tick(self, period: float) -> None:
         """Let a person see that time passes."""
@@ -123,7 +111,7 @@ class Driver:
             found.append(result)
 
     def _requests(self) -> list[Result]:
-        """What another process asked for: it writes a request and sends SIGUSR2."""
+        """What another process asked for: it writes a request and wakes this one."""
         results: list[Result] = []
         for request in self._journal.take_requests(self._run.name):
             if request.get("kind") == "shutdown":
@@ -134,4 +122,38 @@ class Driver:
                 results.append(ResumeSuspended(request.get("node") or "", given, phase, message))
             elif request.get("kind") == "suspend":
                 results.append(Suspend())
+            elif request.get("kind") == "delete":
+                self.deleted = True
+                results.append(Shutdown("Terminate"))
+                self.kill()
         return results
+
+
+def watch_processes() -> None:
+    """Hear of the ends of processes by pidfd: Python 3.11 would start a thread for each; from 3.12 on this is the default."""
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.get_event_loop_policy().set_child_watcher(watcher)
+
+
+@contextmanager
+def interrupted_by_signals(driver: Driver, told: Callable[[int], None]) -> Iterator[None]:
+    """Let Ctrl-C end the run; `told` hears of each: 1 stops, 2 terminates, 3 kills."""
+    loop, count = asyncio.get_running_loop(), itertools.count(1)
+
+    def interrupt() -> None:
+        number = next(count)
+        told(number)
+        if number <= len(_POLITE):
+            driver.shut_down(_POLITE[number - 1])
+        else:
+            driver.kill()
+
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, interrupt)
+    try:
+        yield
+    finally:
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)

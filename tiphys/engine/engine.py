@@ -8,23 +8,23 @@ import json
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.artifacts import ArtifactStore, FolderStore
-from tiphys.engine.driver import Driver, Listener
+from tiphys.engine.driver import Driver, Listener, interrupted_by_signals, watch_processes
 from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
-from tiphys.engine.executor import Surroundings, can_make_private_roots, log_path
+from tiphys.engine.executor import Surroundings, Workshop, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, machine_images
+from tiphys.engine.inotify import Waker, wake
 from tiphys.engine.journal import Journal, Summary
-from tiphys.engine.lock import StateLock, is_held, read_holder, refuse_if_held, wait_for_leftovers
+from tiphys.engine.lock import ALL_RUNS, StateLock, is_held, read_holder, refuse_if_held, wait_for_leftovers
 from tiphys.engine.merge import effective_spec, set_parameters
 from tiphys.engine.nodes import PENDING, Node
 from tiphys.engine.objects import KINDS, ObjectStore
@@ -109,9 +109,6 @@ class Engine:
         metadata = workflow.get("metadata") or {}
         run_name = name or metadata.get("name") or random_name(metadata.get("generateName") or "workflow-")
         check_run_name(run_name)
-        if any(summary.name == run_name for summary in self.runs()):
-            msg = f"a run called {run_name!r} exists already: give another --name, or use generateName"
-            raise ManifestError(msg)
         run = RunState(
             name=run_name, uid=str(uuid.uuid4()), created=time.time(), spec=spec,
             namespace=metadata.get("namespace") or self._namespace, generate_name=metadata.get("generateName") or "",
@@ -126,6 +123,7 @@ class Engine:
         run.shutdown = spec.get("shutdown") or ""
         run.suspended = bool(spec.get("suspend"))
         self.journal.create(run, self.digest(documents, template, parameters), notes)
+        self.wake()
         return run_name
 
     def check(
@@ -188,39 +186,62 @@ class Engine:
         handle_signals: bool = True,
     ) -> RunState:
         """Drive a run, new or interrupted, to its end. Raises StateLockedError if another engine holds the state folder."""
-        if handle_signals:
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # who sees the lock may send it before the driver listens
         with StateLock(self.state, command, name):
-            self._expire(besides=name)
+            self.expire(besides=name)
             run = self.journal.load(name)
             if run.done:
-                self._collect_artifacts(run)
+                self.collect_artifacts(run)
                 return run
-            wait_for_leftovers(self.state)
-            self._recover(run)
-            sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
-            driver = Driver(run, self.journal, self._surroundings(run), listener)
-            driver.on_interrupt(on_interrupt)
-            try:
-                asyncio.run(driver.to_the_end(handle_signals=handle_signals))
-            except sqlite3.Error as error:
-                message = (
-                    f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {name}`"
-                )
-                raise EngineError(message) from error
-            self._collect_artifacts(run)
+            self.prepare()
+            self.recover(run)
+            asyncio.run(self._drive(run, listener, on_interrupt, handle_signals=handle_signals))
+            self.collect_artifacts(run)
             return run
 
-    def _collect_artifacts(self, run: RunState) -> None:
+    async def _drive(
+        self, run: RunState, listener: Listener, on_interrupt: Callable[[int], None], *, handle_signals: bool
+    ) -> None:
+        workshop = self.workshop()
+        driver = self.driver(run, workshop, listener)
+        waker = Waker(self.state, driver.asked)
+        watch_processes()
+        try:
+            with interrupted_by_signals(driver, on_interrupt) if handle_signals else nullcontext():
+                await driver.to_the_end()
+        except sqlite3.Error as error:
+            raise EngineError(self.unwritable(run.name, error)) from error
+        finally:
+            waker.close()
+            workshop.close()
+
+    def prepare(self) -> None:
+        """Make ready for driving runs, once the lock is held: what a dead engine has left goes."""
+        wait_for_leftovers(self.state)
+        _clear_attempts(self.state / "attempts")
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+
+    def driver(self, run: RunState, workshop: Workshop, listener: Listener = ignore) -> Driver:
+        """What drives a run that was loaded and recovered."""
+        return Driver(run, self.journal, self._surroundings(run), workshop, listener)
+
+    def workshop(self) -> Workshop:
+        """What the runs share that one process drives."""
+        return Workshop(self._slots)
+
+    def unwritable(self, run: str, error: Exception) -> str:
+        """What to tell of a journal that takes nothing more."""
+        return f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {run}`"
+
+    def collect_artifacts(self, run: RunState) -> None:
         """Delete what artifactGC wants gone when a run has ended."""
         from tiphys.engine.expiry import ON_COMPLETION, delete_artifacts  # noqa: PLC0415
 
         if run.done and delete_artifacts(run, self._store, ON_COMPLETION):
             self.journal.save(run)
 
-    def _expire(self, besides: str = "") -> None:
+    def expire(self, besides: str = "") -> None:
         """Delete the runs whose ttlStrategy says so: journal, logs, and the artifacts that artifactGC ties to them."""
-        names = [name for name in self.journal.with_ttl() if name != besides]
+        names = [name for name in self.journal.expired(time.time()) if name != besides]
         if not names:
             return
         from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, expires_at  # noqa: PLC0415
@@ -229,16 +250,18 @@ class Engine:
             try:
                 run, folder = self.journal.load(name), self.folder(name)
             except (JournalDamagedError, ManifestError):
-                continue  # whoever asks for this run is told
+                self.journal.set_expiry(name, None)  # whoever asks for this run is told
+                continue
             moment = expires_at(run)
-            if moment is not None and time.time() >= moment:
-                delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
-                shutil.rmtree(folder, ignore_errors=True)
-                self.journal.delete(name)
+            if moment is None or time.time() < moment:  # an older engine has not said when
+                self.journal.set_expiry(name, moment)
+                continue
+            delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
+            shutil.rmtree(folder, ignore_errors=True)
+            self.journal.delete(name)
 
-    def _recover(self, run: RunState) -> None:
-        """What was running when the last engine died starts again; its leftovers go."""
-        _clear_attempts(self.state / "attempts")
+    def recover(self, run: RunState) -> None:
+        """What was running when the last engine died starts again."""
         from tiphys.engine.revive import revive_daemons  # noqa: PLC0415
 
         for node in run.nodes.values():
@@ -254,15 +277,16 @@ class Engine:
     def _surroundings(self, run: RunState) -> Surroundings:
         private = can_make_private_roots() if self._private is None else self._private
         images = self.images if run.containers is None else self.table(run.containers)
-        return Surroundings(
-            self.state, images, self.objects, self._store, self._keep, private, self._slots, self._limits
-        )
+        return Surroundings(self.state, images, self.objects, self._store, self._keep, private, self._limits)
 
     def unfinished(
         self, documents: list[Json], template: str = "", parameters: Mapping[str, str] | None = None, name: str = ""
     ) -> str | None:
-        """An interrupted run of the same manifest, parameters and containers, whose engine is gone; only `name` if one is given."""
-        if is_held(self.state):
+        """A run of the same manifest, parameters and containers that has not ended; only `name` if one is given.
+
+        Its engine is gone, or drives all runs. None where an engine drives another run.
+        """
+        if self.driven():
             return None
         return self.journal.unfinished(self.digest(documents, template, parameters), name)
 
@@ -273,7 +297,7 @@ class Engine:
     def runs(self) -> list[Summary]:
         """All runs, the latest first; those whose time is over go."""
         if not is_held(self.state):
-            self._expire()
+            self.expire()
         return list(self.journal.runs())
 
     def get(self, name: str) -> RunState:
@@ -294,9 +318,25 @@ class Engine:
         check_run_name(run)
         return log_path(self.state, run, node_id)
 
+    def drives(self, name: str) -> bool:
+        """Whether an engine drives that run now, or will in a moment if it has not ended."""
+        return self._holders_run() in (ALL_RUNS, name)
+
     def driven(self) -> str:
-        """The name of the run that an engine drives now; empty if none does."""
+        """The name of the one run that an engine drives now; empty if none does, or one drives all."""
+        found = self._holders_run()
+        return "" if found == ALL_RUNS else found
+
+    def served(self) -> bool:
+        """Whether an engine drives all runs that are written down."""
+        return self._holders_run() == ALL_RUNS
+
+    def _holders_run(self) -> str:
         return str(read_holder(self.state).get("run") or "") if is_held(self.state) else ""
+
+    def wake(self) -> None:
+        """Tell the engine that drives runs, if one does, that something was written which it may care for."""
+        wake(self.state)
 
     def stop(self, name: str, *, terminate: bool = False) -> bool:
         """Ask the engine that drives the run to stop it; False if the run has ended. Raises EngineError."""
@@ -312,8 +352,7 @@ class Engine:
             return False
         if not self.journal.request(name, request):
             return False
-        if self.driven() == name and isinstance(pid := read_holder(self.state).get("pid"), int):
-            os.kill(pid, signal.SIGUSR2)
+        self.wake()
         return True
 
     def retry(

@@ -38,8 +38,21 @@ class Surroundings:
     store: ArtifactStore
     keep: tuple[str, ...] = ()
     private: bool = True
-    slots: int = 8
     limits: Limits = NORMAL
+
+
+class Workshop:
+    """What all runs share that one process drives: places for steps, launchers, and turns at paths."""
+
+    def __init__(self, slots: int) -> None:
+        """`slots` is how many steps may run at once, of all runs together."""
+        self.slots = asyncio.Semaphore(slots)
+        self.spawner = Spawner()
+        self.path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def close(self) -> None:
+        """End the launchers, and whatever they still run."""
+        self.spawner.close()
 
 
 @dataclass
@@ -53,7 +66,9 @@ class _Process:
 class Executor:
     """The processes of one run."""
 
-    def __init__(self, run: str, surroundings: Surroundings, report: Callable[[Result], None]) -> None:
+    def __init__(
+        self, run: str, surroundings: Surroundings, workshop: Workshop, report: Callable[[Result], None]
+    ) -> None:
         """`report` is called with PodStarted and PodEnded, on the event loop."""
         self._run = run
         self._around = surroundings
@@ -62,14 +77,13 @@ class Executor:
         self._attempts = surroundings.state / "attempts"
         self._keep = (*surroundings.keep, str(surroundings.state))
         self._alive = str(surroundings.state / "steps.lock")
-        self._spawner = Spawner()
+        self._workshop = workshop
         self._running: dict[str, _Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._served: dict[str, asyncio.Future[Ending]] = {}
         self._stopping: dict[str, float] = {}
+        self._queued: set[str] = set()
         self._oom_kills = oom_kills()
-        self._slots = asyncio.Semaphore(surroundings.slots)
-        self._path_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def start(self, start: StartPod, attempt: int) -> None:
         """Start a step; its PodEnded follows whatever happens."""
@@ -90,6 +104,8 @@ class Executor:
 
     async def end_all(self) -> None:
         """Kill whatever still runs and was not asked to end before; wait until all is gone."""
+        for identity in self._queued:
+            self._tasks[identity].cancel()
         for running in self._running.values():
             # A daemon whose boundary has ended may still be in its grace period.
             if running.kill_timer is None:
@@ -98,18 +114,20 @@ class Executor:
             work.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._spawner.close()
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
             # A daemon takes no slot: it would keep it until what waits for the slot has ended.
-            async with nullcontext() if start.template.get("daemon") else self._slots:
+            self._queued.add(start.node_id)
+            async with nullcontext() if start.template.get("daemon") else self._workshop.slots:
+                self._queued.discard(start.node_id)
                 result = await self._one(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
         except Exception as defect:  # noqa: BLE001  # an unreported end would leave the run waiting for ever
             result = Ending(ERROR, f"defect of the engine: {type(defect).__name__}: {defect}", {})
         finally:
+            self._queued.discard(start.node_id)
             self._running.pop(start.node_id, None)
             self._tasks.pop(start.node_id, None)
         self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None))
@@ -176,7 +194,7 @@ class Executor:
         """Without private roots, steps that declare the same path take turns."""
         if self._around.private:
             return []
-        return [self._path_locks[path] for path in sorted(set(spec["declared"]))]
+        return [self._workshop.path_locks[path] for path in sorted(set(spec["declared"]))]
 
     async def _process(self, start: StartPod, spec: Json, attempt: int) -> tuple[Json, bytes | None]:
         if start.node_id in self._stopping:
@@ -186,7 +204,7 @@ class Executor:
         result_read, result_write = os.pipe() if start.keep_result else (-1, -1)
         try:
             tell = partial(self._tell, start) if "containers" in spec else None
-            step = self._spawner.start(spec, result_write if start.keep_result else log, log, tell)
+            step = self._workshop.spawner.start(spec, result_write if start.keep_result else log, log, tell)
         except BaseException:
             os.close(log)
             raise

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.errors import JournalDamagedError, UnknownRunError
+from tiphys.engine.errors import JournalDamagedError, ManifestError, UnknownRunError
+from tiphys.engine.expiry import expires_at
 from tiphys.engine.journal_file import decode, open_database
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
 
 Json = dict[str, Any]
 _TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    name TEXT PRIMARY KEY, digest TEXT, phase TEXT, created REAL, finished REAL, header TEXT, notes TEXT);
-CREATE TABLE IF NOT EXISTS progress (run TEXT PRIMARY KEY, body TEXT);
-CREATE TABLE IF NOT EXISTS nodes (run TEXT, id TEXT, position INTEGER, body TEXT, PRIMARY KEY (run, id));
-CREATE TABLE IF NOT EXISTS memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (cache, key));
-CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
+CREATE TABLE runs (
+    name TEXT PRIMARY KEY, digest TEXT, phase TEXT, created REAL, finished REAL, header TEXT, notes TEXT,
+    version INTEGER NOT NULL DEFAULT 0, uid TEXT NOT NULL DEFAULT '', namespace TEXT NOT NULL DEFAULT '',
+    labels TEXT NOT NULL DEFAULT '{}', expires REAL);
+CREATE INDEX runs_by_version ON runs (version);
+CREATE INDEX runs_by_creation ON runs (created);
+CREATE TABLE gone (name TEXT PRIMARY KEY, version INTEGER, uid TEXT, namespace TEXT);
+CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER);
+INSERT INTO counter VALUES (1, 0);
+CREATE TABLE progress (run TEXT PRIMARY KEY, body TEXT);
+CREATE TABLE nodes (run TEXT, id TEXT, position INTEGER, body TEXT, PRIMARY KEY (run, id));
+CREATE TABLE memo (cache TEXT, key TEXT, body TEXT, PRIMARY KEY (cache, key));
+CREATE TABLE requests (id INTEGER PRIMARY KEY, run TEXT, body TEXT);
 """
 
+_UPGRADES = {
+    1: """
+ALTER TABLE runs ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN namespace TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE runs ADD COLUMN expires REAL;
+UPDATE runs SET version = rowid;
+UPDATE runs SET uid = COALESCE(json_extract(header, '$.uid'), ''), namespace = COALESCE(json_extract(header, '$.namespace'), ''),
+    labels = COALESCE(json_extract(header, '$.labels'), '{}') WHERE json_valid(header);
+UPDATE runs SET expires = 0 WHERE finished > 0 AND header LIKE '%"ttlStrategy"%';
+CREATE INDEX runs_by_version ON runs (version);
+CREATE INDEX runs_by_creation ON runs (created);
+CREATE TABLE gone (name TEXT PRIMARY KEY, version INTEGER, uid TEXT, namespace TEXT);
+CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER);
+INSERT INTO counter SELECT 1, COALESCE(MAX(rowid), 0) FROM runs;
+""",
+}
+"""What brings the tables of an older version to the next one; 1 lacked versions and what a list shows."""
+_TOMBSTONES = 10_000
+"""Runs that were deleted and are still named to those who ask what has changed."""
+
 _STRATEGIES = ("Stop", "Terminate")
-_REQUEST = (
-    "INSERT INTO requests (run, body) SELECT name, ? FROM runs WHERE name = ? AND phase IN ('', 'Pending', 'Running')"
-)
+_UNFINISHED = "phase IN ('', 'Pending', 'Running')"
+_REQUEST = f"INSERT INTO requests (run, body) SELECT name, ? FROM runs WHERE name = ? AND {_UNFINISHED}"  # noqa: S608  # no value
 _SAVE_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?) ON CONFLICT (run, id) DO UPDATE SET body = excluded.body"
 
 
@@ -40,6 +70,22 @@ class Summary:
     created: float
     finished: float
     digest: str
+    version: int = 0
+    """Grows with each change of any run: Argo's resourceVersion."""
+    uid: str = ""
+    namespace: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A run that has changed, or is gone since."""
+
+    version: int
+    name: str
+    deleted: bool
+    uid: str
+    namespace: str
 
 
 class Journal:
@@ -48,21 +94,32 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Open, or make, the journal of `folder`. Raises JournalDamagedError."""
         self._path = folder / "journal.db"
-        self._database = open_database(self._path, _TABLES)
+        self._database = open_database(self._path, {0: _TABLES, **_UPGRADES})
         self._progress: dict[str, str] = {}
         self._positions: dict[str, int] = {}
+        self._loaded: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
     def create(self, run: RunState, digest: str, notes: list[str]) -> None:
-        """Write down a new run."""
-        self._database.execute(
-            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run.name, digest, run.phase, run.created, 0.0, json.dumps(run.header()), json.dumps(notes)),
-        )
-        self.save(run)
+        """Write down a new run, with what it has of nodes. Raises ManifestError if its name is taken."""
+        with self._transaction():
+            try:
+                self._database.execute(
+                    "INSERT INTO runs (name, digest, phase, created, finished, notes) VALUES (?, ?, ?, ?, 0, ?)",
+                    (run.name, digest, run.phase, run.created, json.dumps(notes)),
+                )
+            except sqlite3.IntegrityError:
+                msg = f"a run called {run.name!r} exists already: give another --name, or use generateName"
+                raise ManifestError(msg) from None
+            self._database.execute("DELETE FROM gone WHERE name = ?", (run.name,))
+            self._write_header(run)
+            progress = json.dumps(run.progress())
+            self._write(run, list(run.nodes), progress)
+        self._progress[run.name] = progress
+        run.dirty.clear()
 
     def save(self, run: RunState) -> list[str]:
         """Write down what changed, in one transaction; the ids of the nodes that did."""
@@ -71,16 +128,29 @@ class Journal:
         moved = self._progress.get(run.name) != progress
         if not changed and not moved:
             return []
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             self._write(run, changed, progress if moved else "")
-            self._database.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
         self._progress[run.name] = progress
         run.dirty.clear()
         return changed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write all that is in it, or nothing."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # a full disk has ended it already
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _write_header(self, run: RunState) -> None:
+        self._database.execute(
+            "UPDATE runs SET header = ?, uid = ?, namespace = ?, labels = ? WHERE name = ?",
+            (json.dumps(run.header()), run.uid, run.namespace, json.dumps(run.labels), run.name),
+        )
 
     def _write(self, run: RunState, changed: list[str], progress: str) -> None:
         first = self._next_position(run.name)
@@ -88,18 +158,20 @@ class Journal:
             (run.name, key, first + index, json.dumps(run.nodes[key].to_json())) for index, key in enumerate(changed)
         ]
         self._database.executemany(_SAVE_NODE, rows)
+        self._database.execute("UPDATE runs SET version = ? WHERE name = ?", (self._count_up(), run.name))
         if progress:
             self._database.execute(
-                "UPDATE runs SET phase = ?, finished = ? WHERE name = ?", (run.phase, run.finished, run.name)
+                "UPDATE runs SET phase = ?, finished = ?, expires = ? WHERE name = ?",
+                (run.phase, run.finished, expires_at(run), run.name),
             )
             self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run.name, progress))
         if run.done:
             self._forget_requests(run.name)
         self._positions[run.name] = first + len(rows)
 
-    def _roll_back(self) -> None:
-        if self._database.in_transaction:  # a full disk has ended it already
-            self._database.execute("ROLLBACK")
+    def _count_up(self) -> int:
+        """The number of a change; none has had it before."""
+        return int(self._database.execute("UPDATE counter SET value = value + 1 RETURNING value").fetchall()[0][0])
 
     def _next_position(self, run: str) -> int:
         """A number above that of every node that the journal has."""
@@ -108,51 +180,100 @@ class Journal:
             self._positions[run] = self._database.execute(query, (run,)).fetchone()[0]
         return self._positions[run]
 
+    def version(self) -> int:
+        """The number of the latest change of any run."""
+        return int(self._database.execute("SELECT value FROM counter").fetchone()[0])
+
+    def changes(self, after: int) -> list[Change]:
+        """Each run that has changed, or is gone, after the change of that number, in the order of its latest one."""
+        query = (
+            "SELECT version, name, 0, uid, namespace FROM runs WHERE version > ?1 UNION ALL "
+            "SELECT version, name, 1, uid, namespace FROM gone WHERE version > ?1 ORDER BY 1"
+        )
+        return [
+            Change(version, str(name), bool(deleted), _text(uid), _text(namespace))
+            for version, name, deleted, uid, namespace in self._database.execute(query, (after,)).fetchall()
+        ]
+
     def load(self, name: str) -> RunState:
         """The state of a run. Raises UnknownRunError, or JournalDamagedError if this run's rows can't be read."""
-        row = self._database.execute("SELECT header FROM runs WHERE name = ?", (name,)).fetchone()
+        row, progress, bodies = self._rows(name)
         if row is None:
             known = ", ".join(summary.name for summary in list(self.runs())[:5]) or "none yet"
             msg = f"run {name!r} is not known here (the latest: {known}): `tiphys list` shows all"
             raise UnknownRunError(msg)
-        progress = self._database.execute("SELECT body FROM progress WHERE run = ?", (name,)).fetchone()
-        bodies = self._database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,))
         nodes = [decode(self._path, name, body, Node.from_json) for (body,) in bodies]
         moved = decode(self._path, name, progress[0], dict) if progress else {}
         memo = self.memo()
+        self._loaded[name] = row[1]
+        self._progress.pop(name, None)
+        self._positions.pop(name, None)
         return decode(self._path, name, row[0], lambda header: RunState.of(header, moved, nodes, memo))
 
-    def rewrite(self, run: RunState, gone: list[str]) -> None:
-        """Write down a run that was changed from outside: nodes are gone, its spec may be another."""
-        self._database.execute("BEGIN IMMEDIATE")
+    def _rows(self, name: str) -> tuple[Any, Any, list[Any]]:
+        """What there is of a run, all of one moment."""
+        database = self._database
+        database.execute("BEGIN")
         try:
+            row = database.execute("SELECT header, version FROM runs WHERE name = ?", (name,)).fetchone()
+            progress = database.execute("SELECT body FROM progress WHERE run = ?", (name,)).fetchone()
+            bodies = database.execute("SELECT body FROM nodes WHERE run = ? ORDER BY position", (name,)).fetchall()
+        finally:
+            database.execute("ROLLBACK")
+        return row, progress, bodies
+
+    def rewrite(self, run: RunState, gone: list[str]) -> bool:
+        """Write down a run that was changed from outside: nodes are gone, its spec may be another.
+
+        False, and nothing is written, if the run is not as it was when this journal loaded it.
+        """
+        with self._transaction():
+            row = self._database.execute("SELECT version FROM runs WHERE name = ?", (run.name,)).fetchone()
+            if row is None or row[0] != self._loaded.get(run.name):
+                return False
             self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run.name, key) for key in gone])
-            self._database.execute("UPDATE runs SET header = ? WHERE name = ?", (json.dumps(run.header()), run.name))
+            self._write_header(run)
             self._forget_requests(run.name)
             self._write(run, list(run.dirty), json.dumps(run.progress()))
-            self._database.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
         run.dirty.clear()
+        return True
 
     def delete(self, run: str) -> None:
         """Forget a run: its state, its nodes, what was asked of it."""
-        self._database.execute("BEGIN IMMEDIATE")
-        for statement in (
-            "DELETE FROM nodes WHERE run = ?",
-            "DELETE FROM progress WHERE run = ?",
-            "DELETE FROM requests WHERE run = ?",
-            "DELETE FROM runs WHERE name = ?",
-        ):
-            self._database.execute(statement, (run,))
-        self._database.execute("COMMIT")
+        with self._transaction():
+            row = self._database.execute("SELECT uid, namespace FROM runs WHERE name = ?", (run,)).fetchone()
+            if row is None:
+                return
+            for statement in (
+                "DELETE FROM nodes WHERE run = ?",
+                "DELETE FROM progress WHERE run = ?",
+                "DELETE FROM requests WHERE run = ?",
+                "DELETE FROM runs WHERE name = ?",
+            ):
+                self._database.execute(statement, (run,))
+            version = self._count_up()
+            self._database.execute("INSERT OR REPLACE INTO gone VALUES (?, ?, ?, ?)", (run, version, *row))
+            self._database.execute("DELETE FROM gone WHERE version <= ?", (version - _TOMBSTONES,))
         self._progress.pop(run, None)
         self._positions.pop(run, None)
 
-    def with_ttl(self) -> list[str]:
-        """The runs that have ended and whose spec says when they are to go."""
-        query = "SELECT name FROM runs WHERE finished > 0 AND header LIKE '%\"ttlStrategy\"%'"
+    def expired(self, now: float) -> list[str]:
+        """The runs whose spec says that they are to go by `now`, in seconds since the epoch."""
+        query = "SELECT name FROM runs WHERE expires <= ?"
+        return [row[0] for row in self._database.execute(query, (now,)).fetchall()]
+
+    def next_expiry(self) -> float | None:
+        """When the next run is to go, in seconds since the epoch."""
+        found = self._database.execute("SELECT MIN(expires) FROM runs").fetchone()[0]
+        return None if found is None else float(found)
+
+    def set_expiry(self, run: str, moment: float | None) -> None:
+        """Say anew when a run is to go."""
+        self._database.execute("UPDATE runs SET expires = ? WHERE name = ?", (moment, run))
+
+    def unfinished_names(self) -> list[str]:
+        """The runs that have not ended, the first one first."""
+        query = f"SELECT name FROM runs WHERE {_UNFINISHED} ORDER BY created, rowid"  # noqa: S608  # no value is in it
         return [row[0] for row in self._database.execute(query).fetchall()]
 
     def notes(self, name: str) -> list[str]:
@@ -165,13 +286,16 @@ class Journal:
 
     def runs(self) -> Iterator[Summary]:
         """All runs, the latest first."""
-        query = "SELECT name, phase, created, finished, digest FROM runs ORDER BY created DESC, rowid DESC"
+        query = (
+            "SELECT name, phase, created, finished, digest, version, uid, namespace, labels FROM runs "
+            "ORDER BY created DESC, rowid DESC"
+        )
         for row in self._database.execute(query).fetchall():
             yield _summary(*row)
 
     def unfinished(self, digest: str, name: str = "") -> str | None:
         """The latest run of the same manifest, parameters and containers, and of that name if one is given, that has not ended."""
-        query = "SELECT name FROM runs WHERE digest = ? AND phase IN ('', 'Pending', 'Running') ORDER BY created DESC"
+        query = f"SELECT name FROM runs WHERE digest = ? AND {_UNFINISHED} ORDER BY created DESC"  # noqa: S608  # no value
         names = [row[0] for row in self._database.execute(query, (digest,)).fetchall()]
         return next((known for known in names if name in ("", known)), None)
 
@@ -195,6 +319,10 @@ class Journal:
         """What came too late for a run that has ended must not stop it when it is retried."""
         self._database.execute("DELETE FROM requests WHERE run = ?", (run,))
 
+    def asked(self) -> set[str]:
+        """The runs of which something was asked."""
+        return {row[0] for row in self._database.execute("SELECT DISTINCT run FROM requests").fetchall()}
+
     def take_requests(self, run: str) -> list[Json]:
         """What was asked for, once."""
         rows = self._database.execute("SELECT id, body FROM requests WHERE run = ? ORDER BY id", (run,)).fetchall()
@@ -202,9 +330,21 @@ class Journal:
         return [body for body in (_request(row[1]) for row in rows) if body is not None]
 
 
-def _summary(name: Any, phase: Any, created: Any, finished: Any, digest: Any) -> Summary:
+def _summary(*row: Any) -> Summary:
     """One line, whatever a damaged row holds: the others must be shown."""
-    return Summary(str(name), _text(phase), _moment(created), _moment(finished), _text(digest))
+    name, phase, created, finished, digest, version, uid, namespace, labels = row
+    return Summary(
+        str(name), _text(phase), _moment(created), _moment(finished), _text(digest), int(_moment(version)), _text(uid),
+        _text(namespace), _labels(labels),
+    )  # fmt: skip
+
+
+def _labels(text: Any) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
 
 
 def _text(value: Any) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tiphys.engine.errors import JournalDamagedError
 
-VERSION = 1
+VERSION = 2
 """Of the tables; a newer engine that changes their meaning counts up."""
 _Made = TypeVar("_Made")
 
@@ -73,8 +73,13 @@ def damaged(path: Path, reason: str) -> JournalDamagedError:
     )
 
 
-def open_database(path: Path, tables: str) -> Database:
-    """Open, or make, the file. Raises JournalDamagedError: no database, damaged, or of a newer version."""
+def open_database(path: Path, scripts: Mapping[int, str]) -> Database:
+    """Open, or make, the file, and bring it to our version.
+
+    `scripts` holds the statements that lead from each older version to the next, and from 0, an empty file, to ours.
+
+    Raises JournalDamagedError: no database, damaged, or of a newer version.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -84,13 +89,28 @@ def open_database(path: Path, tables: str) -> Database:
         found = _version(database, path)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        database.executescript(tables)
         if found < VERSION:
-            database.execute(f"PRAGMA user_version={VERSION}")
+            _upgrade(database, path, scripts)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _upgrade(database: Database, path: Path, scripts: Mapping[int, str]) -> None:
+    """All in one transaction; who comes second finds it done."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        found = _version(database, path)
+        for version in range(found, VERSION) if found else (0,):
+            for statement in scripts[version].split(";"):
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version={VERSION}")
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def _version(database: Database, path: Path) -> int:

@@ -13,6 +13,8 @@ from typing import Self
 
 from tiphys.engine.errors import StateLockedError
 
+ALL_RUNS = "*"
+"""What the lock names as its run where its holder drives all that have not ended."""
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.05, 0.0)  # seconds between tries
 
 
@@ -34,7 +36,7 @@ class StateLock:
             os.close(self._descriptor)
             raise _held(self._path.parent)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder = {"pid": os.getpid(), "command": self._command, "run": self._run, "since": since}
+        holder = {"pid": os.getpid(), "space": _pid_space(), "command": self._command, "run": self._run, "since": since}
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return self
@@ -87,6 +89,18 @@ def read_holder(folder: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def holder_pid(folder: Path) -> int | None:
+    """The pid of the lock's holder, as this process sees it; None if it can't: it may run in a PID namespace of its own."""
+    holder = read_holder(folder)
+    pid = holder.get("pid")
+    return pid if isinstance(pid, int) and holder.get("space") == _pid_space() else None
+
+
+def _pid_space() -> int:
+    """Which PID namespace this process is in."""
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def is_held(folder: Path) -> bool:

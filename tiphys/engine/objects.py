@@ -1,22 +1,31 @@
-"""The engine's own small object store: ConfigMaps, Secrets and WorkflowTemplates, in a file that only its owner reads."""
+"""The engine's own small object store: ConfigMaps, Secrets, templates, schedules and bindings, in a file that only its owner reads."""
 
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tiphys.engine import config_maps
 from tiphys.engine.errors import ManifestError
+from tiphys.engine.scope import rfc3339
 from tiphys.engine.shapes import check_shape
 
 Json = dict[str, Any]
-KINDS = ("ConfigMap", "Secret", "WorkflowTemplate", "ClusterWorkflowTemplate")
+KINDS = ("ConfigMap", "Secret", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "WorkflowEventBinding")
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS objects (kind TEXT, name TEXT, body TEXT, PRIMARY KEY (kind, name))",
+    "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER)",
+    "INSERT OR IGNORE INTO counter VALUES (1, 0)",
+)
 UNDECODED = "surrogateescape"
 """How the bytes of a value that is no UTF-8 stand in its text: `errors` of str.encode, to have them back."""
 
@@ -28,8 +37,12 @@ class ObjectStore:
         """The store of a state folder; made at the first `apply`."""
         self._path = folder / "objects.db"
 
-    def apply(self, document: Json) -> None:
-        """Create or replace the object. Raises ManifestError for a wrong shape or a kind that the store does not keep."""
+    def apply(self, document: Json) -> Json:
+        """Create or replace the object; as it is kept. Raises ManifestError for a wrong shape or a kind that is not kept.
+
+        As on a cluster it keeps its uid and creationTimestamp when it is replaced; its resourceVersion grows with each
+        write of any object, its generation with each change of its spec. What `document` says of these does not count.
+        """
         check_shape(document)
         kind, name = document["kind"], (document.get("metadata") or {}).get("name")
         if kind not in KINDS:
@@ -38,17 +51,41 @@ class ObjectStore:
         if not name:
             msg = f"{kind} without metadata.name: give it a name"
             raise ManifestError(msg)
-        kept = _plain_secret(document) if kind == "Secret" else document
+        given = _plain_secret(document) if kind == "Secret" else document
         with self._database() as database:
-            database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (kind, name, json.dumps(kept)))
+            return _write(database, kind, name, given, _read(database, kind, name))
+
+    def update(self, kind: str, name: str, change: Callable[[Json], Json | None]) -> Json | None:
+        """Change an object in one transaction; as it is then. None if there is none, or `change` returns None: nothing is written."""
+        if not self._path.exists():
+            return None
+        with self._database() as database:
+            database.execute("BEGIN IMMEDIATE")
+            old = _read(database, kind, name)
+            new = None if old is None else change(copy.deepcopy(old))
+            return None if new is None else _write(database, kind, name, new, old)
 
     def get(self, kind: str, name: str) -> Json | None:
         """The object, or None."""
         if not self._path.exists():
             return None
         with self._database() as database:
-            row = database.execute("SELECT body FROM objects WHERE kind = ? AND name = ?", (kind, name)).fetchone()
-        return json.loads(row[0]) if row else None
+            return _read(database, kind, name)
+
+    def every(self, kind: str) -> list[Json]:
+        """All objects of a kind, by name."""
+        if not self._path.exists():
+            return []
+        with self._database() as database:
+            rows = database.execute("SELECT body FROM objects WHERE kind = ? ORDER BY name", (kind,)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def version(self) -> int:
+        """The number of the latest write."""
+        if not self._path.exists():
+            return 0
+        with self._database() as database:
+            return int(database.execute("SELECT value FROM counter").fetchone()[0])
 
     def delete(self, kind: str, name: str) -> bool:
         """Forget the object; False if it was not there."""
@@ -87,12 +124,41 @@ class ObjectStore:
         database = sqlite3.connect(self._path, timeout=10)
         try:
             with database:
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS objects (kind TEXT, name TEXT, body TEXT, PRIMARY KEY (kind, name))"
-                )
+                _make_tables(database)
                 yield database
         finally:
             database.close()
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    known = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    if not {"objects", "counter"} <= known:
+        database.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES:
+            database.execute(statement)
+        database.execute("COMMIT")
+
+
+def _read(database: sqlite3.Connection, kind: str, name: str) -> Json | None:
+    row = database.execute("SELECT body FROM objects WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def _write(database: sqlite3.Connection, kind: str, name: str, given: Json, old: Json | None) -> Json:
+    """Write an object with what the store itself says of it."""
+    row = database.execute("UPDATE counter SET value = value + 1 RETURNING value").fetchall()[0]
+    before = (old or {}).get("metadata") or {}
+    same = old is not None and all(old.get(part) == given.get(part) for part in ("spec", "data"))
+    metadata = {
+        **(given.get("metadata") or {}),
+        "uid": before.get("uid") or str(uuid.uuid4()),
+        "creationTimestamp": before.get("creationTimestamp") or rfc3339(time.time()),
+        "resourceVersion": str(row[0]),
+        "generation": int(before.get("generation") or 0) + (0 if same else 1),
+    }
+    kept = {**given, "metadata": metadata}
+    database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (kind, name, json.dumps(kept)))
+    return kept
 
 
 def _plain_secret(document: Json) -> Json:

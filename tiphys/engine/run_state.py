@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiphys.engine.nodes import Node
+from tiphys.engine.shared_locks import SharedLocks
 
 Json = dict[str, Any]
 
@@ -61,6 +62,8 @@ class RunState:
     restless: set[str] = field(default_factory=set)
     version: int = 0
     cache: dict[Any, Any] = field(default_factory=dict)
+    shared: SharedLocks | None = None
+    """The locks of the other runs that the same process drives."""
 
     @property
     def done(self) -> bool:
