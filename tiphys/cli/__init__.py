@@ -14,7 +14,7 @@ from tiphys.cli.places import chosen
 from tiphys.errors import EXIT_RETRYABLE, TiphysError
 
 COMMANDS = (
-    "up", "down", "status", "doctor", "env",
+    "up", "down", "serve", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
     "delete", "parity",
     "submit", "install",

@@ -11,6 +11,7 @@ from tiphys.cli.help_format import HelpFormatter
 _EXAMPLES = """examples:
   eval "$(tiphys env etl)" && python -m components.etl --help
   (eval "$(tiphys env train)"; python -m components.train --inputs inputs.json)
+  eval "$(tiphys env argo)" && argo list        for Argo's own command line, and for Hera
 """
 
 
@@ -23,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("component", metavar="COMPONENT", help="a component, or a service: cli, engine, ledger, ...")
+    parser.add_argument(
+        "component", metavar="COMPONENT", help="a component, a service (cli, engine, ledger, ...), or argo"
+    )
     parser.set_defaults(func=main)
 
 

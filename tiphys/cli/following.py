@@ -22,9 +22,9 @@ def follow(engine: Engine, name: str, *, ticking: bool = False) -> Iterator[RunS
 
     `ticking` gives it each second as well, for a clock on a screen. The last one may not be done: then nobody drives it.
     """
-    from tiphys.engine.inotify import Inotify
+    from tiphys.engine.inotify import Inotify, changed_file
 
-    with Inotify((engine.state, engine.log_path(name, "any").parent)) as watch:
+    with Inotify((changed_file(engine.state), engine.log_path(name, "any").parent)) as watch:
         while True:
             driven = engine.drives(name)
             run = engine.get(name)

@@ -37,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
 def main(_arguments: argparse.Namespace) -> int:
     """Start, wait, and say where everything is."""
     from tiphys.settings import stack_settings
+    from tiphys.stack.ports import Ports
 
     began = time.monotonic()
     info = bring_up()
@@ -44,6 +45,7 @@ def main(_arguments: argparse.Namespace) -> int:
     print(f"all servers are up ({took:.0f} s)" if info.started else "all servers were up already")
     print(f"  MLflow   {info.config_map['TIPHYS_MLFLOW_URL']}")
     print(f"  gateway  {info.config_map['TIPHYS_GATEWAY_URL']}")
+    print(f'  Argo API {Ports(stack_settings().port_base).url("engine")}   (eval "$({program()} env argo)")')
     print(f"  logs     {stack_settings().home / 'logs'}")
     print(f"next: {program()} run continuous-training")
     return 0

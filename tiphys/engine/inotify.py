@@ -1,4 +1,8 @@
-"""The kernel's word that a file has changed (inotify), and the file by which processes wake an engine."""
+"""The kernel's word that a file has changed (inotify), and the two files by which processes tell one another.
+
+A writer of the journal touches `changed` after each commit: the database's own files change a moment before others can
+read what was written. Who wants something of an engine touches `wake`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-MODIFIED, ATTRIBUTES, CREATED, MOVED_HERE = 0x2, 0x4, 0x100, 0x80
-_WAKE = "wake"
+MODIFIED, ATTRIBUTES, CREATED = 0x2, 0x4, 0x100
+_WAKE, _CHANGED = "wake", "changed"
 
 
 class Inotify:
     """Watches files, or what lies in folders. `fileno` becomes readable when something has changed."""
 
-    def __init__(self, paths: Iterable[Path], mask: int = MODIFIED | CREATED) -> None:
+    def __init__(self, paths: Iterable[Path], mask: int = MODIFIED | CREATED | ATTRIBUTES) -> None:
         """Folders that are not there are made. Raises OSError."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor: int = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -61,9 +65,25 @@ class Inotify:
             self._descriptor = -1
 
 
+def changed_file(state: Path) -> Path:
+    """The file that is touched after each change of the journal of a state folder; it is there from now on."""
+    path = state / _CHANGED
+    if not path.exists():
+        _touch(path)
+    return path
+
+
+def tell_changed(state: Path) -> None:
+    """Tell everyone who watches that the journal has changed."""
+    _touch(state / _CHANGED)
+
+
 def wake(state: Path) -> None:
     """Tell the engine of a state folder, if one lives, that something was written which it may care for."""
-    path = state / _WAKE
+    _touch(state / _WAKE)
+
+
+def _touch(path: Path) -> None:
     try:
         os.utime(path)
     except FileNotFoundError:
@@ -78,7 +98,7 @@ class Waker:
         """`heard` may find that nothing it cares for was written."""
         wake(state)
         self._heard = heard
-        self._inotify = Inotify([state / _WAKE], MODIFIED | ATTRIBUTES)
+        self._inotify = Inotify([state / _WAKE])
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._inotify.fileno(), self._woken)
 

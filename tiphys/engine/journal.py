@@ -12,6 +12,7 @@ from typing import Any
 
 from tiphys.engine.errors import JournalDamagedError, ManifestError, UnknownRunError
 from tiphys.engine.expiry import expires_at
+from tiphys.engine.inotify import tell_changed
 from tiphys.engine.journal_file import decode, open_database
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
@@ -141,6 +142,7 @@ class Journal:
         try:
             yield
             self._database.execute("COMMIT")
+            tell_changed(self._path.parent)
         except BaseException:
             if self._database.in_transaction:  # a full disk has ended it already
                 self._database.execute("ROLLBACK")

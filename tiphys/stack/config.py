@@ -94,6 +94,19 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
     return data
 
 
+def argo(settings: StackSettings, keys: Keys, namespace: str = "default") -> dict[str, str]:
+    """What Argo's own command line, and Hera, find the engine's API by."""
+    ports = Ports(settings.port_base)
+    return {
+        "ARGO_SERVER": ports.address("engine"),
+        "ARGO_HTTP1": "true",
+        "ARGO_SECURE": "false",
+        "ARGO_TOKEN": f"Bearer {keys.api_tokens['admin']}",
+        "ARGO_NAMESPACE": namespace,
+        "KUBECONFIG": "/dev/null",
+    }
+
+
 def documents(config: Mapping[str, str], secret: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     """The same as Kubernetes objects, for the engine's store or ``kubectl apply``."""
     listed = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tiphys"}, "data": dict(config)}]

@@ -75,9 +75,11 @@ def environment(settings: StackSettings, contracts: Mapping[str, Contract], name
         message = f"no servers were ever started in {settings.home}: run 'tiphys up' first"
         raise SettingsError(message)
     kept = keys.ensure(path, contracts)
+    if name == "argo":
+        return config.argo(settings, kept)
     found = config.secrets(settings, kept)
     if name not in found:
-        message = f"nobody is called {name!r}; there are {', '.join(sorted(found))}"
+        message = f"nobody is called {name!r}; there are argo, {', '.join(sorted(found))}"
         raise SettingsError(message)
     return config.config_map(settings, kept.registry) | found[name]
 

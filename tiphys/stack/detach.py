@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from tiphys.settings import StackSettings
+from tiphys.settings import EngineSettings, StackSettings, load
 from tiphys.stack.keys import write_private
 from tiphys.stack.layout import Layout
 
@@ -39,6 +39,7 @@ def start(settings: StackSettings) -> subprocess.Popen[bytes]:
         "LANG": "C.UTF-8",
         "TIPHYS_HOME": str(settings.home),
         "TIPHYS_PORT_BASE": str(settings.port_base),
+        "TIPHYS_ARTIFACTS": load(EngineSettings).artifacts,
         "JAVA_HOME": settings.java_home,
         "MALLOC_ARENA_MAX": "2",
     }

@@ -21,6 +21,8 @@ from tiphys.step import Access, Contract
 
 Level = Literal["", "read", "staging", "production", "agent"]
 BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "artifacts")
+API_ROLES = ("admin", "events")
+"""At the engine's API: who may do all, and who may only hand in events."""
 DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger")
 
 
@@ -73,6 +75,8 @@ class Keys(BaseModel):
     admin_access_key: str
     admin_secret_key: str
     signing_key: str
+    api_tokens: dict[str, str] = {}
+    """The bearer token of each role at the engine's API."""
     registry: Registry = Registry()
     outside: dict[str, str] = {}
     """What the starter's environment said of proxies, certificates, indexes: for steps that reach out."""
@@ -84,7 +88,7 @@ class Keys(BaseModel):
         )
         admin = (self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key)
         login = (self.registry.auth,) if self.registry.auth else ()
-        return frozenset((*keys, *self.passwords.values(), *admin, *login))
+        return frozenset((*keys, *self.passwords.values(), *self.api_tokens.values(), *admin, *login))
 
     def digest(self) -> str:
         """Changes whenever anything in here does."""
@@ -165,6 +169,7 @@ def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
         admin_access_key=old.admin_access_key if old else _access_key(),
         admin_secret_key=old.admin_secret_key if old else secrets.token_hex(20),
         signing_key=old.signing_key if old else secrets.token_hex(32),
+        api_tokens={role: (old.api_tokens if old else {}).get(role) or secrets.token_hex(32) for role in API_ROLES},
         registry=old.registry if old else Registry(),
         outside=old.outside if old else {},
     )

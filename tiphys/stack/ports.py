@@ -12,7 +12,7 @@ from tiphys.errors import PermanentError
 LOOPBACK = "127.0.0.1"
 
 OFFSETS = {
-    "gateway": 0, "ledger": 1, "mlflow": 2, "s3": 3, "postgres": 4, "ray": 5, "ray_gcs": 6,
+    "gateway": 0, "ledger": 1, "mlflow": 2, "s3": 3, "postgres": 4, "ray": 5, "ray_gcs": 6, "engine": 7,
     "staging_http": 10, "staging_grpc": 11, "staging_metrics": 12, "staging_agent": 13,
     "production_http": 14, "production_grpc": 15, "production_metrics": 16, "production_agent": 17,
     "s3_master": 20, "s3_volume": 21, "s3_filer": 22,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tiphys.stack.servers import mlflow, own, postgres, ray, seaweedfs, triton
+from tiphys.stack.servers import engine, mlflow, own, postgres, ray, seaweedfs, triton
 from tiphys.stack.spec import Plan, Server
 
 
 def servers(plan: Plan) -> tuple[Server, ...]:
     """Every server of the stack, slow starters first; stopping goes backwards."""
-    return (
+    needed = (
         postgres.server(plan),
         seaweedfs.server(plan),
         ray.server(plan),
@@ -17,3 +17,4 @@ def servers(plan: Plan) -> tuple[Server, ...]:
         triton.server(plan, "production"),
         *own.servers(plan),
     )
+    return (*needed, engine.server(plan, tuple(each.name for each in needed)))
