@@ -86,7 +86,10 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class ResumeSuspended:
-    """Resume suspended nodes: the one of that id, or all; `parameters` are the supplied outputs."""
+    """Resume suspended nodes: the one of that id, or all; `parameters` are the supplied outputs.
+
+    An empty `phase` leaves them suspended: only outputs and a message are set.
+    """
 
     node_id: str = ""
     parameters: tuple[tuple[str, str], ...] = ()

@@ -23,6 +23,9 @@ class ArtifactStore(Protocol):
     def get(self, key: str, target: Path) -> bool:
         """Fetch `key` to `target`, a file or a folder; False if there is nothing."""
 
+    def path(self, key: str) -> Path | None:
+        """Where the object already lies on this machine, to be read and not changed; None if it must be fetched."""
+
     def list(self, prefix: str) -> list[str]:
         """The keys of all objects below `prefix`, sorted."""
 
@@ -54,6 +57,11 @@ class FolderStore:
             return False
         _copy(source, target)
         return True
+
+    def path(self, key: str) -> Path | None:
+        """The file or folder itself; None if there is nothing."""
+        found = self._path(key)
+        return found if found.exists() else None
 
     def list(self, prefix: str) -> list[str]:
         """The keys of all files below the folder `prefix`."""
@@ -138,6 +146,10 @@ class BucketStore:
             path = target / plain_name(name[len(key.rstrip("/")) + 1 :])
             client.fget_object(bucket_name=self._bucket, object_name=name, file_path=str(path))
         return bool(below)
+
+    def path(self, key: str) -> Path | None:  # noqa: ARG002
+        """None: a bucket's objects are fetched."""
+        return None
 
     def list(self, prefix: str) -> list[str]:
         """The keys of all objects below the folder `prefix`."""

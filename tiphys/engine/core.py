@@ -253,7 +253,10 @@ def _resume(run: RunState, result: ResumeSuspended, now: float) -> None:
                 supply_defaults(node)
             except TemplateError:  # whoever resumes is told before; until all values are there the step waits
                 continue
-        node.phase, node.message, node.finished = result.phase, result.message, now
+        if result.phase:
+            node.phase, node.message, node.finished = result.phase, result.message, now
+        elif result.message:
+            node.message = result.message
         run.dirty.add(node.id)
 
 

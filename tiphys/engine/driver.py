@@ -118,7 +118,7 @@ class Driver:
                 results.append(Shutdown(request["strategy"]))
             elif request.get("kind") == "resume":
                 given = tuple((request.get("parameters") or {}).items())
-                phase, message = request.get("phase") or "Succeeded", request.get("message") or ""
+                phase, message = request.get("phase", "Succeeded"), request.get("message") or ""
                 results.append(ResumeSuspended(request.get("node") or "", given, phase, message))
             elif request.get("kind") == "suspend":
                 results.append(Suspend())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 import os
@@ -89,6 +90,22 @@ class Engine:
         if self._journal is None:
             self._journal = Journal(self.state)
         return self._journal
+
+    def apart(self) -> Engine:
+        """The same engine with a journal connection of its own, for another thread."""
+        other = copy.copy(self)
+        other._journal = None  # noqa: SLF001  # it is one of us
+        return other
+
+    @property
+    def namespace(self) -> str:
+        """Where runs and objects are that name no namespace."""
+        return self._namespace
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where artifacts are kept."""
+        return self._store
 
     def apply(self, documents: Iterable[Json]) -> None:
         """Put ConfigMaps, Secrets and WorkflowTemplates into the engine's store."""

@@ -59,6 +59,7 @@ _TOMBSTONES = 10_000
 _STRATEGIES = ("Stop", "Terminate")
 _UNFINISHED = "phase IN ('', 'Pending', 'Running')"
 _REQUEST = f"INSERT INTO requests (run, body) SELECT name, ? FROM runs WHERE name = ? AND {_UNFINISHED}"  # noqa: S608  # no value
+_LINE = "name, phase, created, finished, digest, version, uid, namespace, labels"
 _SAVE_NODE = "INSERT INTO nodes VALUES (?, ?, ?, ?) ON CONFLICT (run, id) DO UPDATE SET body = excluded.body"
 
 
@@ -288,12 +289,15 @@ class Journal:
 
     def runs(self) -> Iterator[Summary]:
         """All runs, the latest first."""
-        query = (
-            "SELECT name, phase, created, finished, digest, version, uid, namespace, labels FROM runs "
-            "ORDER BY created DESC, rowid DESC"
-        )
+        query = f"SELECT {_LINE} FROM runs ORDER BY created DESC, rowid DESC"  # noqa: S608  # no value is in it
         for row in self._database.execute(query).fetchall():
             yield _summary(*row)
+
+    def summary(self, name: str) -> Summary | None:
+        """A run's line; None if there is no such run."""
+        query = f"SELECT {_LINE} FROM runs WHERE name = ?"  # noqa: S608  # no value is in it
+        row = self._database.execute(query, (name,)).fetchone()
+        return None if row is None else _summary(*row)
 
     def unfinished(self, digest: str, name: str = "") -> str | None:
         """The latest run of the same manifest, parameters and containers, and of that name if one is given, that has not ended."""

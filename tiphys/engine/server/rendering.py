@@ -1,0 +1,94 @@
+"""Runs as Argo's JSON, rendered once for each change: a list of finished runs costs no more than copying bytes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from tiphys.engine.argo_shape import workflow_json
+from tiphys.engine.engine import Engine
+from tiphys.engine.journal import Summary
+from tiphys.engine.nodes import SUCCEEDED, Node
+from tiphys.engine.run_state import RunState
+from tiphys.engine.server.fields import Fields
+
+Json = dict[str, Any]
+_MOST_BYTES = 64 << 20
+_COMPLETED = "workflows.argoproj.io/completed"
+_PHASE = "workflows.argoproj.io/phase"
+_DONE = ("Succeeded", "Failed", "Error")
+
+
+def document(run: RunState, version: int) -> Json:
+    """The Workflow as Argo's API shows it: `version` is that of the journal, its resourceVersion."""
+    workflow = workflow_json(run)
+    workflow["metadata"]["resourceVersion"] = str(version)
+    status = workflow["status"]
+    if run.nodes:
+        pods = [node for node in run.nodes.values() if node.type == "Pod"]
+        status["progress"] = f"{sum(1 for node in pods if node.phase == SUCCEEDED)}/{len(pods)}"
+        for node in pods:
+            status["nodes"][node.id]["progress"] = _progress(node)
+    return workflow
+
+
+def _progress(node: Node) -> str:
+    return "1/1" if node.phase == SUCCEEDED else "0/1"
+
+
+def labels_of(summary: Summary) -> dict[str, str]:
+    """A run's labels, with those that Argo's controller sets."""
+    labels = {**summary.labels, _PHASE: summary.phase or "Pending"}
+    if summary.phase in _DONE:
+        labels[_COMPLETED] = "true"
+    return labels
+
+
+def encode(value: Any) -> bytes:
+    """JSON, as compact as it gets."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+class Rendered:
+    """The bytes of runs by name, version and choice of fields; the least used go when there are too many."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        """`most` is in bytes."""
+        self._most = most
+        self._size = 0
+        self._kept: OrderedDict[tuple[str, int, Fields, str], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, engine: Engine, summary: Summary, fields: Fields, above: str = "") -> bytes:
+        """The run as it is, or was when `summary` was read. Raises UnknownRunError if it is gone since.
+
+        `fields` name paths in a larger object, in which the run lies below `above`.
+        """
+        key = (summary.name, summary.version, fields, above)
+        with self._lock:
+            if (found := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return found
+        made = encode(chosen(document(engine.get(summary.name), summary.version), fields, above))
+        with self._lock:
+            self._keep(key, made)
+        return made
+
+    def _keep(self, key: tuple[str, int, Fields, str], made: bytes) -> None:
+        if len(made) > self._most // 4 or key in self._kept:
+            return
+        self._kept[key] = made
+        self._size += len(made)
+        while self._size > self._most:
+            _, gone = self._kept.popitem(last=False)
+            self._size -= len(gone)
+
+
+def chosen(workflow: Json, fields: Fields, above: str = "") -> Json:
+    """The workflow with only the chosen fields; metadata and spec are always there, as Argo's clients expect."""
+    if not fields.names:
+        return workflow
+    cleaned: Json = fields.clean(workflow, *([above] if above else []))
+    return {"metadata": {}, "spec": {}, **cleaned}
