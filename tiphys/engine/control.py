@@ -222,7 +222,7 @@ def delete(engine: Engine, name: str) -> None:
     if not run.done and engine.served():
         if engine.ask(name, {"kind": "delete"}):
             return
-    elif engine.drives(name):
+    elif not run.done and engine.drives(name):
         msg = f"run {name!r} is driven by an engine now: `tiphys stop {name}` first"
         raise EngineError(msg)
     forget(engine, name)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +29,8 @@ from tiphys.engine.server.streams import DEADLINE
 from tiphys.engine.server.tokens import Tokens
 
 log = logging.getLogger("tiphys.api")
+HEALTH = "/healthz"
+"""The only route that needs no token: it says that the server is there, and nothing else."""
 _SWITCH = 0.0005
 """Seconds after which a thread that checks a manifest lets the event loop answer."""
 
@@ -67,7 +69,8 @@ def _routes(table: Iterable[Operation], desk: Desk) -> Iterable[Route]:
     for operation in table:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     specification = document(by_path.values())
-    yield Route("/openapi.json", _Document(specification))
+    yield Route("/openapi.json", _Fixed(answer(specification)))
+    yield Route(HEALTH, _Fixed(PlainTextResponse("ok")))
     for path, found in by_path.items():
         endpoint = _Endpoint(found, desk)
         yield Route(path, endpoint)
@@ -75,6 +78,8 @@ def _routes(table: Iterable[Operation], desk: Desk) -> Iterable[Route]:
             if path.endswith(last):
                 yield Route(path.removesuffix(last), endpoint)
                 yield Route(path.removesuffix(last.removeprefix("/")), endpoint)
+        if "PUT" in found and path.endswith("/{name}"):  # the CLI leaves the name out: it is in the body
+            yield Route(path.removesuffix("{name}"), _Endpoint({"PUT": found["PUT"]}, desk))
     yield Route("/{path:path}", _Endpoint({}, desk))
 
 
@@ -107,14 +112,14 @@ class _Endpoint:
         return await operation.handler(call)
 
 
-class _Document:
-    """The OpenAPI document."""
+class _Fixed:
+    """Always the same answer."""
 
-    def __init__(self, specification: bytes) -> None:
-        self._specification = specification
+    def __init__(self, response: Response) -> None:
+        self._response = response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(self._specification)(scope, receive, send)
+        await self._response(scope, receive, send)
 
 
 class _Gate:
@@ -129,7 +134,8 @@ class _Gate:
             await self._app(scope, receive, send)
             return
         try:
-            self._tokens.admit(scope["method"], scope["path"], Headers(scope=scope))
+            if scope["path"] != HEALTH:
+                self._tokens.admit(scope["method"], scope["path"], Headers(scope=scope))
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
             return

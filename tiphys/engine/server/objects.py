@@ -96,15 +96,16 @@ class Kind:
     async def _update(self, call: Call) -> Response:
         document = self.given(call)
         name = document["metadata"].setdefault("name", call.name)
-        if name != call.name:
+        if not isinstance(name, str) or name != (call.name or name):
             raise invalid(f"metadata.name {str(name)[:80]!r} is another than {call.name!r} in the path")
+        check_name(name)
 
         def update(engine: Engine) -> Json:
-            find_object(engine, self.name, call.name, call.namespace)
+            find_object(engine, self.name, name, call.namespace)
             self.check(engine, document)
-            found = engine.objects.update(self.name, call.name, lambda old: _replaced(old, document, self.plural))
+            found = engine.objects.update(self.name, name, lambda old: _replaced(old, document, self.plural))
             if found is None:
-                raise not_found(self.plural, call.name)
+                raise not_found(self.plural, name)
             return found
 
         return answer(await call.desk.write(update))
