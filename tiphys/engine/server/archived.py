@@ -55,7 +55,7 @@ async def resubmit(call: Call) -> Response:
 async def label_keys(call: Call) -> Response:
     """`GET /api/v1/archived-workflows-label-keys`."""
     namespace = _namespace(call)
-    labels = await call.desk.read(lambda engine: _labels(engine, namespace))
+    labels = await call.desk.read(lambda engine: _labels(call, engine, namespace))
     return answer({"items": sorted({key for each in labels for key in each})})
 
 
@@ -63,12 +63,13 @@ async def label_values(call: Call) -> Response:
     """`GET /api/v1/archived-workflows-label-values`: those of the label that the label selector names."""
     namespace = _namespace(call)
     keys = {requirement.key for requirement in parse_labels(call.query.text("listOptions.labelSelector"))}
-    labels = await call.desk.read(lambda engine: _labels(engine, namespace))
+    labels = await call.desk.read(lambda engine: _labels(call, engine, namespace))
     return answer({"items": sorted({value for each in labels for key, value in each.items() if key in keys})})
 
 
-def _labels(engine: Engine, namespace: str) -> list[dict[str, str]]:
-    return [labels_of(each) for each in engine.runs() if each.finished and namespace in ("", each.namespace)]
+def _labels(call: Call, engine: Engine, namespace: str) -> list[dict[str, str]]:
+    runs = call.desk.catalog.runs(engine.journal)[1]
+    return [labels_of(each) for each in runs if each.finished and namespace in ("", each.namespace)]
 
 
 def _found(call: Call) -> Callable[[Engine], Summary]:

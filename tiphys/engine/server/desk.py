@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tiphys.engine.engine import Engine
+from tiphys.engine.server.catalog import Catalog
 from tiphys.engine.server.feed import Feed, Folders
 from tiphys.engine.server.refusals import Code, Refusal
 from tiphys.engine.server.rendering import Rendered
@@ -30,6 +31,7 @@ class Desk:
         """`engine` says which folder, and how its manifests are checked; it is not used itself, but copies of it."""
         self.engine = engine
         self.rendered = Rendered()
+        self.catalog = Catalog()
         self.feed = Feed(engine)
         self.folders = Folders()
         self._readers = _Threads(engine, "read")

@@ -36,7 +36,7 @@ class Choice:
             and all(self._holds(clause, summary) for clause in self.fields)
             and (self.created_after is None or summary.created > self.created_after)
             and (self.finished_before is None or 0 < summary.finished < self.finished_before)
-            and all_hold(self.labels, labels_of(summary))
+            and (not self.labels or all_hold(self.labels, labels_of(summary)))
         )
 
     def _holds(self, clause: tuple[str, str, str], summary: Summary) -> bool:

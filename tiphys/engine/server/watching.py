@@ -78,7 +78,8 @@ class _Watch:
     def _start(self, engine: Engine, since: int | None) -> tuple[list[Summary], list[Change]]:
         gone = [] if since is None else [change for change in engine.journal.changes(since) if change.deleted]
         meant = [change for change in gone if self._choice.namespace in ("", change.namespace)]
-        return [summary for summary in engine.journal.runs() if self._choice.matches(summary)], meant
+        runs = self._desk.catalog.runs(engine.journal)[1]
+        return [summary for summary in runs if self._choice.matches(summary)], meant
 
     async def _changed(self, change: Change) -> Messages:
         summary = None if change.deleted else self._desk.feed.summary(change.name)

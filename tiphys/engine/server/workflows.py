@@ -103,8 +103,8 @@ def listed(engine: Engine, call: Call, *, finished: bool, namespace: str = "") -
     """A page of runs as JSON; `finished` only those that have ended. Raises Refusal."""
     choice = parse_choice(call.query, call.namespace or namespace)
     fields = Fields.parse(call.query.text("fields"))
-    version = engine.journal.version()
-    runs = (summary for summary in engine.runs() if summary.finished or not finished)
+    version, known = call.desk.catalog.runs(engine.journal)
+    runs = (summary for summary in known if summary.finished or not finished)
     found = page(runs, choice, call.query)
     metadata: Json = {"resourceVersion": str(version)}
     if found.following:
