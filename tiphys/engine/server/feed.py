@@ -1,8 +1,4 @@
-"""Tells streams which runs have changed: one task for the whole process, woken by the kernel when the journal is written.
-
-A write to the WAL is seen before its transaction is visible, and what makes it visible gives no sign; so after each
-sign the journal is looked at a few times more, ever later, and then no more until the next one. Nobody polls.
-"""
+"""Tells streams which runs have changed: one task for the whole process, woken by the kernel when the journal has changed."""
 
 from __future__ import annotations
 
@@ -13,11 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tiphys.engine.engine import Engine
-from tiphys.engine.inotify import MODIFIED, Inotify
+from tiphys.engine.inotify import Inotify, changed_file
 from tiphys.engine.journal import Change, Journal, Summary
 
-_LATER = (0.002, 0.005, 0.012, 0.03, 0.08, 0.2, 0.5)
-"""Seconds after a sign, or after the last look, in which the journal is looked at again."""
 _APART = 0.004
 """Seconds between two looks at least: a busy journal gives thousands of signs a second."""
 
@@ -56,7 +50,6 @@ class Feed:
         self._subscriptions: set[Subscription] = set()
         self._seen = 0
         self._looked = 0.0
-        self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -82,7 +75,7 @@ class Feed:
         return self._engine.journal
 
     def _begin(self) -> None:
-        self._inotify = Inotify([self._engine.state], MODIFIED)
+        self._inotify = Inotify([changed_file(self._engine.state)])
         self._seen = self._journal.version()
         asyncio.get_running_loop().add_reader(self._inotify.fileno(), self._signed)
 
@@ -99,28 +92,17 @@ class Feed:
         if self._inotify is None:
             return
         self._inotify.drain()
-        self._looks = 0
         if time.monotonic() - self._looked >= _APART:
             self._look()
-        else:
-            self._again(_APART)
-
-    def _again(self, delay: float) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay, self._timed)
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_APART, self._timed)
 
     def _timed(self) -> None:
         self._timer = None
         self._look()
 
     def _look(self) -> None:
-        """Pass on what is new, and look again soon, unless enough looks found nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._looks < len(_LATER):
-            self._again(_LATER[self._looks])
-            self._looks += 1
+        """Pass on what is new."""
         changes = self._journal.changes(self._seen)
         self._looked = time.monotonic()
         if changes:
