@@ -9,7 +9,7 @@ from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions import syntax
 from tiphys.engine.expressions.builtins import ARGO_FUNCTIONS, BUILTINS
 from tiphys.engine.expressions.check import check
-from tiphys.engine.expressions.environment import Environment
+from tiphys.engine.expressions.environment import NOW, Environment
 from tiphys.engine.expressions.loops import LOOPS, Budget, How, item_of
 from tiphys.engine.expressions.methods import method
 from tiphys.engine.expressions.operators import OPERATORS, fetch, negate, whole
@@ -200,6 +200,8 @@ class _Evaluation:
     def builtin(self, node: syntax.Builtin) -> Any:
         loop = LOOPS.get(node.name)
         arguments = [self.value(argument) for argument in node.arguments]
+        if node.name == "now" and not arguments and NOW in self._environment:
+            return self._environment[NOW]
         if loop is None:
             found = BUILTINS[node.name](*arguments)
             if node.name in _GROWING:

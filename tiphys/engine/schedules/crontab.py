@@ -45,11 +45,11 @@ class _Bounds:
     names: Mapping[str, int] = field(default_factory=dict)
 
 
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MINUTES, _HOURS, _DAYS = _Bounds(0, 59), _Bounds(0, 23), _Bounds(1, 31)
-_MONTHS = _Bounds(
-    1, 12, {name: at + 1 for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
-)
-_WEEKDAYS = _Bounds(0, 6, {name: at for at, name in enumerate("sun mon tue wed thu fri sat".split())})
+_MONTHS = _Bounds(1, 12, {name: at + 1 for at, name in enumerate(_MONTH_NAMES)})
+_WEEKDAYS = _Bounds(0, 6, {name: at for at, name in enumerate(_WEEKDAY_NAMES)})
 _FIELDS = (_MINUTES, _HOURS, _DAYS, _MONTHS, _WEEKDAYS)
 _NAMED = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
@@ -99,7 +99,8 @@ def _calendar(words: list[str], zone: tzinfo) -> Calendar:
     if len(words) != len(_FIELDS):
         msg = f"expected exactly {len(_FIELDS)} fields, found {len(words)}: [{' '.join(words)}]"
         raise ScheduleError(msg)
-    return Calendar(*(_bits(word, bounds) for word, bounds in zip(words, _FIELDS, strict=True)), zone)
+    minutes, hours, days, months, weekdays = (_bits(word, bounds) for word, bounds in zip(words, _FIELDS, strict=True))
+    return Calendar(minutes, hours, days, months, weekdays, zone)
 
 
 def _bits(word: str, bounds: _Bounds) -> int:
