@@ -284,13 +284,13 @@ class Journal:
         except JournalDamagedError:
             return [f"what was advisory in this manifest can't be read any more: its row in {self._path} is damaged"]
 
-    def runs(self) -> Iterator[Summary]:
-        """All runs, the latest first."""
+    def runs(self, after: int = -1) -> Iterator[Summary]:
+        """All runs, the latest first; only those that have changed after the change of that number, if one is given."""
         query = (
             "SELECT name, phase, created, finished, digest, version, uid, namespace, labels FROM runs "
-            "ORDER BY created DESC, rowid DESC"
+            "WHERE version > ? ORDER BY created DESC, rowid DESC"
         )
-        for row in self._database.execute(query).fetchall():
+        for row in self._database.execute(query, (after,)).fetchall():
             yield _summary(*row)
 
     def unfinished(self, digest: str, name: str = "") -> str | None:

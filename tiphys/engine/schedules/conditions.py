@@ -16,7 +16,7 @@ from tiphys.engine.substitute import ALL, Substitution
 from tiphys.engine.when import should_execute
 
 Json = dict[str, Any]
-_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
 def variables(cron: Json) -> Json:
@@ -52,9 +52,9 @@ def may_run(cron: Json, now: float) -> bool:
     environment = {**expand(flat), NOW: _moment(now)}
     parts = [
         _shown(evaluate(expression_of(tag), environment), tag) if tag.startswith("=") else names.text("{{" + tag + "}}")
-        for tag in _TAG.findall(when)
+        for tag in TAG.findall(when)
     ]
-    texts = _TAG.split(when)[::2]
+    texts = TAG.split(when)[::2]
     return should_execute("".join(text + part for text, part in zip(texts, [*parts, ""], strict=True)))
 
 
