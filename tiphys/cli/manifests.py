@@ -49,7 +49,6 @@ def read_documents(source: str) -> list[Json]:
 def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submission]:
     """What to run, one after the other. Raises ManifestError."""
     from tiphys.engine import ManifestError
-    from tiphys.engine.lint import cron_refusal
 
     documents: list[Json] = []
     template = ""
@@ -61,9 +60,6 @@ def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submi
             raise ManifestError(msg)
         else:
             documents, template = _named(source, project, engine)
-    for document in documents:
-        if document["kind"] == "CronWorkflow":
-            raise ManifestError(cron_refusal(document))
     if template:
         return [Submission(documents, template)]
     return list(_split(documents))

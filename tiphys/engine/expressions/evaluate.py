@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiphys.engine.errors import ExpressionError
@@ -26,9 +26,9 @@ class _NilChainError(Exception):
     """An optional link was nil: the whole chain is nil."""
 
 
-def evaluate(text: str, environment: Environment) -> Any:
-    """The value of `text`. Raises ExpressionError."""
-    names = {**FUNCTIONS, **environment}
+def evaluate(text: str, environment: Environment, functions: Mapping[str, Any] = FUNCTIONS) -> Any:
+    """The value of `text`; `functions` are known beside the builtin ones. Raises ExpressionError."""
+    names = {**functions, **environment}
     try:
         return _Evaluation(names).value(compiled(text, names))
     except ExpressionError as error:
@@ -47,9 +47,9 @@ def compiled(text: str, names: Environment) -> syntax.Node:
     return optimize(tree, check(tree, names, text))
 
 
-def evaluate_bool(text: str, environment: Environment) -> bool:
+def evaluate_bool(text: str, environment: Environment, functions: Mapping[str, Any] = FUNCTIONS) -> bool:
     """The value of `text`, which must be true or false. Raises ExpressionError."""
-    result = evaluate(text, environment)
+    result = evaluate(text, environment, functions)
     if not isinstance(result, bool):
         msg = f"unable to cast expression result '{go_value(result)}' to bool"
         raise ExpressionError(msg)

@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 from tiphys.engine.errors import ExpressionError
-from tiphys.engine.expressions import NOW, evaluate, expand
+from tiphys.engine.expressions import NOW, evaluate, evaluate_bool, expand
 from tiphys.engine.expressions.times import SECOND, Time
 from tiphys.engine.expressions.values import Int64, NilMap, StringMap
-from tiphys.engine.gotext import go_json, go_quote, go_value
+from tiphys.engine.gotext import go_json, go_quote
 from tiphys.engine.schedules.cron_workflow import moment_from, name_of
 from tiphys.engine.substitute import ALL, Substitution
 from tiphys.engine.when import should_execute
@@ -81,12 +81,8 @@ def is_to_stop(cron: Json, now: float) -> bool:
     strategy = (cron.get("spec") or {}).get("stopStrategy")
     if not strategy:
         return False
-    expression = strategy.get("expression") or ""
-    result = evaluate(expression, {"cronworkflow": variables(cron), NOW: _moment(now)})
-    if not isinstance(result, bool):
-        msg = f"unable to cast expression result '{go_value(result)}' to bool"
-        raise ExpressionError(msg)
-    return result
+    environment = {"cronworkflow": variables(cron), NOW: _moment(now)}
+    return evaluate_bool(strategy.get("expression") or "", environment, {})
 
 
 def _moment(now: float) -> Time:
