@@ -94,7 +94,8 @@ def _split(documents: list[Json]) -> Iterator[Submission]:
             yield Submission([workflow, *beside])
         return
     templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
-    alone = not workflows and len(templates) == 1 and _starts(templates[0])
+    started_by_others = any(document["kind"] in ("CronWorkflow", "WorkflowEventBinding") for document in documents)
+    alone = not workflows and not started_by_others and len(templates) == 1 and _starts(templates[0])
     yield Submission(documents, _name_of(templates[0]) if alone else "")
 
 

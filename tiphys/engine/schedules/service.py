@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from tiphys.engine.control import delete
+from tiphys.engine.control import forget
 from tiphys.engine.errors import EngineError, ManifestError, UnknownRunError
 from tiphys.engine.schedules.check import check_cron_workflow
 from tiphys.engine.schedules.cron_workflow import (
@@ -106,9 +106,9 @@ class Schedules:
             self._start(found.cron, moment)
         if found.due is not None:
             self._admit(found.cron, found.due, now)
-        for run in found.forget:
-            delete(self._engine, run)
         self._watches[name] = found.watch
+        for run in found.forget:
+            forget(self._engine, run)
         return found.wake
 
     def _keep(self, cron: Json, new: Json) -> bool:
