@@ -100,12 +100,18 @@ class Schedules:
         begun = moment_from((cron.get("metadata") or {}).get("creationTimestamp")) or 0.0
         children = [child for child in self._children[name].values() if child.created >= begun]
         found = look(cron, children, self._watches.get(name), now, self._local)
-        if not self._keep(cron, found.cron):
-            return now
-        for moment in found.again:
-            self._start(found.cron, moment)
+        new, start = found.cron, found.again
+        end: tuple[str, ...] = ()
         if found.due is not None:
-            self._admit(found.cron, found.due, now)
+            admission = admit(found.cron, found.due, now, self._problem(found.cron, found.due))
+            new, end = admission.cron, admission.end
+            start += (found.due,) if admission.start else ()
+        if not self._keep(cron, new):  # what was found and what is intended, in one write
+            return now
+        for run in end:
+            self._end(run)
+        for moment in start:
+            self._start(new, moment)
         self._watches[name] = found.watch
         for run in found.forget:
             forget(self._engine, run)
@@ -118,15 +124,6 @@ class Schedules:
         uid = (cron.get("metadata") or {}).get("uid")
         kept = self._engine.objects.update(KIND, name_of(cron), lambda old: _with_ours(old, new, uid))
         return kept is not None
-
-    def _admit(self, cron: Json, moment: int, now: float) -> None:
-        admission = admit(cron, moment, now, self._problem(cron, moment))
-        if not self._keep(cron, admission.cron):
-            return
-        for run in admission.end:
-            self._end(run)
-        if admission.start:
-            self._start(admission.cron, moment)
 
     def _problem(self, cron: Json, moment: int) -> str:
         """What is wrong with the CronWorkflow or with its Workflow; empty if nothing is."""
