@@ -44,7 +44,7 @@ func main() {
 	for _, area := range []struct {
 		name string
 		make func(*rand.Rand) []vector
-	}{{"expr", exprVectors}, {"sprig", sprigVectors}, {"when", whenVectors}, {"template", templateVectors}} {
+	}{{"expr", exprVectors}, {"sprig", sprigVectors}, {"when", whenVectors}, {"template", templateVectors}, {"cron", cronVectors}} {
 		found := unique(area.make(rand.New(rand.NewSource(*seed))))
 		if err := write(filepath.Join(*to, area.name+".jsonl"), header{area.name, *seed, envsOf(found)}, found); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -49,7 +49,6 @@ def read_documents(source: str) -> list[Json]:
 def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submission]:
     """What to run, one after the other. Raises ManifestError."""
     from tiphys.engine import ManifestError
-    from tiphys.engine.lint import cron_refusal
 
     documents: list[Json] = []
     template = ""
@@ -61,9 +60,6 @@ def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submi
             raise ManifestError(msg)
         else:
             documents, template = _named(source, project, engine)
-    for document in documents:
-        if document["kind"] == "CronWorkflow":
-            raise ManifestError(cron_refusal(document))
     if template:
         return [Submission(documents, template)]
     return list(_split(documents))
@@ -98,7 +94,8 @@ def _split(documents: list[Json]) -> Iterator[Submission]:
             yield Submission([workflow, *beside])
         return
     templates = [document for document in documents if document["kind"] == "WorkflowTemplate"]
-    alone = not workflows and len(templates) == 1 and _starts(templates[0])
+    started_by_others = any(document["kind"] in ("CronWorkflow", "WorkflowEventBinding") for document in documents)
+    alone = not workflows and not started_by_others and len(templates) == 1 and _starts(templates[0])
     yield Submission(documents, _name_of(templates[0]) if alone else "")
 
 

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "run",
         help="run a workflow here, to its end",
-        description="Run a workflow here, to its end. Templates, ConfigMaps and Secrets of the files are installed first. "
+        description="Run a workflow here, to its end. What else the files hold (templates, ConfigMaps, Secrets, CronWorkflows, event bindings) is installed first. "
         "Exit code 0 only if it Succeeded, 2 if it was refused.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
@@ -86,7 +86,10 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
     from tiphys.cli.upload import upload
 
     if not submission.runs:
-        return _install(engine, submission, dry=args.dry_run)
+        from tiphys.cli.kept import install
+
+        install(engine, submission.documents, dry=args.dry_run)
+        return 0
     documents, template = submission.documents, submission.template
     with contextlib.redirect_stdout(sys.stderr if args.output == "json" else sys.stdout):
         parameters = {**parse_parameters(args.parameter, args.parameter_file), **upload(engine, args.upload)}
@@ -106,34 +109,6 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
         say(f"going on with {interrupted}, which {why} (--fresh starts a new run)")
     name = interrupted or engine.submit(documents, template=template, parameters=parameters, name=args.name)
     return drive(engine, name, args.output, args.summary, colour=in_colour(args))
-
-
-def _install(engine: Engine, submission: Submission, *, dry: bool) -> int:
-    """Put what the store keeps into it, where there is no Workflow to run."""
-    from tiphys.engine import ManifestError
-    from tiphys.engine.lint import KEPT, finder, problems
-
-    kept = [document for document in submission.documents if document["kind"] in KEPT]
-    if not kept:
-        kinds = ", ".join(sorted({document["kind"] for document in submission.documents})) or "nothing"
-        msg = f"there is no Workflow to run (the manifest holds {kinds}): give a file with one"
-        raise ManifestError(msg)
-    find = finder(kept, engine.objects.get)
-    for document in kept:
-        for problem in problems(document, find, engine.images):
-            raise ManifestError(problem)
-    if not dry:
-        engine.apply(kept)
-    for document in kept:
-        print(f"{document['kind']} {document['metadata']['name']} {'is valid' if dry else 'installed'}")
-    names = [
-        document["metadata"]["name"]
-        for document in kept
-        if document["kind"] == "WorkflowTemplate" and document["spec"].get("entrypoint")
-    ]
-    if names and not dry:
-        say(f"run one with: tiphys run {names[0]}")
-    return 0
 
 
 def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None = None, *, colour: bool = False) -> int:

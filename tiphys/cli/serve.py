@@ -77,13 +77,15 @@ def _tokens() -> dict[str, str]:
 
 
 async def _serve(engine: Engine, api: Sequence[str]) -> int:
+    from tiphys.engine.events.deliveries import Deliveries
+    from tiphys.engine.schedules.service import Schedules
     from tiphys.engine.service import Service
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in _signals():
         loop.add_signal_handler(each, stop.set)
-    service = Service(engine)
+    service = Service(engine, (Schedules(engine).tick, Deliveries(engine).tick))
     answering = asyncio.create_task(_keep(api))
     try:
         await service.run(stop)

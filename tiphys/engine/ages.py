@@ -19,6 +19,12 @@ def timestamp(moment: float, now: float) -> str:
     return f"{shown} ({past} ago)" if now - moment >= 1 else f"{shown} (now)"
 
 
+def ahead(moment: float, now: float) -> str:
+    """`Mon Jan 02 15:04:05 +0000 (3 minutes from now)`; both in seconds since the epoch."""
+    shown = time.strftime("%a %b %d %H:%M:%S %z", time.localtime(moment))
+    return f"{shown} ({_largest(max(moment - now, 0))} from now)"
+
+
 def long(seconds: float) -> str:
     """A duration in up to two units: `5 seconds`, `1 minute 5 seconds`, `2 hours 0 minutes`."""
     whole = _largest(seconds)

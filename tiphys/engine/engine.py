@@ -170,6 +170,12 @@ class Engine:
         declared = {entry.get("name") for entry in (spec.get("arguments") or {}).get("parameters") or []}
         set_parameters(spec, parameters or {})
         notes = validate(workflow, spec, documents, find, self.images)
+        for document in documents:
+            if document["kind"] in ("CronWorkflow", "WorkflowEventBinding"):
+                from tiphys.engine.lint import problems  # noqa: PLC0415  # it stands beside few Workflows
+
+                for problem in problems(document, find, self.images):
+                    raise ManifestError(problem)
         extra = [name for name in parameters or {} if name not in declared]
         notes += [f"parameter {name!r} is not among the manifest's arguments: is it spelled right?" for name in extra]
         return workflow, spec, notes

@@ -7,6 +7,8 @@
      ├─ UnknownRunError       no run of that name in this state folder
      ├─ StateLockedError      another engine holds the state folder
      ├─ JournalDamagedError   the journal, or one run's rows in it, can't be read
+     ├─ EventRefusedError     an event that can't be taken
+     │   └─ EventsFullError     too many events wait: it may be sent again later
      └─ TemplateError    a step can't be made: the node ends in Error with this text, as on Argo
          ├─ ExpressionError   an expression does not parse, or fails
          ├─ AbsentOptionalError    a tag names the output of a skipped step that has no default
@@ -34,6 +36,14 @@ class StateLockedError(EngineError):
 
 class JournalDamagedError(EngineError):
     """The journal, or one run's rows in it, can't be read."""
+
+
+class EventRefusedError(EngineError):
+    """An event that can't be taken: too large, or not of an event's shape."""
+
+
+class EventsFullError(EventRefusedError):
+    """Too many events wait to be delivered; the same may be sent again later."""
 
 
 class TemplateError(EngineError):

@@ -244,8 +244,40 @@ _SPEC: Json = {
     "volumeClaimTemplates": _Refused("this machine has no volume claims: use emptyDir, or pass an artifact"),
 }  # fmt: skip
 _DOCUMENT: Json = {**_honoured("apiVersion", "kind", "metadata"), **_advisory("status"), "spec": _SPEC}
-_CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
-
+_CRON_SPEC: Json = {
+    **_honoured(
+        "schedules", "timezone", "suspend", "concurrencyPolicy", "startingDeadlineSeconds", "when",
+        "successfulJobsHistoryLimit", "failedJobsHistoryLimit",
+    ),
+    "schedule": _Refused("is not read since Argo 4: write schedules, a list"),
+    "stopStrategy": {
+        **_honoured("expression"),
+        "condition": _Refused("is not read since Argo 4: write expression"),
+    },
+    "workflowMetadata": {**_honoured("labels", "annotations"), **_advisory("finalizers")},
+    "workflowSpec": _SPEC,
+}  # fmt: skip
+_EVENT_PARAMETER: Json = {
+    **_honoured("name"),
+    "valueFrom": _honoured("event"),
+    "value": _Refused("is not read in a binding: write valueFrom.event, such as '\"text\"'"),
+}
+_BINDING_SPEC: Json = {
+    "event": _honoured("selector"),
+    "submit": {
+        "workflowTemplateRef": _honoured("name", "clusterScope"),
+        "metadata": _honoured("name", "generateName", "labels", "annotations"),
+        "arguments": {
+            "parameters": _Each((_EVENT_PARAMETER,)),
+            "artifacts": _Refused("an event has no artifacts: pass a key as a parameter"),
+        },
+    },
+}
+_DOCUMENTS: dict[str, Json] = {
+    **dict.fromkeys(("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate"), _DOCUMENT),
+    "CronWorkflow": {**_DOCUMENT, "spec": _CRON_SPEC},
+    "WorkflowEventBinding": {**_DOCUMENT, "spec": _BINDING_SPEC},
+}
 
 IN_CONTAINERS = frozenset({"securityContext", "resources", "readOnly"})
 """What is advisory for a process and honoured in a container; of resources claims are not."""
@@ -253,11 +285,12 @@ IN_CONTAINERS = frozenset({"securityContext", "resources", "readOnly"})
 
 def check_fields(document: Json) -> dict[str, str]:
     """The advisory fields of a document, each with the first place that has it. Raises ManifestError that names an unknown or refused field."""
-    if document.get("kind") not in _CHECKED:
+    table = _DOCUMENTS.get(str(document.get("kind")))
+    if table is None:
         return {}
     advisory: dict[str, str] = {}
     name = (document.get("metadata") or {}).get("name") or (document.get("metadata") or {}).get("generateName") or ""
-    _walk(document, _DOCUMENT, f"{document['kind']} {name}".strip(), advisory)
+    _walk(document, table, f"{document['kind']} {name}".strip(), advisory)
     return advisory
 
 

@@ -287,10 +287,10 @@ class Journal:
         except JournalDamagedError:
             return [f"what was advisory in this manifest can't be read any more: its row in {self._path} is damaged"]
 
-    def runs(self) -> Iterator[Summary]:
-        """All runs, the latest first."""
-        query = f"SELECT {_LINE} FROM runs ORDER BY created DESC, rowid DESC"  # noqa: S608  # no value is in it
-        for row in self._database.execute(query).fetchall():
+    def runs(self, after: int = -1) -> Iterator[Summary]:
+        """All runs, the latest first; only those that have changed after the change of that number, if one is given."""
+        query = f"SELECT {_LINE} FROM runs WHERE version > ? ORDER BY created DESC, rowid DESC"  # noqa: S608  # no value is in it
+        for row in self._database.execute(query, (after,)).fetchall():
             yield _summary(*row)
 
     def summary(self, name: str) -> Summary | None:

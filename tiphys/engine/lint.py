@@ -15,7 +15,7 @@ from tiphys.engine.validate import every_problem
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
 TEMPLATES = ("WorkflowTemplate", "ClusterWorkflowTemplate")
-KEPT = (*TEMPLATES, "ConfigMap", "Secret")
+KEPT = (*TEMPLATES, "ConfigMap", "Secret", "CronWorkflow", "WorkflowEventBinding")
 
 
 def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
@@ -25,7 +25,11 @@ def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
         return found
     kind = document["kind"]
     if kind == "CronWorkflow":
-        return [cron_refusal(document)]
+        return _of_cron(document, find, images)
+    if kind == "WorkflowEventBinding":
+        from tiphys.engine.events.check import binding_problems  # noqa: PLC0415  # few manifests have one
+
+        return binding_problems(document, find, images)
     if kind != "Workflow" and kind not in TEMPLATES:
         return []
     try:
@@ -35,13 +39,20 @@ def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
     return every_problem(spec, find, images, library=kind in TEMPLATES)
 
 
-def cron_refusal(document: Json) -> str:
-    """Why a CronWorkflow is not taken yet, and what to do instead."""
-    name = (document.get("metadata") or {}).get("name") or ""
-    return (
-        f"CronWorkflow {name!r}: schedules are not honoured here yet: "
-        "put its workflowSpec into a Workflow's spec to run it once"
-    )
+def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
+    """What is wrong with a CronWorkflow itself, then with the Workflow that it starts."""
+    from tiphys.engine.schedules.check import check_cron_workflow  # noqa: PLC0415  # few manifests have one
+
+    found = []
+    try:
+        check_cron_workflow(document)
+    except ManifestError as problem:
+        found.append(str(problem))
+    if not (document.get("spec") or {}).get("workflowSpec"):
+        return [*found, "CronWorkflow.spec.workflowSpec is required: write what a Workflow's spec holds"]
+    metadata = {"name": (document.get("metadata") or {}).get("name")}
+    workflow = {"kind": "Workflow", "metadata": metadata, "spec": document["spec"]["workflowSpec"]}
+    return found + [f"cannot validate Workflow: {problem}" for problem in problems(workflow, find, images)]
 
 
 def _fields(document: Json) -> Iterable[str]:

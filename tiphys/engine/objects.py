@@ -26,6 +26,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER)",
     "INSERT OR IGNORE INTO counter VALUES (1, 0)",
 )
+_ENGINES = "cronworkflows.argoproj.io/"
+"""Labels and annotations that begin so are the engine's own."""
 UNDECODED = "surrogateescape"
 """How the bytes of a value that is no UTF-8 stand in its text: `errors` of str.encode, to have them back."""
 
@@ -40,7 +42,7 @@ class ObjectStore:
     def apply(self, document: Json) -> Json:
         """Create or replace the object; as it is kept. Raises ManifestError for a wrong shape or a kind that is not kept.
 
-        As on a cluster it keeps its uid and creationTimestamp when it is replaced; its resourceVersion grows with each
+        As on a cluster it keeps its uid and creationTimestamp when it is replaced, a CronWorkflow its status too; its resourceVersion grows with each
         write of any object, its generation with each change of its spec. What `document` says of these does not count.
         """
         check_shape(document)
@@ -53,7 +55,9 @@ class ObjectStore:
             raise ManifestError(msg)
         given = _plain_secret(document) if kind == "Secret" else document
         with self._database() as database:
-            return _write(database, kind, name, given, _read(database, kind, name))
+            database.execute("BEGIN IMMEDIATE")
+            old = _read(database, kind, name)
+            return _write(database, kind, name, _with_status(given, old) if kind == "CronWorkflow" else given, old)
 
     def update(self, kind: str, name: str, change: Callable[[Json], Json | None]) -> Json | None:
         """Change an object in one transaction; as it is then. None if there is none, or `change` returns None: nothing is written."""
@@ -159,6 +163,18 @@ def _write(database: sqlite3.Connection, kind: str, name: str, given: Json, old:
     kept = {**given, "metadata": metadata}
     database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (kind, name, json.dumps(kept)))
     return kept
+
+
+def _with_status(given: Json, old: Json | None) -> Json:
+    """A CronWorkflow with what the engine has written of the old one, which a manifest does not say."""
+    metadata, before = given.get("metadata") or {}, (old or {}).get("metadata") or {}
+    kept = {
+        field: {key: value for key, value in (before.get(field) or {}).items() if key.startswith(_ENGINES)}
+        | (metadata.get(field) or {})
+        for field in ("labels", "annotations")
+    }
+    status = {"status": old["status"]} if old and old.get("status") else {}
+    return {**given, **status, "metadata": {**metadata, **{field: each for field, each in kept.items() if each}}}
 
 
 def _plain_secret(document: Json) -> Json:

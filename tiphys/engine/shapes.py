@@ -59,8 +59,8 @@ _FREE = frozenset(
      "podDisruptionBudget", "encryptionOptions", "executor", "volumeClaimTemplates", "podResources", "hostAliases")
 )  # fmt: skip
 _KEYED = ("ConfigMap", "Secret")
-_KEPT = (*_KEYED, "WorkflowTemplate", "ClusterWorkflowTemplate")
-_CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
+_KEPT = (*_KEYED, "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "WorkflowEventBinding")
+_CHECKED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "WorkflowEventBinding")
 _PATHS = frozenset(("path", "mountPath"))  # inside a step
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}|.*\{\{.*", re.DOTALL)  # or a tag that gives one
 _WHOLE_OR_TAG = {

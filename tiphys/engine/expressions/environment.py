@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Environment = dict[str, Any]
+NOW = "$now"
+"""The variable that `now()` gives where the caller holds the clock: a Time. No expression can name it."""
 
 
 def expand(flat: Mapping[str, Any]) -> Environment:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiphys.engine.errors import ExpressionError
 from tiphys.engine.expressions import syntax
 from tiphys.engine.expressions.builtins import ARGO_FUNCTIONS, BUILTINS
 from tiphys.engine.expressions.check import check
-from tiphys.engine.expressions.environment import Environment
+from tiphys.engine.expressions.environment import NOW, Environment
 from tiphys.engine.expressions.loops import LOOPS, Budget, How, item_of
 from tiphys.engine.expressions.methods import method
 from tiphys.engine.expressions.operators import OPERATORS, fetch, negate, whole
@@ -26,9 +26,9 @@ class _NilChainError(Exception):
     """An optional link was nil: the whole chain is nil."""
 
 
-def evaluate(text: str, environment: Environment) -> Any:
-    """The value of `text`. Raises ExpressionError."""
-    names = {**FUNCTIONS, **environment}
+def evaluate(text: str, environment: Environment, functions: Mapping[str, Any] = FUNCTIONS) -> Any:
+    """The value of `text`; `functions` are known beside the builtin ones. Raises ExpressionError."""
+    names = {**functions, **environment}
     try:
         return _Evaluation(names).value(compiled(text, names))
     except ExpressionError as error:
@@ -47,9 +47,9 @@ def compiled(text: str, names: Environment) -> syntax.Node:
     return optimize(tree, check(tree, names, text))
 
 
-def evaluate_bool(text: str, environment: Environment) -> bool:
+def evaluate_bool(text: str, environment: Environment, functions: Mapping[str, Any] = FUNCTIONS) -> bool:
     """The value of `text`, which must be true or false. Raises ExpressionError."""
-    result = evaluate(text, environment)
+    result = evaluate(text, environment, functions)
     if not isinstance(result, bool):
         msg = f"unable to cast expression result '{go_value(result)}' to bool"
         raise ExpressionError(msg)
@@ -200,6 +200,8 @@ class _Evaluation:
     def builtin(self, node: syntax.Builtin) -> Any:
         loop = LOOPS.get(node.name)
         arguments = [self.value(argument) for argument in node.arguments]
+        if node.name == "now" and not arguments and NOW in self._environment:
+            return self._environment[NOW]
         if loop is None:
             found = BUILTINS[node.name](*arguments)
             if node.name in _GROWING:

@@ -1,0 +1,1 @@
+"""CronWorkflows: what starts by the clock, as Argo's cron controller does it."""

@@ -1,0 +1,190 @@
+"""Starts what CronWorkflows say, when they say it: the part that touches journal and objects; `decide.py` decides.
+
+Called with the time, never asks for it. All that it must not forget is in the objects and in the journal, so an engine
+that was killed at any point goes on: what was admitted is started once, for a run's name says for which moment it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from tiphys.engine.control import forget
+from tiphys.engine.errors import EngineError, ManifestError, UnknownRunError
+from tiphys.engine.schedules.check import check_cron_workflow
+from tiphys.engine.schedules.cron_workflow import (
+    COMPLETED,
+    KIND,
+    LABEL,
+    LAST_USED,
+    Child,
+    child_name,
+    child_workflow,
+    moment_from,
+    name_of,
+)
+from tiphys.engine.schedules.decide import Watch, admit, look, refused, started
+
+if TYPE_CHECKING:
+    from tiphys.engine.engine import Engine
+    from tiphys.engine.journal import Summary
+
+Json = dict[str, Any]
+_AGAIN = 30.0  # seconds until a CronWorkflow that failed is seen to again
+
+log = logging.getLogger("tiphys.engine")
+
+
+class Schedules:
+    """The CronWorkflows of a state folder."""
+
+    def __init__(self, engine: Engine, local: tzinfo = UTC) -> None:
+        """Schedules without a time zone are read in `local`; Argo's controller has UTC."""
+        self._engine = engine
+        self._local = local
+        self._watches: dict[str, Watch] = {}
+        self._children: defaultdict[str, dict[str, Child]] = defaultdict(dict)
+        self._parents: dict[str, str] = {}
+        self._seen: tuple[int, int] | None = None
+        self._looked = 0.0
+        self._wake: float | None = None
+
+    def tick(self, now: float) -> float | None:
+        """Do what is due at `now`, in seconds since the epoch; when to be called again, None for only when woken."""
+        versions = self._versions()
+        if versions == self._seen and self._looked <= now and (self._wake is None or now < self._wake):
+            return self._wake
+        crons = self._engine.objects.every(KIND)
+        self._take_in(-1 if self._seen is None else self._seen[0])
+        moments = [self._see_to(cron, now) for cron in crons]
+        for gone in self._watches.keys() - {name_of(cron) for cron in crons}:
+            del self._watches[gone]
+        # What this has written itself is looked at once more: a run that ended is counted, then forgotten.
+        self._seen, self._looked = versions, now
+        self._wake = min((moment for moment in moments if moment is not None), default=None)
+        return self._wake if versions == self._versions() else now
+
+    def _versions(self) -> tuple[int, int]:
+        return self._engine.journal.version(), self._engine.objects.version()
+
+    def _take_in(self, after: int) -> None:
+        """Note which runs have begun, moved on or gone since that change."""
+        journal = self._engine.journal
+        for change in journal.changes(after) if after >= 0 else []:
+            if change.deleted and (parent := self._parents.pop(change.name, None)) is not None:
+                self._children[parent].pop(change.name, None)
+        for run in journal.runs(after):
+            if parent := run.labels.get(LABEL):
+                self._parents[run.name] = parent
+                self._children[parent][run.name] = _child(run)
+
+    def _see_to(self, cron: Json, now: float) -> float | None:
+        """One CronWorkflow; what is wrong with it must not keep the others."""
+        name = name_of(cron)
+        try:
+            return self._see(cron, now)
+        except (OSError, sqlite3.Error):
+            raise  # a full disk is everyone's: whoever ticks tries again
+        except EngineError as error:
+            log.error("CronWorkflow %s: %s", name, error)  # noqa: TRY400 - a person's mistake needs no traceback
+        except Exception:
+            log.exception("CronWorkflow %s: a defect of the engine", name)
+        return now + _AGAIN
+
+    def _see(self, cron: Json, now: float) -> float | None:
+        name = name_of(cron)
+        begun = moment_from((cron.get("metadata") or {}).get("creationTimestamp")) or 0.0
+        children = [child for child in self._children[name].values() if child.created >= begun]
+        found = look(cron, children, self._watches.get(name), now, self._local)
+        new, start = found.cron, found.again
+        end: tuple[str, ...] = ()
+        if found.due is not None:
+            admission = admit(found.cron, found.due, now, self._problem(found.cron, found.due))
+            new, end = admission.cron, admission.end
+            start += (found.due,) if admission.start else ()
+        if not self._keep(cron, new):  # what was found and what is intended, in one write
+            return now
+        for run in end:
+            self._end(run)
+        for moment in start:
+            self._start(new, moment)
+        self._watches[name] = found.watch
+        for run in found.forget:
+            forget(self._engine, run)
+        return found.wake
+
+    def _keep(self, cron: Json, new: Json) -> bool:
+        """Write down what the engine knows of a CronWorkflow; False if it is another one by now, or gone."""
+        if new == cron:
+            return True
+        uid = (cron.get("metadata") or {}).get("uid")
+        kept = self._engine.objects.update(KIND, name_of(cron), lambda old: _with_ours(old, new, uid))
+        return kept is not None
+
+    def _problem(self, cron: Json, moment: int) -> str:
+        """What is wrong with the CronWorkflow or with its Workflow; empty if nothing is."""
+        try:
+            check_cron_workflow(cron)
+        except ManifestError as problem:
+            return str(problem)
+        try:
+            self._engine.check([child_workflow(cron, moment)])
+        except ManifestError as problem:
+            return f"cannot validate Workflow: {problem}"
+        return ""
+
+    def _end(self, run: str) -> None:
+        try:
+            self._engine.stop(run, terminate=True)
+        except UnknownRunError:
+            log.warning("%s was to be terminated, and is gone", run)
+
+    def _start(self, cron: Json, moment: int) -> None:
+        """Submit the run for a moment, unless it is there already, and write down that it is."""
+        name = child_name(cron, moment)
+        try:
+            self._engine.submit([child_workflow(cron, moment)])
+        except ManifestError as problem:
+            child = self._existing(name_of(cron), name)
+            if child is None:
+                reason = f"Failed to submit Workflow: {problem}"
+                self._change(cron, lambda old: refused(old, moment, reason))
+                return
+        else:
+            child = self._existing(name_of(cron), name) or Child(name)
+            log.info("CronWorkflow %s: started %s", name_of(cron), name)
+        self._change(cron, lambda old: started(old, child))
+
+    def _existing(self, parent: str, name: str) -> Child | None:
+        """The run of that name, if it is a run of that CronWorkflow."""
+        try:
+            run = self._engine.get(name)
+        except EngineError:
+            return None
+        if run.labels.get(LABEL) != parent:
+            return None
+        return Child(name, run.uid, run.phase, run.created, run.finished, run.namespace)
+
+    def _change(self, cron: Json, change: Callable[[Json], Json]) -> None:
+        uid = (cron.get("metadata") or {}).get("uid")
+        self._engine.objects.update(KIND, name_of(cron), lambda old: _with_ours(old, change(old), uid))
+
+
+def _child(run: Summary) -> Child:
+    return Child(run.name, run.uid, run.phase, run.created, run.finished, run.namespace, run.version)
+
+
+def _with_ours(old: Json, new: Json, uid: Any) -> Json | None:
+    """`old` with the status and the marks of `new`; None if it is not the same object any more."""
+    if (old.get("metadata") or {}).get("uid") != uid:
+        return None
+    metadata = dict(old.get("metadata") or {})
+    for field, key in (("annotations", LAST_USED), ("labels", COMPLETED)):
+        value = ((new.get("metadata") or {}).get(field) or {}).get(key)
+        if value is not None:
+            metadata[field] = {**(metadata.get(field) or {}), key: value}
+    return {**old, "metadata": metadata, "status": new.get("status")}
