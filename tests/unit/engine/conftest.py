@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -13,6 +14,7 @@ from tiphys.engine.load import load_text
 from tiphys.engine.merge import effective_spec
 from tiphys.engine.nodes import Node
 from tiphys.engine.run_state import RunState
+from tiphys.engine.shared_locks import SharedLocks
 
 Outcome = tuple[str, str]
 HEAD = "kind: Workflow\nspec:\n  entrypoint: main\n  templates:\n"
@@ -21,18 +23,28 @@ HEAD = "kind: Workflow\nspec:\n  entrypoint: main\n  templates:\n"
 class Machine:
     """A run whose pods end as the test says, at the time that it says."""
 
-    def __init__(self, text: str, **spec: Any) -> None:
+    def __init__(self, text: str, name: str = "wf", created: float = 1.0, **spec: Any) -> None:
         """`text` holds the templates, indented by two; `spec` what else stands in the spec."""
         whole = {**effective_spec(load_text(HEAD + text)[0], lambda _kind, _name: None), **spec}
-        self.run = RunState("wf", "a8a8a8a8-0000-4000-8000-000000000000", 1.0, whole)
+        self.run = RunState(name, "a8a8a8a8-0000-4000-8000-000000000000", created, whole)
+        self.run.config_maps = {"limits": {"two": "2"}}
         self.now = 1000.0
         self.waiting: dict[str, StartPod] = {}
         self.killed: list[str] = []
         self.started: list[str] = []
         self.wake: float | None = None
+        self.woken: list[Machine] = []
 
     def tell(self, *results: Result) -> None:
-        """One pass of the core."""
+        """One pass of the core, then of those that it has woken."""
+        self._pass(*results)
+        for _ in range(1000):
+            if not self.woken:
+                return
+            self.woken.pop(0)._pass()
+        pytest.fail("they wake one another for ever")
+
+    def _pass(self, *results: Result) -> None:
         outcome = step(self.run, results, self.now)
         self.wake = outcome.wake
         for action in outcome.actions:
@@ -67,12 +79,17 @@ class Machine:
         return {node.name: node.phase for node in self.run.nodes.values()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def machine() -> Callable[..., Machine]:
     """Make a machine that has done its first pass."""
+    woken: WeakKeyDictionary[SharedLocks, list[Machine]] = WeakKeyDictionary()
 
-    def make(text: str, **spec: Any) -> Machine:
+    def make(text: str, locks: SharedLocks | None = None, **spec: Any) -> Machine:
+        """`locks` are shared with other machines, which have a pass of their own whenever one may be free for them."""
         made = Machine(text, **spec)
+        if locks is not None:
+            made.woken = woken.setdefault(locks, [])
+            locks.enter(made.run, lambda: made.woken.append(made))
         made.tell()
         return made
 

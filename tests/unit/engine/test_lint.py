@@ -84,11 +84,11 @@ spec:
     assert "lib.say not found" in found(workflow)[0]
 
 
-def test_a_schedule_is_refused_with_a_clear_word() -> None:
-    """And what to do instead."""
+def test_a_schedule_of_older_days_is_refused_with_a_clear_word() -> None:
+    """And what to write instead."""
     said = found("kind: CronWorkflow\nmetadata: {name: nightly}\nspec: {schedule: '* * * * *', workflowSpec: {}}")
-    assert "CronWorkflow 'nightly'" in said[0]
-    assert "workflowSpec" in said[0]
+    assert "CronWorkflow nightly.spec.schedule" in said[0]
+    assert "write schedules" in said[0]
 
 
 def test_what_has_its_value_later_is_no_problem() -> None:
