@@ -183,6 +183,7 @@ class RunSettings:
     node: str = _setting("TIPHYS_NODE", "name of the step's node (pod) in the run", "by-hand")
     attempt: str = _setting("TIPHYS_ATTEMPT", "attempt number, from 0", "0")
     revision: str = _setting("TIPHYS_REVISION", "git revision of the code; asked of git when empty", "")
+    post_mortem: str = _setting("TIPHYS_POST_MORTEM", "set by `tiphys replay --debug`: exceptions are let through", "")
 
 
 @dataclass(frozen=True)

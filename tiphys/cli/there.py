@@ -212,6 +212,13 @@ def resume(args: argparse.Namespace, server: ArgoServer) -> int:
     return 0
 
 
+def replay(args: argparse.Namespace, server: ArgoServer) -> int:
+    """Run a step once more, here."""
+    from tiphys.cli.replay import on_server
+
+    return on_server(args, server, _workflow(server, args.run))
+
+
 def delete(args: argparse.Namespace, server: ArgoServer) -> int:
     """Delete what was named, or what passes the filters."""
     from tiphys.cli.delete import by_filter
