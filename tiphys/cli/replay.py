@@ -196,32 +196,41 @@ def _show(capsule: Capsule, prepared: Prepared, found: Found) -> None:
 
 
 def _lines(capsule: Capsule, template: dict[str, Any], found: Found) -> Iterator[tuple[str, str]]:
-    from tiphys.engine.field_refs import bodies
     from tiphys.engine.replay.references import effects
 
     if phase := _plain(capsule.end.get("phase")):
         message = _plain(capsule.end.get("message"))
         yield "ended", f"{phase}{': ' if message else ''}{message}"
-    for body in bodies(template):
-        yield "image", _plain(body.get("image"))
-        words = [*(body.get("command") or []), *(body.get("args") or [])]
-        yield "command", _plain(" ".join(map(str, words)), _SHOWN if found.foreign else 500) or "that of the image"
-        if body.get("source") and found.foreign:
-            yield "script", _plain(body["source"], _SHOWN)
-        for entry in body.get("env") or [] if found.foreign else []:
-            yield "variable", f"{_plain(entry.get('name'))} = {_plain(entry.get('value'))}"
-    if template.get("http"):
-        yield "asks", f"{_plain(template['http'].get('method') or 'GET')} {_plain(template['http'].get('url'))}"
+    yield from _programs(template, whole=found.foreign)
     for entry in (template.get("inputs") or {}).get("parameters") or []:
         yield "input", f"{_plain(entry['name'])} = {_plain(entry.get('value'), 200)}"
     for entry in (template.get("inputs") or {}).get("artifacts") or []:
         place = (entry.get("s3") or {}).get("key") or (entry.get("http") or {}).get("url")
-        yield "input", f"{_plain(entry['name'])} at {_plain(entry.get('path'))}{f', from {_plain(place)}' if place else ''}"
+        yield (
+            "input",
+            f"{_plain(entry['name'])} at {_plain(entry.get('path'))}{', from ' if place else ''}{_plain(place)}",
+        )
     for image in capsule.images:
         if image.get("revision") or image.get("digest"):
             yield "ran with", f"{_plain(image.get('name'))}: {_plain(image.get('digest') or image.get('revision'))}"
     if effects(template) not in ("", "pure"):
         yield "effects", f"{_plain(effects(template))}: what it does elsewhere it does again"
+
+
+def _programs(template: dict[str, Any], *, whole: bool) -> Iterator[tuple[str, str]]:
+    """What each container runs; `whole` with all that could be hidden in it."""
+    from tiphys.engine.field_refs import bodies
+
+    for body in bodies(template):
+        yield "image", _plain(body.get("image"))
+        words = [*(body.get("command") or []), *(body.get("args") or [])]
+        yield "command", _plain(" ".join(map(str, words)), _SHOWN if whole else 500) or "that of the image"
+        if whole and body.get("source"):
+            yield "script", _plain(body["source"], _SHOWN)
+        for entry in (body.get("env") or []) if whole else []:
+            yield "variable", f"{_plain(entry.get('name'))} = {_plain(entry.get('value'))}"
+    if template.get("http"):
+        yield "asks", f"{_plain(template['http'].get('method') or 'GET')} {_plain(template['http'].get('url'))}"
 
 
 def _plain(value: Any, longest: int = 500) -> str:

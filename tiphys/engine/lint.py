@@ -10,7 +10,7 @@ from tiphys.engine.fields import check_fields
 from tiphys.engine.images import ImageTable
 from tiphys.engine.merge import effective_spec
 from tiphys.engine.shapes import check_shape
-from tiphys.engine.validate import every_problem
+from tiphys.engine.validate import Notice, every_problem
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
@@ -18,8 +18,11 @@ TEMPLATES = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 KEPT = (*TEMPLATES, "ConfigMap", "Secret", "CronWorkflow", "WorkflowEventBinding")
 
 
-def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
-    """What is wrong with one document; `find(kind, name)` gives the objects that it may refer to."""
+def problems(document: Json, find: Find, images: ImageTable, notice: Notice | None = None) -> list[str]:
+    """What is wrong with one document; `find(kind, name)` gives the objects that it may refer to.
+
+    `notice` hears of every tag, with all that is known where it stands.
+    """
     found = list(_fields(document) if isinstance(document, dict) else _tried([document]))
     if found:
         return found
@@ -36,7 +39,7 @@ def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
         spec = effective_spec({"spec": document.get("spec")}, find)
     except ManifestError as problem:
         return [str(problem)]
-    return every_problem(spec, find, images, library=kind in TEMPLATES)
+    return every_problem(spec, find, images, library=kind in TEMPLATES, notice=notice)
 
 
 def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
