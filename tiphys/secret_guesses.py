@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from tiphys.secret_values import SHAPES
@@ -48,7 +49,7 @@ def open_secrets(document: Json) -> Iterator[tuple[str, str]]:
         elif _code(place) and _is_assigned(text):
             yield place, "a value beside a name of secrets (password=...)"
     for place, words in _word_lists(document, ""):
-        for flag, value in zip(words, words[1:], strict=False):
+        for flag, value in pairwise(words):
             if _FLAG.fullmatch(flag) and _PLAIN_VALUE.fullmatch(value) and not _harmless(value):
                 yield place, f"a value after {flag}"
 

@@ -19,6 +19,7 @@ from tiphys.engine.merge import effective_spec
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
+_TAG = re.compile(r"\{\{.*?\}\}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -49,9 +50,10 @@ def _teller(document: Json, lines: Lines | None, told: list[Finding]) -> Callabl
 
 def _placed(finding: Finding, document: Json, lines: Lines | None) -> Finding:
     path = path_of(document, finding.place or finding.message)
-    return Finding(
-        finding.rule, finding.place or shown(document, path), finding.message, lines.of(path, -1) if lines else 0
-    )
+    line = lines.of(path, -1) if lines else 0
+    if lines and (tag := _TAG.search(finding.message)):
+        line = lines.with_word(tag[0], line)  # the path in a message may end at the template
+    return Finding(finding.rule, finding.place or shown(document, path), finding.message, line)
 
 
 def shown(document: Json, path: Path) -> str:

@@ -10,7 +10,9 @@ import yaml
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PLACE = re.compile(r"(?:^|[\s'(])((?:\w+\.)?(?:spec|templates|metadata|data|stringData)(?:[.\[][^\s:,;'\")]*)?)")
+_PLACE = re.compile(
+    r"(?:^|[\s'(.])((?:spec|templates|metadata|data|stringData)(?:[.\[][^\s:,;'\")]*)?)(?=$|[\s:,;'\")])"
+)
 _TOKEN = re.compile(r"\[([^\]]+)\]|([^.\[\]]+)")
 _INSIDE = ("spec", "dag", "container", "script", "templates", "tasks", "steps")
 """What a message leaves out of a path."""
@@ -19,10 +21,16 @@ _INSIDE = ("spec", "dag", "container", "script", "templates", "tasks", "steps")
 class Lines:
     """The lines of one document."""
 
-    def __init__(self, node: Any) -> None:
-        """`node` is the document as `yaml.compose` gives it."""
+    def __init__(self, node: Any, text: list[str]) -> None:
+        """`node` is the document as `yaml.compose` gives it, `text` are the lines of the file."""
         self._node = node
-        self.first = node.start_mark.line + 1 if node is not None else 0
+        self._text = text
+        self.first: int = node.start_mark.line + 1
+
+    def with_word(self, word: str, line: int) -> int:
+        """The first line from `line` on, within the document, that has `word`; else `line`."""
+        last: int = self._node.end_mark.line + 1
+        return next((at for at in range(line, last + 1) if at <= len(self._text) and word in self._text[at - 1]), line)
 
     def of(self, path: Path, offset: int = 0) -> int:
         """The line of what is at `path`, or of the nearest around it; `offset` lines of a text further down."""
@@ -51,7 +59,8 @@ def _child(node: Any, step: str | int) -> tuple[int, Any] | None:
 def lines_of(text: str) -> list[Lines]:
     """The lines of each document of a file that is YAML; those that are empty are left out, as `load_text` does."""
     try:
-        return [Lines(node) for node in yaml.compose_all(text, Loader=_Loader) if not _is_empty(node)]
+        text_lines = text.splitlines()
+        return [Lines(node, text_lines) for node in yaml.compose_all(text, Loader=_Loader) if not _is_empty(node)]
     except (yaml.YAMLError, RecursionError):
         return []
 
@@ -70,8 +79,6 @@ def path_of(document: Json, text: str) -> Path:
     for bracket, word in _TOKEN.findall(found[1]):
         name = bracket or word
         step = _step(tree, name)
-        if step is None and word and not path and name not in ("spec", "templates"):
-            continue  # the kind, before the path
         if step is None:
             return path
         for each in step:

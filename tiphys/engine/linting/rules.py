@@ -64,7 +64,7 @@ _KINDS = (
     (r"has no stand-in|ErrImageNeverPull|needs? a cluster|can't be (fetched|written to) here|not (asked|run|used|supported) here|machine has|is not known on this machine", "not-here"),
     (r"missing dependency|failed to resolve", "unresolved-reference"),
     (r"was not supplied|is required: give the parameter|\.value or .*valueFrom is required", "missing-argument"),
-    (r"is not unique|given twice", "duplicate-name"),
+    (r"is not unique|given twice|duplicated", "duplicate-name"),
     (r"template reference .* not found|template name '.*' undefined|WorkflowTemplate '.*' is not known", "unknown-template"),
     (r"sorting failed|dependency '|for task '.*' is invalid|dependency cycle", "dependency"),
     (r"RetryPolicy", "retry-policy"),
