@@ -16,10 +16,10 @@ from tiphys.secret_values import SHAPES
 
 Json = dict[str, Any]
 _WORD = r"(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"
-_ASSIGNED = re.compile(
-    rf"""(?:^|[\s'"-])[\w-]*{_WORD}\s*(?:=|:)\s*(?:'([^'\s{{}}$]{{6,}})'|"([^"\s{{}}$]{{6,}})"|([^\s'"{{}}$()\[\]<>,;]{{6,}}))""",
-    re.IGNORECASE,
-)
+_QUOTED = r"""(?:\s*[=:]\s*)(?:'([^'\s{}$]{6,})'|"([^"\s{}$]{6,})")"""
+_SHELL = r"""=([^\s'"{}$()\[\]<>,;]{6,})(?![\w(\[.])"""
+_YAML = r""":\ +([^\s'"{}$()\[\]<>,;]*\d[^\s'"{}$()\[\]<>,;]*)\s*$"""
+_ASSIGNED = re.compile(rf"""(?:^|[\s'"-])[\w-]*{_WORD}(?:{_QUOTED}|{_SHELL}|{_YAML})""", re.IGNORECASE | re.MULTILINE)
 _FLAG = re.compile(rf"--?[\w-]*{_WORD}", re.IGNORECASE)
 _PLAIN_VALUE = re.compile(r"[^{}$\s]{6,}")
 _NAME_OF_ONE = re.compile(

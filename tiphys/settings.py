@@ -183,6 +183,12 @@ class RunSettings:
     node: str = _setting("TIPHYS_NODE", "name of the step's node (pod) in the run", "by-hand")
     attempt: str = _setting("TIPHYS_ATTEMPT", "attempt number, from 0", "0")
     revision: str = _setting("TIPHYS_REVISION", "git revision of the code; asked of git when empty", "")
+
+
+@dataclass(frozen=True)
+class DebugSettings:
+    """Who waits for what a step raises."""
+
     post_mortem: str = _setting("TIPHYS_POST_MORTEM", "set by `tiphys replay --debug`: exceptions are let through", "")
 
 
@@ -251,7 +257,7 @@ class TerminalSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
-    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 

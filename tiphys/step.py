@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from tiphys.errors import EXIT_RETRYABLE, PermanentError, TiphysError
-from tiphys.settings import PROJECT, RunSettings, load
+from tiphys.settings import PROJECT, DebugSettings, RunSettings, load
 
 INPUTS_FILE = Path("/tmp/tiphys/inputs.json")  # noqa: S108 - a path inside the step's own root
 PARAMETERS_FOLDER = Path("/tmp/tiphys/outputs")  # noqa: S108
@@ -242,7 +242,7 @@ def _defect(contract: Contract, error: Exception) -> int:
 
 def _let_through_to_a_debugger() -> None:
     """Raise the exception that is being handled once more where a debugger waits for it."""
-    if load(RunSettings).post_mortem:
+    if load(DebugSettings).post_mortem:
         raise  # noqa: PLE0704  # called by handlers only
 
 

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 _PREFIXES = ("workflow", "steps", "tasks", "inputs", "outputs", "item", "retries", "lastRetry", "pod", "node")
 _CHECKED = ("steps", "tasks", "inputs")
 _OUTPUTS = "workflow.outputs."
+_INPUT = 2  # where the name of an input stands in inputs.parameters.NAME
 Tell = Callable[[str, str, str], None]
 
 
@@ -59,7 +60,7 @@ class Heard:
         except ExpressionError as error:
             self._tell("unresolved-expression", path, f"{path}: {{{{={text}}}}} is no expression: {error}")
             return
-        for name in names:
+        for name in [each for each in names if not any(other.startswith(f"{each}.") for other in names)]:
             first = name.partition(".")[0]
             if first in _CHECKED and not is_function(name) and not _may_have(known, name):
                 said = f"{path}: {{{{={text}}}}}: nothing gives {name} a value here"
@@ -69,6 +70,8 @@ class Heard:
 def _may_have(known: Known, name: str) -> bool:
     """Whether `name`, a part before it, or something below it has a value."""
     parts = name.split(".")
+    if parts[:2] == ["inputs", "parameters"] and len(parts) > _INPUT:  # all of them together are known, too
+        return known.has(".".join(parts[: _INPUT + 1]))
     if any(known.has(".".join(parts[:length])) for length in range(1, len(parts) + 1)):
         return True
     names = known.names

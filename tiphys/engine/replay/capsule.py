@@ -104,6 +104,9 @@ def load(path: Path) -> Capsule:
     """Read a capsule from anywhere. Raises CapsuleError for one that is damaged, hostile, or of another form."""
     try:
         members = _members(path)
+    except gzip.BadGzipFile as error:
+        msg = f"{path} is no capsule: {error}"
+        raise CapsuleError(msg) from None
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror or error}: give a capsule (.tgz), a Workflow as JSON, or a run"
         raise CapsuleError(msg) from None
