@@ -79,6 +79,12 @@ class Apart:
             return FolderStore(source.parent).get(source.name, target)
         return self._store.get(key, target)
 
+    def path(self, key: str) -> Path | None:
+        """Where an input already lies on this machine."""
+        if key in self._blobs:
+            return None
+        return self._given.get(key) or self._store.path(key)
+
     def list(self, prefix: str) -> list[str]:
         """The keys below a prefix, as the run's own steps see them."""
         return self._store.list(prefix)
