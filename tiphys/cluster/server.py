@@ -237,9 +237,7 @@ class ArgoServer:
     def input_artifact(self, name: str, node: str, artifact: str, target: Path, largest: int) -> int:
         """Download an input of a node as it is stored, `largest` bytes at most; its size in bytes."""
         check_name(artifact.lower().replace("_", "-"), "artifact")
-        path = (
-            f"artifact-files/{self.namespace}/workflows/{self._checked(name)}/{self._checked(node)}/inputs/{artifact}"
-        )
+        path = f"input-artifacts/{self.namespace}/{self._checked(name)}/{self._checked(node)}/{artifact}"
         size = 0
         try:
             with self._get(path, stream=True) as response, target.open("wb") as file:

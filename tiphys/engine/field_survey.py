@@ -8,7 +8,7 @@ from typing import Any
 
 from tiphys.engine.fields import (
     _ADVISORY,
-    _DOCUMENT,
+    _DOCUMENTS,
     _HONOURED,
     IN_CONTAINERS,
     _Each,
@@ -21,7 +21,6 @@ from tiphys.engine.objects import KINDS
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
 HONOURED, ADVISORY, REFUSED = "honoured", "advisory", "refused"
-_TEMPLATED = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
 
 
 @dataclass(frozen=True)
@@ -45,26 +44,12 @@ class Field:
 
 def survey(document: Json) -> list[Field]:
     """Every field of a document, in its order; what is below a refused or advisory field goes with it."""
-    kind = document.get("kind")
-    if kind == "CronWorkflow":
-        return list(_cron(document))
-    if kind in _TEMPLATED:
-        return list(_walk(document, _DOCUMENT, "", ()))
+    kind = str(document.get("kind"))
+    if kind in _DOCUMENTS:
+        return list(_walk(document, _DOCUMENTS[kind], "", ()))
     if kind in KINDS:
         return [Field(str(key), HONOURED, "", (str(key),)) for key in document]
     return [Field("kind", REFUSED, f"{kind} is no object that is kept or run here", ("kind",))]
-
-
-def _cron(document: Json) -> Iterator[Field]:
-    for key, value in document.items():
-        if key != "spec" or not isinstance(value, dict):
-            yield Field(key, HONOURED, "", (key,))
-            continue
-        for inner, what in value.items():
-            if inner == "workflowSpec":
-                yield from _walk(what, _DOCUMENT["spec"], "spec.workflowSpec", ("spec", "workflowSpec"))
-            else:
-                yield Field(f"spec.{inner}", HONOURED, "by the engine's clock", ("spec", inner))
 
 
 def _walk(value: Any, table: Any, path: str, keys: Path) -> Iterator[Field]:

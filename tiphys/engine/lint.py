@@ -28,7 +28,7 @@ def problems(document: Json, find: Find, images: ImageTable, notice: Notice | No
         return found
     kind = document["kind"]
     if kind == "CronWorkflow":
-        return _of_cron(document, find, images)
+        return _of_cron(document, find, images, notice)
     if kind == "WorkflowEventBinding":
         from tiphys.engine.events.check import binding_problems  # noqa: PLC0415  # few manifests have one
 
@@ -42,7 +42,7 @@ def problems(document: Json, find: Find, images: ImageTable, notice: Notice | No
     return every_problem(spec, find, images, library=kind in TEMPLATES, notice=notice)
 
 
-def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
+def _of_cron(document: Json, find: Find, images: ImageTable, notice: Notice | None) -> list[str]:
     """What is wrong with a CronWorkflow itself, then with the Workflow that it starts."""
     from tiphys.engine.schedules.check import check_cron_workflow  # noqa: PLC0415  # few manifests have one
 
@@ -55,7 +55,7 @@ def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
         return [*found, "CronWorkflow.spec.workflowSpec is required: write what a Workflow's spec holds"]
     metadata = {"name": (document.get("metadata") or {}).get("name")}
     workflow = {"kind": "Workflow", "metadata": metadata, "spec": document["spec"]["workflowSpec"]}
-    return found + [f"cannot validate Workflow: {problem}" for problem in problems(workflow, find, images)]
+    return found + [f"cannot validate Workflow: {problem}" for problem in problems(workflow, find, images, notice)]
 
 
 def _fields(document: Json) -> Iterable[str]:

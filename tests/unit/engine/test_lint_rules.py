@@ -230,6 +230,15 @@ def test_a_long_random_text_is_a_warning() -> None:
     assert [what for _, what in random_looking(document)] == ["a text of 32 random characters"]
 
 
+def test_the_workflow_of_a_schedule_is_looked_at() -> None:
+    """By the same rules, at its own lines."""
+    body = workflow('name: main, container: {image: debian, command: [sh, -c, "echo {{workflow.parameters.x}}"]}')
+    spec = body.partition("spec:\n")[2].replace("\n", "\n  ")
+    text = "kind: CronWorkflow\nmetadata: {name: c}\nspec:\n  schedules: ['* * * * *']\n  workflowSpec:\n"
+    text += f"    arguments: {{parameters: [{{name: x, value: y}}]}}\n  {spec}"
+    assert rules(text) == [("floating-image", 9), ("parameter-in-code", 9)]
+
+
 def test_every_rule_says_what_it_is_for() -> None:
     """And has one of two severities."""
     assert all(rule.about and rule.severity in ("error", "warning") for rule in RULES.values())

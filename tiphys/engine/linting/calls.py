@@ -26,10 +26,10 @@ def calls(template: Json, path: Path) -> Iterator[tuple[Path, Json]]:
             yield (*place, "hooks", name), hook
 
 
-def unknown_arguments(spec: Json, find: Find) -> Iterator[tuple[Path, str]]:
-    """Arguments of calls that the called template does not declare, with what is wrong."""
+def unknown_arguments(spec: Json, base: Path, find: Find) -> Iterator[tuple[Path, str]]:
+    """Arguments of calls that the called template does not declare, with what is wrong; `base` is where the spec is."""
     for index, template in enumerate(spec.get("templates") or []):
-        for place, call in calls(template, ("spec", "templates", index)):
+        for place, call in calls(template, (*base, "templates", index)):
             called, name = _called(spec, call, find)
             if called is None:
                 continue
@@ -57,7 +57,7 @@ def _called(spec: Json, call: Json, find: Find) -> tuple[Json | None, str]:
     return next((each for each in spec.get("templates") or [] if each.get("name") == wanted), None), name
 
 
-def unused(spec: Json) -> Iterator[tuple[Path, str]]:
+def unused(spec: Json, base: Path) -> Iterator[tuple[Path, str]]:
     """Templates that nothing of the Workflow calls."""
     called = {spec.get("entrypoint"), spec.get("onExit")}
     called |= {hook.get("template") for hook in (spec.get("hooks") or {}).values()}
@@ -69,6 +69,6 @@ def unused(spec: Json) -> Iterator[tuple[Path, str]]:
     for index, template in enumerate(spec.get("templates") or []):
         if template.get("name") not in called:
             yield (
-                ("spec", "templates", index),
+                (*base, "templates", index),
                 f"nothing calls template {template.get('name')!r}: take it away, or call it",
             )

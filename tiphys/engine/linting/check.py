@@ -19,6 +19,11 @@ from tiphys.engine.merge import effective_spec
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
+_SPECS: dict[str, Path] = {
+    **dict.fromkeys(("Workflow", *lint.TEMPLATES), ("spec",)),
+    "CronWorkflow": ("spec", "workflowSpec"),
+}
+"""Where the spec with templates is, by kind of document."""
 _TAG = re.compile(r"\{\{.*?\}\}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -29,11 +34,19 @@ def findings(document: Json, find: Find, images: ImageTable, lines: Lines | None
     refused = lint.problems(document, find, images, Heard(_teller(document, lines, told), _exported(document, find)))
     found = [_placed(refusal(message), document, lines) for message in refused]
     found += told
-    if isinstance(document, dict) and document.get("kind") in ("Workflow", *lint.TEMPLATES) and not _is_broken(found):
-        found += _in_spec(document, find, lines)
+    base = _SPECS.get(str(document.get("kind"))) if isinstance(document, dict) else None
+    if base and not _is_broken(found):
+        found += _in_spec(document, base, find, lines)
     unique = {(each.rule, each.message): each for each in reversed(found)}
     kept = [each for each in unique.values() if not opted_out(document, each)]
     return sorted(kept, key=lambda each: (each.line, each.rule, each.message))
+
+
+def _at(document: Json, path: Path) -> Json:
+    tree: Any = document
+    for step in path:
+        tree = tree.get(step) or {}
+    return dict(tree)
 
 
 def _is_broken(found: list[Finding]) -> bool:
@@ -69,10 +82,10 @@ def shown(document: Json, path: Path) -> str:
 
 def _exported(document: Json, find: Find) -> frozenset[str] | None:
     """What is exported in a run of this document; None where a template that is not here may export more."""
-    if not isinstance(document, dict) or document.get("kind") != "Workflow":
+    if not isinstance(document, dict) or document.get("kind") not in ("Workflow", "CronWorkflow"):
         return None
     try:
-        spec = effective_spec({"spec": document.get("spec")}, find)
+        spec = effective_spec({"spec": _at(document, _SPECS[document["kind"]])}, find)
         specs = [spec]
         for template in spec.get("templates") or []:
             for _, call in calls(template, ()):
@@ -87,20 +100,20 @@ def _exported(document: Json, find: Find) -> frozenset[str] | None:
         return None
 
 
-def _in_spec(document: Json, find: Find, lines: Lines | None) -> Iterator[Finding]:
-    spec = document.get("spec") or {}
+def _in_spec(document: Json, base: Path, find: Find, lines: Lines | None) -> Iterator[Finding]:
+    spec = _at(document, base)
 
     def found(rule: str, path: Path, message: str, offset: int = -1) -> Finding:
         place = shown(document, path)
         return Finding(rule, place, f"{place}: {message}", lines.of(path, offset) if lines else 0)
 
-    for path, message in unknown_arguments(spec, find):
+    for path, message in unknown_arguments(spec, base, find):
         yield found("unknown-argument", path, message)
-    if document["kind"] == "Workflow":
-        for path, message in unused(spec):
+    if document["kind"] not in lint.TEMPLATES:
+        for path, message in unused(spec, base):
             yield found("unused-template", path, message)
     for index, template in enumerate(spec.get("templates") or []):
-        for each, path in _with_inline(template, ("spec", "templates", index)):
+        for each, path in _with_inline(template, (*base, "templates", index)):
             for place, offset, tag in pasted(each, path):
                 yield found("parameter-in-code", place, f"{tag} becomes a part of the program: {REMEDY}", offset)
             for image in dict.fromkeys(body.get("image") or "" for body in bodies(each)):
@@ -134,7 +147,12 @@ def opted_out(document: Any, finding: Finding) -> bool:
 
 def _template_at(document: Json, place: str) -> Json:
     path = path_of(document, place)
-    return document["spec"]["templates"][path[2]] if len(path) > 2 and path[:2] == ("spec", "templates") else {}  # noqa: PLR2004
+    base = _SPECS.get(str(document.get("kind")), ())
+    at = len(base) + 1
+    if path[:at] != (*base, "templates") or len(path) <= at:
+        return {}
+    template: Json = _at(document, base)["templates"][path[at]]
+    return template
 
 
 def _ignored(holder: Json) -> set[str]:

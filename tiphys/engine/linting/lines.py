@@ -14,7 +14,7 @@ _PLACE = re.compile(
     r"(?:^|[\s'(.])((?:spec|templates|metadata|data|stringData)(?:[.\[][^\s:,;'\")]*)?)(?=$|[\s:,;'\")])"
 )
 _TOKEN = re.compile(r"\[([^\]]+)\]|([^.\[\]]+)")
-_INSIDE = ("spec", "dag", "container", "script", "templates", "tasks", "steps")
+_INSIDE = ("spec", "workflowSpec", "dag", "container", "script", "templates", "tasks", "steps")
 """What a message leaves out of a path."""
 
 
