@@ -169,18 +169,60 @@ def test_what_is_refused_runs_nothing_and_says_what_to_do(cli: Cli, write: Write
 
 
 def test_lint_prints_every_problem_by_file(cli: Cli, write: Write, tmp_path: Path) -> None:
-    """And ends with 1; a folder is searched."""
+    """With its line and rule, and ends with 1; a folder is searched; warnings count only where that is wanted."""
     folder = tmp_path / "all"
     folder.mkdir()
-    (folder / "good.yaml").write_text(HELLO)
+    good = HELLO.replace("[sh, -c]", "[cp, /etc/hostname, /tmp/o]").replace(
+        ', args: ["echo {{workflow.parameters.message}} | tee /tmp/o"]', ""
+    )
+    good = good[: good.index("  - name: other")]
+    (folder / "good.yaml").write_text(good)
     assert cli("lint", str(folder))[0] == "1 file is well\n"
-    (folder / "bad.yaml").write_text(HELLO.replace("entrypoint: main", "entrypoint: nobody").replace("echo, other", ""))
+    (folder / "good.yaml").write_text(good.replace("debian:12", "debian"))
+    assert "line 9: " in cli("lint", str(folder))[0]
+    assert "0 error" not in cli("lint", "--strict", str(folder), code=1)[0]
+    (folder / "good.yaml").write_text(good)
+    (folder / "bad.yaml").write_text(good.replace("entrypoint: main", "entrypoint: nobody"))
     (folder / "worse.yaml").write_text("a: [")
     stdout, _ = cli("lint", str(folder), code=1)
     assert "good.yaml" not in stdout
-    assert "bad.yaml:\n  ✖ Workflow hello-: spec.entrypoint template name 'nobody' undefined" in stdout
+    assert "bad.yaml:\n  ✖ line 5: Workflow hello-: spec.entrypoint template name 'nobody' undefined" in stdout
+    assert "[unknown-template]" in stdout
     assert "worse.yaml is not YAML" in stdout
-    assert len(json.loads(cli("lint", str(folder), "-o", "json", code=1)[0])[str(folder / "worse.yaml")]) == 1
+    (only,) = json.loads(cli("lint", str(folder), "-o", "json", code=1)[0])[str(folder / "worse.yaml")]
+    assert (only["rule"], only["line"], only["severity"]) == ("not-yaml", 2, "error")
+    assert "open-secret" in cli("lint", "--rules")[0]
+    assert "no such rule" in cli("lint", "--ignore", "nothing", str(folder), code=2)[1]
+
+
+def test_lint_finds_what_is_pasted_into_a_program(cli: Cli, write: Write) -> None:
+    """And is told where that does not count."""
+    file = write("hello.yaml", HELLO)
+    assert "{{workflow.parameters.message}} becomes a part of the program" in cli("lint", file, code=1)[0]
+    assert "unused-template" in cli("lint", "--ignore", "parameter-in-code", file)[0]
+
+
+def test_parity_lists_the_fields_of_a_manifest_and_compares_two_runs(cli: Cli, write: Write) -> None:
+    """A refused field ends with 1; so do two runs that differ, in the words of both."""
+    file = write("hello.yaml", HELLO)
+    assert "honoured  spec.templates[].container.image" in cli("parity", file)[0]
+    wrong = HELLO.replace(
+        "- name: other", "- name: other\n    volumes: [{name: v, hostPath: {path: /}}]\n    nodeSelector: {a: b}"
+    )
+    stdout, _ = cli("parity", write("wrong.yaml", wrong), code=1)
+    assert "refused   spec.templates[].volumes[].hostPath" in stdout
+    assert "advisory  spec.templates[].nodeSelector" in stdout
+    (told,) = json.loads(cli("parity", write("wrong.yaml", wrong), "-o", "json", code=1)[0])
+    assert {"path", "verdict", "reason", "line"} == told["fields"][0].keys()
+    cli("run", file, "--name", "one")
+    cli("run", file, "--name", "two")
+    cli("run", file, "--name", "three", "-p", "message=bye")
+    assert "the same: 1 nodes" in cli("parity", "diff", "one", "two")[0]
+    exported = write("three.json", cli("get", "three", "-o", "json")[0])
+    stdout, _ = cli("parity", "diff", "one", exported, code=1)
+    assert 'node WF, outputs: one {"exitCode": "0", "parameters": {"said": "hello"}}, three.json' in stdout
+    assert "diff A B" in cli("parity", "one", "two", code=2)[1]
+    assert "no Workflow that has run" in cli("parity", "diff", "one", file, code=2)[1]
 
 
 def test_a_running_run_is_asked_through_the_journal(cli: Cli, write: Write, read_until: ReadUntil) -> None:
