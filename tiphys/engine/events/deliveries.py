@@ -28,10 +28,9 @@ log = logging.getLogger("tiphys.engine")
 class Deliveries:
     """The events of a state folder, and the bindings that are in it now."""
 
-    def __init__(self, engine: Engine, namespace: str = "default") -> None:
-        """A binding that names no namespace is in `namespace`."""
+    def __init__(self, engine: Engine) -> None:
+        """A binding that names no namespace is in the engine's."""
         self._engine = engine
-        self._namespace = namespace
         self._store: EventStore | None = None
 
     def tick(self, now: float) -> float | None:
@@ -70,7 +69,7 @@ class Deliveries:
     def _asked(self, binding: Json, event: Event, seen: Json) -> Json | None:
         """What one binding makes of the event; None if it is not for it. Its errors are its own."""
         metadata = binding.get("metadata") or {}
-        if (metadata.get("namespace") or self._namespace) != event.namespace:
+        if (metadata.get("namespace") or self._engine.namespace) != event.namespace:
             return None
         step: Json = {"binding": metadata.get("name")}
         try:

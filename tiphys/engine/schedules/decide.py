@@ -21,7 +21,7 @@ from tiphys.engine.schedules.crontab import Schedule, ScheduleError
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
-ON_TIME = 10.0
+ON_TIME = 60.0
 """Seconds that a living engine may be late. A moment that passed longer ago was missed, as if no engine had lived."""
 CORRECTED = 25 * 3600.0
 """A clock set back by more than this many seconds was wrong before; by less, moments that had their run get no other."""
