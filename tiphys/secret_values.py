@@ -20,7 +20,7 @@ _NAMED = re.compile(
     r"(?:^|_)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
 )
 _FILLED_IN = re.compile(r"\{\{.*\}\}|\$\(\w+\)", re.DOTALL)
-_SHAPES = {
+SHAPES = {
     "an AWS access key id": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
     "a bearer token": re.compile(r"\bbearer\s+[A-Za-z0-9._~+/-]{20,}", re.IGNORECASE),
@@ -73,4 +73,4 @@ def _named(entry: Json, path: str, own: set[str]) -> Iterator[tuple[str, str]]:
 def _is_one(text: str, known: list[str]) -> str:
     if any(value in text for value in known):
         return "the value of a secret of this machine"
-    return next((what for what, shape in _SHAPES.items() if shape.search(text)), "")
+    return next((what for what, shape in SHAPES.items() if shape.search(text)), "")

@@ -186,6 +186,13 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class DebugSettings:
+    """Who waits for what a step raises."""
+
+    post_mortem: str = _setting("TIPHYS_POST_MORTEM", "set by `tiphys replay --debug`: exceptions are let through", "")
+
+
+@dataclass(frozen=True)
 class StackSettings:
     """The laptop's own settings: where state lives and which ports the embedded servers take."""
 
@@ -250,7 +257,7 @@ class TerminalSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
-    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 

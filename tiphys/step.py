@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from tiphys.errors import EXIT_RETRYABLE, PermanentError, TiphysError
-from tiphys.settings import PROJECT, RunSettings, load
+from tiphys.settings import PROJECT, DebugSettings, RunSettings, load
 
 INPUTS_FILE = Path("/tmp/tiphys/inputs.json")  # noqa: S108 - a path inside the step's own root
 PARAMETERS_FOLDER = Path("/tmp/tiphys/outputs")  # noqa: S108
@@ -214,6 +214,7 @@ def _attempt(contract: Contract, arguments: argparse.Namespace) -> int:
         context.publish(outputs)
     except TiphysError as error:
         _say(f"error: {error}")
+        _let_through_to_a_debugger()
         return error.exit_code
     except Stopped as stopped:
         _say("stopped")
@@ -232,10 +233,17 @@ def _attempt(contract: Contract, arguments: argparse.Namespace) -> int:
 
 def _defect(contract: Contract, error: Exception) -> int:
     """A defect is shown whole and never retried."""
+    _let_through_to_a_debugger()
     first = (str(error).splitlines() or [""])[0]
     _say("".join(traceback.format_exception(error)))
     _say(f"defect in step {contract.template!r}: {type(error).__name__}: {first}")
     return 1
+
+
+def _let_through_to_a_debugger() -> None:
+    """Raise the exception that is being handled once more where a debugger waits for it."""
+    if load(DebugSettings).post_mortem:
+        raise  # noqa: PLE0704  # called by handlers only
 
 
 def _say(text: str) -> None:

@@ -16,7 +16,7 @@ from tiphys.errors import EXIT_RETRYABLE, TiphysError
 COMMANDS = (
     "up", "down", "serve", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
-    "delete", "cron", "events", "parity",
+    "delete", "cron", "events", "replay", "parity",
     "submit", "install",
     "render", "simulate", "predict", "release", "images",
 )  # fmt: skip

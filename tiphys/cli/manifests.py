@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tiphys.engine import Engine
+    from tiphys.engine.linting.lines import Lines
 
 Json = dict[str, Any]
 RENDERED = Path("workflows") / "rendered"
@@ -44,6 +45,20 @@ def read_documents(source: str) -> list[Json]:
     from tiphys.engine import load_file, load_text
 
     return load_text(sys.stdin.read(), "standard input") if source == STDIN else load_file(Path(source))
+
+
+def read_source(source: str) -> list[tuple[Json, Lines | None]]:
+    """The documents of a file, or of standard input for `-`, each with its lines where they are known. Raises ManifestError."""
+    from tiphys.engine import load_text
+    from tiphys.engine.linting.lines import lines_of
+    from tiphys.engine.load import read_text
+
+    text = sys.stdin.read() if source == STDIN else read_text(Path(source))
+    documents = load_text(text, "standard input" if source == STDIN else source)
+    lines = lines_of(text)
+    return [
+        (document, lines[index] if len(lines) == len(documents) else None) for index, document in enumerate(documents)
+    ]
 
 
 def submissions(sources: list[str], project: Path, engine: Engine) -> list[Submission]:

@@ -1,4 +1,4 @@
-"""`tiphys parity`: which workflows of a folder end here as they do on Argo."""
+"""`tiphys parity`: what of a manifest counts here, which workflows end here as on Argo, how two runs differ."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.manifests import is_file
+from tiphys.cli.places import add_server
 from tiphys.cli.runs import add_colour, explained, in_colour
 
 if TYPE_CHECKING:
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
     from tiphys.engine.parity import Case, Verdict
 
 _EXAMPLES = """examples:
-  tiphys parity tests/golden/argo
+  tiphys parity hello.yaml                         each field: honoured, advisory or refused
+  tiphys parity tests/golden/argo                  which workflows end here as on a real Argo
   tiphys parity tests/golden/argo --only 'retry-*'
   tiphys parity my-workflows -o json > parity.json
+  tiphys parity diff run-a run-b                   two runs, node by node
+  tiphys parity diff run-a cluster.json            what `argo get NAME -o json` printed
+  tiphys parity diff run-a there:run-b --server https://argo.example.org:2746
 """
 _PAINT = {"as Argo": "Succeeded", "ran": "Succeeded", "deliberate": "Pending", "refused": "Pending"}
 _WIDEST = 150
@@ -32,34 +38,60 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "parity",
-        help="which workflows of a folder end here as they do on Argo",
-        description="Run each NAME.yaml of a folder with a state folder of its own, and compare with NAME.json: a record of "
-        "what Argo did, or the Workflow as `argo get NAME -o json` prints it. Without one the phase is shown. "
-        "Exit code 1 if something differs and is not on the list of deliberate differences, or is out of time.",
+        help="what of a manifest counts here, and whether runs end as on Argo",
+        description="FILE: every field of a manifest, whether it is honoured, advisory or refused here, and why; exit code 1 "
+        "if one is refused. "
+        "FOLDER: run each NAME.yaml with a state folder of its own, and compare with NAME.json: a record of "
+        "what Argo did, or the Workflow as `argo get NAME -o json` prints it; without one the phase is shown; exit code 1 if "
+        "something differs and is not on the list of deliberate differences, or is out of time. "
+        "diff A B: two runs node by node (phases, messages, inputs, outputs, edges); each is a run here, a Workflow with "
+        "its status in a file, there:NAME on the server, or a URL SERVER/NAMESPACE/NAME; exit code 1 if they differ.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of workflows")
+    parser.add_argument(
+        "what", nargs="+", metavar="FILE|FOLDER|diff A B", help="a manifest, a folder of workflows, or two runs"
+    )
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names to take, such as 'retry-*'")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="N", help="for one workflow (default: 60)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workflows at once (default: 1)")
-    parser.add_argument("--namespace", default="argo", help="namespace that they see (default: argo)")
     parser.add_argument(
         "--shared-root",
         action="store_true",
         help="steps write to this machine's own folders, as where a kernel forbids others",
     )
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="what to print")
+    parser.add_argument("--all", action="store_true", help="of a manifest also each place of a field")
     add_colour(parser)
+    add_server(parser)
     parser.set_defaults(func=main)
 
 
 @explained("parity")
 def main(args: argparse.Namespace) -> int:
+    """Look at fields, compare two runs, or run a folder."""
+    from tiphys.engine import EngineError
+
+    first, *others = args.what
+    if first == "diff" and len(args.what) == 3:  # noqa: PLR2004
+        from tiphys.cli.parity_diff import differ
+
+        return differ(args, others[0], others[1])
+    if others:
+        msg = "give one manifest, one folder, or `diff A B` with two runs"
+        raise EngineError(msg)
+    if is_file(first) and not Path(first).is_dir():
+        from tiphys.cli.parity_fields import show_fields
+
+        return show_fields(args, first)
+    return _folder(args, Path(first))
+
+
+def _folder(args: argparse.Namespace, folder: Path) -> int:
     """Run, compare, print."""
     from tiphys.engine.parity import AS_ARGO, DELIBERATELY, RAN, REFUSED, cases
 
-    found = cases(args.folder, args.only)
+    found = cases(folder, args.only)
     began = time.monotonic()
     verdicts = sorted(_judged(found, args), key=lambda each: each.case)
     _tell("")
@@ -116,7 +148,7 @@ class _Running:
         self.deadline = time.monotonic() + args.seconds
         self._state = tempfile.TemporaryDirectory(prefix="tiphys-parity-", ignore_cleanup_errors=True)
         self.receiver, sender = context.Pipe(duplex=False)
-        arguments = (case, Path(self._state.name), args.namespace, args.shared_root, sender)
+        arguments = (case, Path(self._state.name), args.namespace or "argo", args.shared_root, sender)
         self._process = context.Process(target=_child, args=arguments)
         self._process.start()
         sender.close()

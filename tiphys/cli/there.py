@@ -28,7 +28,7 @@ def get(args: argparse.Namespace, server: ArgoServer) -> int:
     from tiphys.cli.get import show
     from tiphys.engine.argo_read import run_of
 
-    workflow = _workflow(server, args.run)
+    workflow = workflow_of(server, args.run)
     show(args, run_of(workflow), lambda: workflow, [])
     return 0
 
@@ -59,7 +59,7 @@ def logs(args: argparse.Namespace, server: ArgoServer) -> int:
     """Print what the steps printed: of pods that are there, then what Argo kept of those that are gone."""
     from tiphys.engine.argo_read import run_of
 
-    run = run_of(_workflow(server, args.run))
+    run = run_of(workflow_of(server, args.run))
     try:
         _Logs(args, server, run).print_all()
     except KeyboardInterrupt:
@@ -161,7 +161,7 @@ def stop(args: argparse.Namespace, server: ArgoServer) -> int:
     """End a run, or fail suspended steps."""
     from tiphys.engine.argo_read import run_of
 
-    run = run_of(_workflow(server, args.run))
+    run = run_of(workflow_of(server, args.run))
     if run.done:
         say(f"run {run.name} has ended already")
     elif args.node_field_selector:
@@ -197,7 +197,7 @@ def resume(args: argparse.Namespace, server: ArgoServer) -> int:
     from tiphys.engine.argo_read import run_of
     from tiphys.engine.control import select_suspended
 
-    run = run_of(_workflow(server, args.run))
+    run = run_of(workflow_of(server, args.run))
     if run.done:
         say(f"run {run.name} has ended: {run.phase}: `tiphys retry {run.name}{flags(args)}` runs what failed again")
         return 0 if run.phase == "Succeeded" else 1
@@ -210,6 +210,13 @@ def resume(args: argparse.Namespace, server: ArgoServer) -> int:
     names = ", ".join(node.display_name for node in waiting) or ("the run" if run.suspended else "")
     say(f"asked {run.name} to go on: {names}" if names else f"{run.name} goes on: nothing waits to be resumed")
     return 0
+
+
+def replay(args: argparse.Namespace, server: ArgoServer) -> int:
+    """Run a step once more, here."""
+    from tiphys.cli.replay import on_server
+
+    return on_server(args, server, workflow_of(server, args.run))
 
 
 def delete(args: argparse.Namespace, server: ArgoServer) -> int:
@@ -347,7 +354,7 @@ def _again(before: Json, after: Json) -> list[str]:
     ]
 
 
-def _workflow(server: ArgoServer, wanted: str) -> Json:
+def workflow_of(server: ArgoServer, wanted: str) -> Json:
     """The Workflow that a person means. Raises NotThereError that names the nearest."""
     from tiphys.cluster.errors import NotThereError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urljoin
 
@@ -27,6 +28,7 @@ LOGS = "main-logs"
 """The artifact that Argo keeps a main container's log as, with archiveLogs."""
 _QUIET = 300.0  # seconds: a step that prints nothing for so long has its stream opened anew
 _OK = 200
+_BLOCK = 1 << 20  # bytes
 
 
 class _Body:
@@ -231,6 +233,23 @@ class ArgoServer:
                     yield line.decode("utf-8", "replace")
         except (requests.RequestException, OSError) as error:
             raise unreachable(self.access, error) from None
+
+    def input_artifact(self, name: str, node: str, artifact: str, target: Path, largest: int) -> int:
+        """Download an input of a node as it is stored, `largest` bytes at most; its size in bytes."""
+        check_name(artifact.lower().replace("_", "-"), "artifact")
+        path = f"input-artifacts/{self.namespace}/{self._checked(name)}/{self._checked(node)}/{artifact}"
+        size = 0
+        try:
+            with self._get(path, stream=True) as response, target.open("wb") as file:
+                for block in response.iter_content(_BLOCK):
+                    size += len(block)
+                    if size > largest:
+                        msg = f"it has more than {largest:,} bytes"
+                        raise ClusterError(msg)
+                    file.write(block)
+        except (requests.RequestException, OSError) as error:
+            raise unreachable(self.access, error) from None
+        return size
 
     def _get(self, path: str, **kwargs: Any) -> requests.Response:
         """What Hera's service has no method for."""

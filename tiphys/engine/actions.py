@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StartPod:
-    """Run the leaf template of a node; `template` has all its tags filled in."""
+    """Run the leaf template of a node; `template` has all its tags filled in.
+
+    `origin` is the template before that, and `variables` are those of the workflow and the node that fill it: for who
+    would run the step again with other inputs.
+    """
 
     node_id: str
     node_name: str
     template: Json
     pod_name: str
     keep_result: bool
+    origin: Json | None = None
+    variables: Mapping[str, str] | None = None
 
 
 GRACE = 30.0  # seconds between SIGTERM and SIGKILL, Kubernetes' own default

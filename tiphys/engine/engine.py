@@ -298,8 +298,12 @@ class Engine:
         return ImageTable(self._images, _storage(tuple(containers)))
 
     def _surroundings(self, run: RunState) -> Surroundings:
+        return self.surroundings(run.containers)
+
+    def surroundings(self, containers: list[str] | None) -> Surroundings:
+        """What every step of a run shares whose steps are containers where their image matches one of the patterns."""
         private = can_make_private_roots() if self._private is None else self._private
-        images = self.images if run.containers is None else self.table(run.containers)
+        images = self.images if containers is None else self.table(containers)
         return Surroundings(self.state, images, self.objects, self._store, self._keep, private, self._limits)
 
     def unfinished(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +39,8 @@ _LEAVES = ("container", "script", "containerSet", "data", "http")
 class Call:
     """How a template is called: the step, task or hook, where its name is looked up, and where the node hangs.
 
-    `kind` is `steps` or `tasks`, or empty for the entrypoint and hooks. `deadline` is inherited by attempts.
+    `kind` is `steps` or `tasks`, or empty for the entrypoint and hooks. `deadline` is inherited by attempts;
+    `local` are the variables of one.
     """
 
     holder: Json
@@ -48,6 +51,7 @@ class Call:
     on_exit: bool = False
     flags: dict[str, bool] | None = None
     deadline: float = 0.0
+    local: dict[str, str] | None = None
 
 
 def execute(op: Operation, name: str, call: Call) -> Node | None:
@@ -217,7 +221,7 @@ def _with_retries(op: Operation, name: str, node: Node | None, call: Call, inner
     local = retry.attempt_variables(number, previous)
     if NODE_TYPES.get(template_type(processed)) == "Pod":
         local["pod.name"] = pod_name(op.run.name, child_name, processed.get("name") or "")
-    call = replace(call, deadline=deadline)
+    call = replace(call, deadline=deadline, local=local)
     key = ("attempt", child_name, op.run.version)
     try:
         attempt = op.run.cache.get(key) or substitute(processed, op.globals, local)
@@ -279,13 +283,23 @@ def _pod(op: Operation, name: str, call: Call, processed: Json) -> Node:
     _set_deadline(op, node, call, processed)
     keep = bool(call.boundary) and _result_is_used(op, call, node)
     pod = pod_name(op.run.name, name, processed.get("name") or "")
-    template = _pod_template(op, processed, pod)
+    template = pod_template(op, processed, pod)
     if has_field_refs(template):
         template = fill_field_refs(template, op.run, op.spec, node, pod)
-    op.actions.append(StartPod(node.id, name, template, pod, keep))
+    op.actions.append(StartPod(node.id, name, template, pod, keep, *_origin(op, node, call, pod)))
     if processed.get("containerSet"):
         _containers(op, node, call, processed["containerSet"]["containers"])
     return node
+
+
+def _origin(op: Operation, node: Node, call: Call, pod: str) -> tuple[Json | None, Mapping[str, str]]:
+    """The template of a pod before its tags are filled in, and what fills them beside its inputs."""
+    name = node.name.rpartition("(")[0] if node.flag("retried") else node.name
+    known = op.run.cache.get(("processed", name))
+    own = {"node.name": name, "pod.name": pod}
+    if call.kind:
+        own[f"{call.kind}.name"] = call.holder.get("name") or ""
+    return known[3] if known else None, ChainMap(call.local or {}, own, op.globals)
 
 
 def _containers(op: Operation, pod: Node, call: Call, containers: list[Json]) -> None:
@@ -306,7 +320,7 @@ def _containers(op: Operation, pod: Node, call: Call, containers: list[Json]) ->
             op.add_child(pod, name)
 
 
-def _pod_template(op: Operation, processed: Json, pod: str) -> Json:
+def pod_template(op: Operation, processed: Json, pod: str) -> Json:
     """The template filled once more, as Argo does when it makes the pod: a path may name an input."""
     parameters = (processed.get("inputs") or {}).get("parameters") or []
     inputs = {f"inputs.parameters.{entry['name']}": entry.get("value") or "" for entry in parameters}

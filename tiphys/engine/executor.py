@@ -18,7 +18,7 @@ from tiphys.engine.actions import ContainerChanged, PodEnded, PodReady, PodStart
 from tiphys.engine.artifacts import ArtifactStore
 from tiphys.engine.errors import EngineError
 from tiphys.engine.images import ImageTable
-from tiphys.engine.nodes import ERROR, FAILED, node_id
+from tiphys.engine.nodes import ERROR, FAILED, SUCCEEDED, node_id
 from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
@@ -138,6 +138,22 @@ class Executor:
         place = Place(folder, self._keep, self._around.private, self._around.limits)
         kind = _Kind.of(start, self._logs)
         try:
+            ended = await self._made(start, attempt, kind, place)
+            if ended.phase != SUCCEEDED and not start.template.get("daemon"):
+                from tiphys.engine.replay.leave import leave  # noqa: PLC0415  # most steps do not fail
+
+                await asyncio.to_thread(leave, self._around, self._run, start, attempt, ended, folder)
+            return ended
+        finally:
+            if self._around.images.storage is not None:
+                from tiphys.engine.oci.pod import take_control_groups_away  # noqa: PLC0415
+
+                take_control_groups_away(folder)
+            _clear(folder)
+
+    async def _made(self, start: StartPod, attempt: int, kind: _Kind, place: Place) -> Ending:
+        """How the step ended; what can't be started has ended in Error."""
+        try:
             if kind.in_engine:
                 return await self._in_engine(start)
             slow = _has_artifacts(start, "inputs") or self._around.images.storage is not None
@@ -149,13 +165,10 @@ class Executor:
             finished: Ending = await _maybe_in_thread(
                 slow, kind.ending, start, report, stdout, place, self._around.store, prefix
             )
+        except (EngineError, OSError) as problem:
+            return Ending(ERROR, str(problem), {})
+        else:
             return finished
-        finally:
-            if self._around.images.storage is not None:
-                from tiphys.engine.oci.pod import take_control_groups_away  # noqa: PLC0415
-
-                take_control_groups_away(folder)
-            _clear(folder)
 
     def _oom_killed(self) -> bool:
         """Whether the kernel has ended a process for want of memory since this was last asked."""

@@ -10,7 +10,7 @@ from tiphys.engine.fields import check_fields
 from tiphys.engine.images import ImageTable
 from tiphys.engine.merge import effective_spec
 from tiphys.engine.shapes import check_shape
-from tiphys.engine.validate import every_problem
+from tiphys.engine.validate import Notice, every_problem
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
@@ -18,14 +18,17 @@ TEMPLATES = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 KEPT = (*TEMPLATES, "ConfigMap", "Secret", "CronWorkflow", "WorkflowEventBinding")
 
 
-def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
-    """What is wrong with one document; `find(kind, name)` gives the objects that it may refer to."""
+def problems(document: Json, find: Find, images: ImageTable, notice: Notice | None = None) -> list[str]:
+    """What is wrong with one document; `find(kind, name)` gives the objects that it may refer to.
+
+    `notice` hears of every tag, with all that is known where it stands.
+    """
     found = list(_fields(document) if isinstance(document, dict) else _tried([document]))
     if found:
         return found
     kind = document["kind"]
     if kind == "CronWorkflow":
-        return _of_cron(document, find, images)
+        return _of_cron(document, find, images, notice)
     if kind == "WorkflowEventBinding":
         from tiphys.engine.events.check import binding_problems  # noqa: PLC0415  # few manifests have one
 
@@ -36,10 +39,10 @@ def problems(document: Json, find: Find, images: ImageTable) -> list[str]:
         spec = effective_spec({"spec": document.get("spec")}, find)
     except ManifestError as problem:
         return [str(problem)]
-    return every_problem(spec, find, images, library=kind in TEMPLATES)
+    return every_problem(spec, find, images, library=kind in TEMPLATES, notice=notice)
 
 
-def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
+def _of_cron(document: Json, find: Find, images: ImageTable, notice: Notice | None) -> list[str]:
     """What is wrong with a CronWorkflow itself, then with the Workflow that it starts."""
     from tiphys.engine.schedules.check import check_cron_workflow  # noqa: PLC0415  # few manifests have one
 
@@ -52,7 +55,7 @@ def _of_cron(document: Json, find: Find, images: ImageTable) -> list[str]:
         return [*found, "CronWorkflow.spec.workflowSpec is required: write what a Workflow's spec holds"]
     metadata = {"name": (document.get("metadata") or {}).get("name")}
     workflow = {"kind": "Workflow", "metadata": metadata, "spec": document["spec"]["workflowSpec"]}
-    return found + [f"cannot validate Workflow: {problem}" for problem in problems(workflow, find, images)]
+    return found + [f"cannot validate Workflow: {problem}" for problem in problems(workflow, find, images, notice)]
 
 
 def _fields(document: Json) -> Iterable[str]:

@@ -120,10 +120,10 @@ def _parse(text: str, source: str) -> list[Any]:
 
 def load_file(path: Path) -> list[Json]:
     """The documents of a manifest file. Raises ManifestError."""
-    return load_text(_read(path), str(path))
+    return load_text(read_text(path), str(path))
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The text of a file. Raises ManifestError."""
     try:
         return path.read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def _read(path: Path) -> str:
 
 def load_parameters(path: Path) -> dict[str, str]:
     """A parameter file: a YAML or JSON mapping of names to values. Raises ManifestError."""
-    documents = _parse(_read(path), str(path))
+    documents = _parse(read_text(path), str(path))
     values = documents[0] if len(documents) == 1 else None
     if not isinstance(values, dict):
         msg = f"{path}: a parameter file is a mapping of names to values"

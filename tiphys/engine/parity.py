@@ -198,25 +198,29 @@ def _renamed(tree: Any, name: str) -> Any:
 # --- the first difference
 
 
-def differences(recorded: Json, ours: Json) -> Iterator[str]:
-    """Each node and field in which two records differ, in words."""
-    yield from _fields("workflow", recorded, ours)
+def differences(recorded: Json, ours: Json, names: tuple[str, str] = ("Argo", "here")) -> Iterator[str]:
+    """Each node and field in which two records differ, in words; `names` are those of the two sides."""
+    yield from _fields("workflow", recorded, ours, names)
     theirs = {node["name"]: node for node in recorded.get("nodes") or []}
     mine = {node["name"]: node for node in ours.get("nodes") or []}
     for name in sorted({*theirs, *mine}):
         if name not in mine:
-            yield f"node {name}: only on Argo ({theirs[name].get('phase')})"
+            yield f"node {name}: only {_at(names[0])} ({theirs[name].get('phase')})"
         elif name not in theirs:
-            yield f"node {name}: only here ({mine[name].get('phase')})"
+            yield f"node {name}: only {_at(names[1])} ({mine[name].get('phase')})"
         else:
-            yield from _fields(f"node {name}", theirs[name], mine[name])
+            yield from _fields(f"node {name}", theirs[name], mine[name], names)
 
 
-def _fields(what: str, recorded: Json, ours: Json) -> Iterator[str]:
+def _at(side: str) -> str:
+    return side if side == "here" else f"on {side}"
+
+
+def _fields(what: str, recorded: Json, ours: Json, names: tuple[str, str]) -> Iterator[str]:
     for key in dict.fromkeys([*recorded, *ours]):
         theirs, mine = recorded.get(key), ours.get(key)
         if key != "nodes" and theirs != mine:
-            yield f"{what}, {key}: Argo {_shown(theirs)}, here {_shown(mine)}"
+            yield f"{what}, {key}: {names[0]} {_shown(theirs)}, {names[1]} {_shown(mine)}"
 
 
 def _shown(value: Any) -> str:

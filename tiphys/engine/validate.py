@@ -19,6 +19,7 @@ from tiphys.engine.validate_template import check_template, check_template_name,
 
 Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
+Notice = Callable[[str, validate_tags.Known, str], None]
 _LEAF_NAMES = ("retries", "lastRetry", "pod.name", "tasks.name", "steps.name")
 _NOTHING = validate_tags.Known(frozenset(), frozenset())
 _REMEDY = ": give the parameter with -p {name}=..."
@@ -47,19 +48,28 @@ def _note(advisory: dict[str, str], where: str) -> list[str]:
     return [f"{field} counts {where} (first at {place})" for field, place in advisory.items()]
 
 
-def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) -> list[str]:
-    """What is wrong in `spec`: the first thing in the whole, and the first in each template; each once.
+def every_problem(
+    spec: Json, find: Find, images: ImageTable, *, library: bool, notice: Notice | None = None
+) -> list[str]:
+    """What is wrong in `spec`: the first thing in the whole, the first in each template, and every tag; each once.
 
-    A `library` is a WorkflowTemplate: its entrypoint, and the values of its arguments, may come later.
+    `notice` hears of every tag. A `library` is a WorkflowTemplate: its entrypoint, and the values of its arguments, may come later.
     """
     arguments = spec.get("arguments") or {}
+    found: dict[str, None] = {}
+
+    def told(problem: str) -> None:
+        found[problem] = None
+
+    def checker() -> _Checker:
+        return _Checker(spec, find, images, library=library, tell=told, notice=notice)
+
     checks: list[Callable[[], None]] = [
         lambda: check_arguments(arguments, "spec.arguments", optional=library, remedy=_REMEDY)
     ]
     if spec.get("entrypoint") or not library:
-        checks.append(_Checker(spec, find, images, library=library).whole)
-    checks += [_Checker(spec, find, images, library=library).one(template) for template in spec.get("templates") or []]
-    found: dict[str, None] = {}
+        checks.append(checker().whole)
+    checks += [checker().one(template) for template in spec.get("templates") or []]
     for check in checks:
         try:
             check()
@@ -69,7 +79,18 @@ def every_problem(spec: Json, find: Find, images: ImageTable, *, library: bool) 
 
 
 class _Checker:
-    def __init__(self, spec: Json, find: Find, images: ImageTable, *, library: bool = False) -> None:
+    def __init__(  # noqa: PLR0913
+        self,
+        spec: Json,
+        find: Find,
+        images: ImageTable,
+        *,
+        library: bool = False,
+        tell: Callable[[str], None] | None = None,
+        notice: Notice | None = None,
+    ) -> None:
+        """`tell` takes what is wrong with tags, which is raised without it; `notice` hears of every tag."""
+        self._tell, self._notice = tell, notice
         self._spec = spec
         self._volumes = None if library else {str(volume.get("name")) for volume in spec.get("volumes") or []}
         self._find = find
@@ -147,6 +168,7 @@ class _Checker:
         place = f"{path}.{template.get('name')}" if template.get("name") else path
         kind = check_template(template, place)
         known = validate_tags.Known.of_template(template, self._parameters, on_exit=on_exit)
+        known = replace(known, refuse=self._tell or known.refuse, notice=self._notice or known.notice)
         if kind in ("container", "script", *KINDS):
             check_kind(template, place, self._images)
             if self._volumes is not None:

@@ -40,15 +40,28 @@ _NODE_FIELDS = {"id", "startedAt", "finishedAt", "status", "ip", "hostNodeName",
 _NOT_JSON = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
 
 
+def _refuse(message: str) -> None:
+    raise ManifestError(message)
+
+
+def _no_notice(_tag: str, _known: Known, _path: str) -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Known:
-    """What tags may name at one place of a manifest; None among item keys means any."""
+    """What tags may name at one place of a manifest; None among item keys means any.
+
+    `refuse` is told what is wrong with a tag, and `notice` hears of every tag: who wants all problems gives their own.
+    """
 
     parameters: frozenset[str]
     names: frozenset[str]
     on_exit: bool = False
     items: frozenset[str | None] | None = None
     before: Callable[[str], Known | None] = lambda _task: None
+    refuse: Callable[[str], None] = _refuse
+    notice: Callable[[str, Known, str], None] = _no_notice
 
     @classmethod
     def of_template(cls, template: Json, parameters: set[str], *, on_exit: bool) -> Known:
@@ -128,6 +141,7 @@ def check(tree: Any, known: Known, path: str, *, task: str = "") -> None:
 
 
 def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> None:
+    known.notice(tag, known, path)
     if tag.startswith("="):
         return
     name = tag.strip()
@@ -135,7 +149,7 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
         inner = name.rsplit("{{", 1)[1].strip()
         if not known.has(inner) or inner.startswith("item"):
             msg = f"{path} failed to resolve {{{{{tag}}}}}: write {{{{=inputs.parameters[item]}}}} to choose by item"
-            raise ManifestError(msg)
+            known.refuse(msg)
         return
     if not name.startswith(_PREFIXES) or known.has(name):
         return
@@ -144,9 +158,9 @@ def _check_tag(tag: str, known: Known, path: str, task: str, parameter: str) -> 
         if not known.has_task(missing):
             where = f" for parameter '{parameter}'" if parameter else ""
             msg = f"{path} missing dependency '{missing}'{where}: {{{{{tag}}}}} needs a task that comes before"
-            raise ManifestError(msg)
-    msg = f"{path} failed to resolve {{{{{tag}}}}}: nothing gives it a value here"
-    raise ManifestError(msg)
+            known.refuse(msg)
+            return
+    known.refuse(f"{path} failed to resolve {{{{{tag}}}}}: nothing gives it a value here")
 
 
 def _texts(tree: Any, parameter: str) -> list[tuple[str, str]]:

@@ -1,0 +1,77 @@
+"""Values that are pasted into programs: whoever chooses the value chooses what the program does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Any
+
+from tiphys.engine.linting.lines import Path
+
+Json = dict[str, Any]
+_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_FROM_OUTSIDE = re.compile(
+    r"(inputs\.parameters|workflow\.(parameters|outputs|labels|annotations|failures)|outputs\.(parameters|result)|item)"
+    r"(?![\w-]*\.path\b)"
+)
+_RUNS_CODE = {
+    **dict.fromkeys(("sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "python", "psql"), "c"),
+    **dict.fromkeys(("perl", "ruby", "lua", "mysql", "Rscript"), "eE"),
+    **dict.fromkeys(("node", "deno"), "ep"),
+    "php": "r",
+}
+"""By interpreter the short flags after which a program stands."""
+_LONG = ("--eval", "--print", "--command", "--execute")
+_VERSION = re.compile(r"[\d.]+$")
+_HERA_RUNNER = "{{inputs.parameters}}"
+"""A script's source that is data: Hera's runner reads its inputs from it."""
+REMEDY = (
+    "give it as an environment variable (env: [{name: X, value: '{{...}}'}]) or a file (an input artifact with `raw`), "
+    "and let the program read that"
+)
+
+
+def pasted(template: Json, path: Path) -> Iterator[tuple[Path, int, str]]:
+    """Each tag that is pasted into code: the path of the text, the line within it, the tag."""
+    script = template.get("script") or {}
+    source = script.get("source") or ""
+    if source.strip() != _HERA_RUNNER:
+        yield from (((*path, "script", "source"), offset, tag) for offset, tag in _tags(source))
+    for place, body in _bodies(template, path):
+        yield from _in_arguments(body, place)
+
+
+def _bodies(template: Json, path: Path) -> Iterator[tuple[Path, Json]]:
+    for kind in ("container", "script"):
+        if template.get(kind):
+            yield (*path, kind), template[kind]
+    for index, body in enumerate((template.get("containerSet") or {}).get("containers") or []):
+        yield (*path, "containerSet", "containers", index), body
+    for kind in ("sidecars", "initContainers"):
+        for index, body in enumerate(template.get(kind) or []):
+            yield (*path, kind, index), body
+
+
+def _in_arguments(body: Json, path: Path) -> Iterator[tuple[Path, int, str]]:
+    """Tags in the word that an interpreter takes as its program. What comes after that are plain arguments."""
+    words = [((*path, "command", index), str(word)) for index, word in enumerate(body.get("command") or [])]
+    words += [((*path, "args", index), str(word)) for index, word in enumerate(body.get("args") or [])]
+    flags = ""
+    for (_, before), (place, word) in pairwise(words):
+        flags += _RUNS_CODE.get(_VERSION.sub("", PurePosixPath(before).name), "")
+        if flags and (re.fullmatch(rf"-[a-zA-Z]*[{flags}]", before) or before in _LONG):
+            yield from ((place, offset, tag) for offset, tag in _tags(word))
+            return
+
+
+def _tags(text: str) -> Iterator[tuple[int, str]]:
+    for found in _TAG.finditer(text):
+        if _FROM_OUTSIDE.search(found[1]) and not _is_path(found[1]):
+            yield text.count("\n", 0, found.start()), found[0]
+
+
+def _is_path(tag: str) -> bool:
+    """Whether a tag is the path of an artifact or output, which the manifest itself chooses."""
+    return tag.strip().endswith(".path")
