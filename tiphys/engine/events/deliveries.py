@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.errors import EngineError, ManifestError
 from tiphys.engine.events.binding import EVENT, KIND, environment, is_wanted, workflow_for
+from tiphys.engine.events.check import check_binding
 from tiphys.engine.events.store import FILE, Event, EventStore
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Deliveries:
             return None
         step: Json = {"binding": metadata.get("name")}
         try:
+            check_binding(binding.get("spec"))
             if not is_wanted(binding, seen):
                 return None
             if (binding.get("spec") or {}).get("submit") is None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tiphys.engine import Engine, ManifestError, load_text
+from tiphys.engine.events import Deliveries, accept
 from tiphys.engine.lint import finder, problems
+from tiphys.engine.schedules.service import Schedules
 
 pytestmark = pytest.mark.unit
 Json = dict[str, Any]
@@ -135,6 +139,41 @@ def test_a_binding_that_is_well_has_no_problem(tmp_path: Path) -> None:
     without = binding()
     del without["spec"]["submit"]
     assert found(without, tmp_path) == []
+
+
+HOSTILE: list[Any] = [
+    None, "", 0, -1, 1e99, True, [], {}, [[]], [{}], {"a": 1}, "x" * 1000, "{{", "{{=", "\0", "@every 1ns", [None], "\ud800",
+    10**30,
+]  # fmt: skip
+
+
+def _mutated(tree: Any, rng: random.Random) -> Any:
+    """`tree` with something hostile in one place."""
+    if not isinstance(tree, (dict, list)) or not tree or rng.random() < 0.1:
+        return rng.choice(HOSTILE)
+    key = rng.choice(list(tree)) if isinstance(tree, dict) else rng.randrange(len(tree))
+    changed = copy.copy(tree)
+    changed[key] = _mutated(tree[key], rng)
+    return changed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_mutant_breaks_the_check_or_the_engine(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever stands where: a refusal is a sentence; what is kept all the same is told in its status or its event."""
+    engine, rng = Engine(tmp_path), random.Random(seed)
+    engine.apply([TEMPLATE])
+    schedules, deliveries = Schedules(engine), Deliveries(engine)
+    whole = cron(when="{{= 1 == 1 }}", suspend=False, startingDeadlineSeconds=5, stopStrategy={"expression": "false"})
+    for _ in range(15):
+        document = _mutated(rng.choice([whole, binding(metadata={"name": '"x"', "labels": {"a": '"b"'}})]), rng)
+        found(document, tmp_path)
+        with suppress(ManifestError):
+            engine.apply([document] if isinstance(document, dict) else [])
+        accept(engine, "default", "", {"size": 1})
+        for moment in (1.9e9, 1.9e9 + 86400):
+            schedules.tick(moment)
+            deliveries.tick(moment)
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_what_stands_beside_a_workflow_is_checked_with_it(tmp_path: Path) -> None:
