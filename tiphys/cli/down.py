@@ -6,7 +6,9 @@ import argparse
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.surroundings import program
 
+_SHOWN = 5
 _EXAMPLES = """examples:
   tiphys down                     stop everything; data, models and logs stay
   tiphys down && rm -rf .tiphys   and throw the state away
@@ -30,5 +32,17 @@ def main(_arguments: argparse.Namespace) -> int:
     from tiphys.settings import stack_settings
     from tiphys.stack import down
 
+    unfinished = _unfinished()
     print("all servers are stopped" if down(stack_settings()) else "no server was running")
+    if unfinished:
+        print(f"not ended: {', '.join(unfinished[:_SHOWN])}{', ...' if len(unfinished) > _SHOWN else ''}")
+        print(f"           they go on at the next `{program()} up`")
     return 0
+
+
+def _unfinished() -> list[str]:
+    """The runs that the engine was driving."""
+    from tiphys.cli.engine_access import open_engine
+
+    engine = open_engine()
+    return engine.journal.unfinished_names() if engine.served() else []

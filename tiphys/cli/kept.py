@@ -25,8 +25,9 @@ def install(engine: Engine, documents: list[Json], *, dry: bool = False) -> None
         raise ManifestError(msg)
     find = finder(kept, engine.objects.get)
     for document in kept:
+        named = f"{document['kind']} {(document.get('metadata') or {}).get('name') or ''}".strip()
         for problem in problems(document, find, engine.images):
-            raise ManifestError(problem)
+            raise ManifestError(problem if problem.startswith(document["kind"]) else f"{named}: {problem}")
     if not dry:
         engine.apply(kept)
         engine.wake()

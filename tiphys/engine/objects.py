@@ -53,6 +53,9 @@ class ObjectStore:
         if not name:
             msg = f"{kind} without metadata.name: give it a name"
             raise ManifestError(msg)
+        if not _is_text(name):
+            msg = f"{kind} {name!r}: half a character is no name: write a-z, 0-9, - and ."
+            raise ManifestError(msg)
         given = _plain_secret(document) if kind == "Secret" else document
         with self._database() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -143,7 +146,14 @@ def _make_tables(database: sqlite3.Connection) -> None:
         database.execute("COMMIT")
 
 
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 has it: JSON can name half of a character."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
 def _read(database: sqlite3.Connection, kind: str, name: str) -> Json | None:
+    if not _is_text(name):
+        return None
     row = database.execute("SELECT body FROM objects WHERE kind = ? AND name = ?", (kind, name)).fetchone()
     return json.loads(row[0]) if row else None
 

@@ -22,7 +22,7 @@ SEEN = ("namespace", "discriminator", "metadata", "payload")
 def binding_problems(binding: Json, find: Find, images: ImageTable) -> list[str]:
     """Every problem: shape, expressions, and whether the template can be started with what the binding gives it."""
     try:
-        _check_shape(binding.get("spec") or {})
+        check_binding(binding.get("spec") or {})
     except ManifestError as problem:
         return [str(problem)]
     found = []
@@ -34,7 +34,11 @@ def binding_problems(binding: Json, find: Find, images: ImageTable) -> list[str]
     return found + list(_template_problems(binding["spec"].get("submit"), find, images))
 
 
-def _check_shape(spec: Json) -> None:
+def check_binding(spec: Any) -> None:
+    """Refuse what has not the shape of a binding's spec. Raises ManifestError."""
+    if not isinstance(spec, dict):
+        msg = "WorkflowEventBinding.spec: a mapping is needed here"
+        raise ManifestError(msg)
     event, submit = spec.get("event"), spec.get("submit")
     if not isinstance(event, dict) or not isinstance(event.get("selector"), str) or not event["selector"]:
         msg = 'WorkflowEventBinding.spec.event.selector: write an expression, such as discriminator == "data"'
@@ -44,18 +48,40 @@ def _check_shape(spec: Json) -> None:
     if not isinstance(submit, dict):
         msg = "WorkflowEventBinding.spec.submit: a mapping is needed here"
         raise ManifestError(msg)
-    if not (submit.get("workflowTemplateRef") or {}).get("name"):
+    _check_submit(submit)
+    _check_parameters((submit.get("arguments") or {}).get("parameters") or [])
+
+
+def _check_submit(submit: Json) -> None:
+    for field in ("workflowTemplateRef", "metadata", "arguments"):
+        if not isinstance(submit.get(field) or {}, dict):
+            msg = f"WorkflowEventBinding.spec.submit.{field}: a mapping is needed here"
+            raise ManifestError(msg)
+    if not isinstance((submit.get("workflowTemplateRef") or {}).get("name") or None, str):
         msg = "WorkflowEventBinding.spec.submit.workflowTemplateRef.name is required: name a WorkflowTemplate"
         raise ManifestError(msg)
     for field, value in (submit.get("metadata") or {}).items():
-        texts = value.values() if isinstance(value, dict) else [value]
-        if not all(isinstance(text, str) for text in texts):
+        texts = list(value.values()) if isinstance(value, dict) else [value]
+        if isinstance(value, dict) != (field in ("labels", "annotations")) or not all(
+            isinstance(text, str) for text in texts
+        ):
             msg = f"WorkflowEventBinding.spec.submit.metadata.{field}: texts are needed here, which are expressions"
             raise ManifestError(msg)
-    for entry in (submit.get("arguments") or {}).get("parameters") or []:
-        if not isinstance((entry.get("valueFrom") or {}).get("event"), str):
+
+
+def _check_parameters(parameters: Any) -> None:
+    if not isinstance(parameters, list) or not all(isinstance(entry, dict) for entry in parameters):
+        msg = "WorkflowEventBinding.spec.submit.arguments.parameters: a list of mappings is needed here"
+        raise ManifestError(msg)
+    for entry in parameters:
+        source = entry.get("valueFrom")
+        if (
+            not isinstance(source, dict)
+            or not isinstance(source.get("event"), str)
+            or not isinstance(entry.get("name"), str)
+        ):
             msg = (
-                f'malformed workflow template parameter "{entry["name"]}": valueFrom is nil: '
+                f'malformed workflow template parameter "{entry.get("name")}": valueFrom is nil: '
                 "write valueFrom.event, such as payload.message"
             )
             raise ManifestError(msg)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.errors import EngineError, ManifestError
 from tiphys.engine.events.binding import EVENT, KIND, environment, is_wanted, workflow_for
+from tiphys.engine.events.check import check_binding
 from tiphys.engine.events.store import FILE, Event, EventStore
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ log = logging.getLogger("tiphys.engine")
 class Deliveries:
     """The events of a state folder, and the bindings that are in it now."""
 
-    def __init__(self, engine: Engine, namespace: str = "default") -> None:
-        """A binding that names no namespace is in `namespace`."""
+    def __init__(self, engine: Engine) -> None:
+        """A binding that names no namespace is in the engine's."""
         self._engine = engine
-        self._namespace = namespace
         self._store: EventStore | None = None
 
     def tick(self, now: float) -> float | None:
@@ -70,10 +70,11 @@ class Deliveries:
     def _asked(self, binding: Json, event: Event, seen: Json) -> Json | None:
         """What one binding makes of the event; None if it is not for it. Its errors are its own."""
         metadata = binding.get("metadata") or {}
-        if (metadata.get("namespace") or self._namespace) != event.namespace:
+        if (metadata.get("namespace") or self._engine.namespace) != event.namespace:
             return None
         step: Json = {"binding": metadata.get("name")}
         try:
+            check_binding(binding.get("spec"))
             if not is_wanted(binding, seen):
                 return None
             if (binding.get("spec") or {}).get("submit") is None:

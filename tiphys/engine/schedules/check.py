@@ -27,6 +27,9 @@ _LIMITS = ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsH
 def check_cron_workflow(cron: Json) -> None:
     """Check all but the Workflow in it. Raises ManifestError."""
     name, spec = name_of(cron), cron.get("spec") or {}
+    if not isinstance(spec, dict):
+        msg = f"CronWorkflow.spec: a mapping is needed here, not {spec!r}"
+        raise ManifestError(msg)
     if len(name) > LONGEST_NAME:
         msg = (
             f'cron workflow name "{name}" must not be more than {LONGEST_NAME} characters long (currently {len(name)}): '

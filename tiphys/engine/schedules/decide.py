@@ -21,7 +21,7 @@ from tiphys.engine.schedules.crontab import Schedule, ScheduleError
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
-ON_TIME = 10.0
+ON_TIME = 60.0
 """Seconds that a living engine may be late. A moment that passed longer ago was missed, as if no engine had lived."""
 CORRECTED = 25 * 3600.0
 """A clock set back by more than this many seconds was wrong before; by less, moments that had their run get no other."""
@@ -226,6 +226,13 @@ def started(cron: Json, child: Child) -> Json:
     return cron
 
 
+def unusable(cron: Json, problem: str) -> Json:
+    """The object when it can't be looked at, for it says nothing that makes sense."""
+    cron = copy.deepcopy(cron)
+    _set_condition(cron, SPEC_ERROR, problem)
+    return cron
+
+
 def refused(cron: Json, moment: int, reason: str) -> Json:
     """The object when a run could not be submitted."""
     cron = copy.deepcopy(cron)
@@ -268,14 +275,29 @@ def _namespace(cron: Json) -> str:
 
 
 def _status(cron: Json) -> Json:
-    """The object's status, with everything that Argo always shows there."""
-    status: Json = cron.get("status") or {}
-    empty = {"active": None, "lastScheduledTime": None, "conditions": None, "succeeded": 0, "failed": 0, "phase": ""}
-    for field, value in empty.items():
-        status.setdefault(field, value)
-    status["active"] = status["active"] or []
-    cron["status"] = status
-    return status
+    """The object's status, with everything that Argo always shows there; what is nothing of the kind counts as absent."""
+    given = cron.get("status")
+    old: Json = given if isinstance(given, dict) else {}
+    active = [each for each in _mappings(old.get("active")) if isinstance(each.get("name"), str)]
+    counts = {field: old[field] if isinstance(old.get(field), int) else 0 for field in ("succeeded", "failed")}
+    status: Json = {
+        **old,
+        "active": active,
+        "lastScheduledTime": old.get("lastScheduledTime"),
+        "conditions": _mappings(old.get("conditions")) or None,
+        **counts,
+        "phase": str(old.get("phase") or ""),
+    }
+    if isinstance(given, dict):
+        given.update(status)
+    else:
+        cron["status"] = status
+    found: Json = cron["status"]
+    return found
+
+
+def _mappings(value: Any) -> list[Json]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _count(status: Json, field: str) -> None:

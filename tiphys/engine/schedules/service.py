@@ -27,7 +27,7 @@ from tiphys.engine.schedules.cron_workflow import (
     moment_from,
     name_of,
 )
-from tiphys.engine.schedules.decide import Watch, admit, look, refused, started
+from tiphys.engine.schedules.decide import Watch, admit, look, refused, started, unusable
 
 if TYPE_CHECKING:
     from tiphys.engine.engine import Engine
@@ -97,6 +97,11 @@ class Schedules:
 
     def _see(self, cron: Json, now: float) -> float | None:
         name = name_of(cron)
+        try:
+            check_cron_workflow(cron)
+        except ManifestError as problem:
+            self._keep(cron, unusable(cron, str(problem)))
+            return None
         begun = moment_from((cron.get("metadata") or {}).get("creationTimestamp")) or 0.0
         children = [child for child in self._children[name].values() if child.created >= begun]
         found = look(cron, children, self._watches.get(name), now, self._local)
@@ -126,11 +131,7 @@ class Schedules:
         return kept is not None
 
     def _problem(self, cron: Json, moment: int) -> str:
-        """What is wrong with the CronWorkflow or with its Workflow; empty if nothing is."""
-        try:
-            check_cron_workflow(cron)
-        except ManifestError as problem:
-            return str(problem)
+        """What is wrong with the Workflow in the CronWorkflow; empty if nothing is."""
         try:
             self._engine.check([child_workflow(cron, moment)])
         except ManifestError as problem:

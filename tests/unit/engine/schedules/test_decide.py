@@ -242,7 +242,7 @@ def test_an_engine_that_is_a_little_late_is_on_time() -> None:
     """A busy moment costs no run, whatever the deadline; the run's name says when it should have been."""
     machine = clockwork("0 * * * *", startingDeadlineSeconds=0)
     machine.tick(NOON + 1)
-    assert machine.tick(NOON + HOUR + 9) == [NOON + HOUR]
+    assert machine.tick(NOON + HOUR + 59) == [NOON + HOUR]
 
 
 def test_a_clock_that_is_set_back_by_an_hour_starts_nothing_twice() -> None:
@@ -521,7 +521,7 @@ def test_no_moment_has_two_runs_and_none_is_run_that_is_no_moment(
 
 
 @settings(max_examples=50, deadline=None)
-@given(schedules=SCHEDULES, naps=st.lists(st.floats(0.01, 9.9), min_size=50, max_size=200))
+@given(schedules=SCHEDULES, naps=st.lists(st.floats(0.01, 59.9), min_size=50, max_size=200))
 def test_an_engine_that_never_sleeps_long_misses_no_moment(schedules: list[str], naps: list[float]) -> None:
     """Each moment of each schedule has its run, once."""
     machine, now = clockwork(*(text for text in schedules if "every" not in text), "*/3 * * * *"), NOON + 0.5

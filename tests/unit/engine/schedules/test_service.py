@@ -224,15 +224,27 @@ def change_creation(engine: Engine, name: str) -> None:
     engine.journal.rewrite(run, [])
 
 
-def test_one_that_is_broken_does_not_keep_the_others(engine: Engine) -> None:
-    """Even if its object is damaged."""
+BROKEN = [
+    {"spec": {"schedules": 5}}, {"spec": None}, {"spec": {"schedules": ["* * * *"], "workflowSpec": {}}}, {"spec": "x"},
+    {"status": {"active": "nonsense", "succeeded": "x", "conditions": [1], "lastScheduledTime": 3, "phase": []}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+def test_one_that_is_broken_does_not_keep_the_others(
+    engine: Engine, damage: Json, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever wrote nonsense into its object: it is told there, and no traceback is needed."""
     install(engine, CRON)
     install(engine, CRON.replace("nightly", "a-broken"))
-    engine.objects.update("CronWorkflow", "a-broken", lambda old: {**old, "status": {"active": "nonsense"}})
+    engine.objects.update("CronWorkflow", "a-broken", lambda old: {**old, **damage})
     schedules = Schedules(engine)
     schedules.tick(NOON + 1)
     schedules.tick(NOON + HOUR)
-    assert names(engine) == [f"nightly-{NOON + HOUR:.0f}"]
+    assert f"nightly-{NOON + HOUR:.0f}" in names(engine)
+    assert [record.exc_info for record in caplog.records if record.exc_info] == []
+    if "spec" in damage:
+        assert status(engine, "a-broken")["conditions"][0]["type"] == "SpecError"
 
 
 def test_nothing_is_read_while_nothing_is_due_or_new(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
