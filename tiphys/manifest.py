@@ -7,6 +7,7 @@ loads Hera and the contracts, never Spark or torch. docs/architecture/09-manifes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import typing
 from typing import Any, Literal, cast
@@ -32,6 +33,7 @@ from pydantic_core import PydanticUndefined
 from tiphys import __version__
 from tiphys.errors import EXIT_RETRYABLE
 from tiphys.placement import IMAGE_PREFIX
+from tiphys.settings import PROJECT
 from tiphys.step import ARTIFACTS_FOLDER, INPUTS_FILE, PARAMETERS_FOLDER, Contract
 
 CONFIG_MAP = "tiphys"
@@ -52,6 +54,9 @@ container by default, and SYS_ADMIN for its mounts."""
 DAY = 24 * 3600
 KEEP_SUCCEEDED, KEEP_OTHERS = 7 * DAY, 30 * DAY
 WORKFLOW_LABEL, USE_CASE_LABEL, STARTED_BY_LABEL = "tiphys/workflow", "tiphys/use-case", "tiphys/started-by"
+
+CONTRACT_DIGITS = 12
+"""So many digits of its contract's digest stand in a template, for an engine to see that it was rendered from another."""
 
 _AGAIN = [-1, 0, EXIT_RETRYABLE, 137, 143]
 RETRY_WHEN = (
@@ -77,7 +82,7 @@ def template(contract: Contract) -> Container:
     return Container(
         **(_as_root() if contract.root else {}),
         name=contract.template,
-        annotations={"workflows.argoproj.io/description": contract.summary, **_excuse(contract)},
+        annotations={"workflows.argoproj.io/description": contract.summary, **_excuse(contract), **_effects(contract)},
         labels={"app.kubernetes.io/component": contract.template},
         image=f"{IMAGE_PREFIX}/{contract.template}:{__version__}",
         command=["python", "-m", f"components.{contract.name}"],
@@ -112,6 +117,18 @@ def template(contract: Contract) -> Container:
 
 def _excuse(contract: Contract) -> dict[str, str]:
     return {"tiphys/needs-root": contract.root} if contract.root else {}
+
+
+def _effects(contract: Contract) -> dict[str, str]:
+    """What lets an engine use a kept result again: plain annotations for Argo. docs/architecture/12-cache.md has the rest."""
+    said = {"tiphys/effects": contract.effects}
+    if contract.effects == "external":
+        return said
+    said["tiphys/evidence"] = json.dumps(contract.evidence(), sort_keys=True, separators=(",", ":"))
+    source = PROJECT / "components" / contract.name / "contract.py"
+    if source.is_file():
+        said["tiphys/contract"] = hashlib.sha256(source.read_bytes()).hexdigest()[:CONTRACT_DIGITS]
+    return said
 
 
 def _as_root() -> dict[str, Any]:

@@ -21,8 +21,8 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -63,9 +63,48 @@ class StepOutputs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def artifact(file: str, description: str) -> Any:
-    """Declare an output artifact: the name of its file, and what is in it."""
-    return Field(description=description, json_schema_extra={"file": file})
+def artifact(file: str, description: str, *, measured: bool = False) -> Any:
+    """Declare an output artifact: the name of its file, what is in it, and whether that holds measurements (see `measured`)."""
+    return Field(description=description, json_schema_extra={"file": file, **({"measured": True} if measured else {})})
+
+
+def measured(description: str) -> Any:
+    """Declare an output that is a measurement: another run of the same finds another figure of the same worth."""
+    return Field(description=description, json_schema_extra={"measured": True})
+
+
+def told(description: str, *, found: str) -> Any:
+    """Declare an output that tells what this very run had to do; `found` is its text where nothing had to be done."""
+    return Field(description=description, json_schema_extra={"told": found})
+
+
+Kind = Literal["use-case", "s3-prefix", "s3-object", "s3-manifest", "dataset", "model", "mlflow-run", "image"]
+"""What a text may name: see `Refers`."""
+Surrounding = Literal["last-trained", "version-tags", "staging", "triton", "gateway", "machine"]
+"""What a step may look at, or leave behind, beside its inputs and outputs: see `Contract.looks_at`."""
+Effects = Literal["pure", "measured", "external"]
+
+
+@dataclass(frozen=True)
+class Refers:
+    """Says that a field's text names something elsewhere, as in ``dataset: Annotated[str, Refers("dataset")]``.
+
+    The name of an input stands for what it names now: a tag or an alias may move, the objects below a prefix may change. What
+    an output names must still be there, unchanged, when a kept result is used again.
+
+    =============== ======================================================================================
+    ``use-case``    a use case: its package's files
+    ``s3-prefix``   ``s3://BUCKET/PREFIX/``: every object below it
+    ``s3-object``   ``s3://BUCKET/KEY``, with or without ``#sha256=DIGEST``
+    ``s3-manifest`` the same, a JSON document; and every ``uri`` in it
+    ``dataset``     ``USE_CASE.TABLE@TAG``: the snapshot, of the table and of its rejects, and the files of both
+    ``model``       ``models:/NAME/N`` or ``models:/NAME@ALIAS``: the version, its run, its weights
+    ``mlflow-run``  id of a run of MLflow
+    ``image``       an image by digest, in a registry or in S3
+    =============== ======================================================================================
+    """
+
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -107,13 +146,22 @@ class Contract:
     summary: str
     inputs: type[StepInputs]
     outputs: type[StepOutputs]
-    effects: Literal["pure", "external"]
+    effects: Effects
+    """``pure``: all that it does is named by its outputs or said in `leaves`, and follows from its code, its inputs and what it
+    `looks_at`. ``measured``: the same, but some outputs are measurements of exactly that. ``external``: anything else."""
     access: Access = Access()
     resources: Resources = Resources()
     timeout: str = "10m"
     retries: int = 4
     root: str = ""
     """Why it cannot run as nobody, without privileges, as every other step does; the manifest shows it. Empty: it can."""
+    looks_at: Mapping[Surrounding, str] = field(default_factory=dict)
+    """What else decides what comes out -> the input that says whose: ``last-trained`` (the other version of this dataset's
+    table that was trained on last), ``staging`` (what serves the use case there), ``triton``, ``gateway`` (the code and the
+    processes that answer), ``machine`` (processors and memory)."""
+    leaves: Mapping[Surrounding, str] = field(default_factory=dict)
+    """What it leaves behind that no output names -> the input that says whose: must be so still when its result is used
+    again. ``version-tags``: the tags of a registered version, and the files that they have a digest of."""
 
     @property
     def template(self) -> str:
@@ -123,6 +171,21 @@ class Contract:
     def parameters(self) -> dict[str, FieldInfo]:
         """The outputs that travel as parameters, by name."""
         return {name: each for name, each in self.outputs.model_fields.items() if each.annotation is not Path}
+
+    def evidence(self) -> dict[str, Any]:
+        """What the manifest says of a step beside its effects, so that a kept result can be proven: kebab-case names, no blanks."""
+        inputs, outputs = self.inputs.model_fields, self.outputs.model_fields
+        listed: dict[str, Any] = {
+            "inputs": {_kebab(name): kind for name, each in inputs.items() if (kind := _refers(each))},
+            "outputs": {_kebab(name): kind for name, each in outputs.items() if (kind := _refers(each))},
+            "looks-at": {each: _kebab(name) for each, name in self.looks_at.items()},
+            "leaves": {each: _kebab(name) for each, name in self.leaves.items()},
+            "told": {
+                _kebab(name): text for name, each in outputs.items() if (text := _extra(each).get("told")) is not None
+            },
+            "measured": [_kebab(name) for name, each in outputs.items() if _extra(each).get("measured")],
+        }
+        return {name: value for name, value in listed.items() if value}
 
     def artifacts(self) -> dict[str, str]:
         """The outputs that travel as files: name -> file name."""
@@ -304,6 +367,18 @@ def _from_text(value: Any, field: FieldInfo | None) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         return value
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _refers(each: FieldInfo) -> str:
+    return next((found.kind for found in each.metadata if isinstance(found, Refers)), "")
+
+
+def _extra(each: FieldInfo) -> dict[str, Any]:
+    return each.json_schema_extra if isinstance(each.json_schema_extra, dict) else {}
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

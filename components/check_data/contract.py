@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs, artifact
+from tiphys.step import Access, Contract, Refers, Resources, StepInputs, StepOutputs, artifact
 
 
 class Inputs(StepInputs):
     """Which version to check."""
 
-    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    use_case: Annotated[str, Refers("use-case")] = Field(
+        description="use case: a folder of usecases/, or a dotted package"
+    )
+    dataset: Annotated[str, Refers("dataset")] = Field(description="dataset version: USE_CASE.TABLE@TAG")
     accept_shift: bool = Field(
         default=False,
         description="true: a person says that the world changed; no comparison with the last trained version",
@@ -33,6 +36,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="pure",
+    looks_at={"last-trained": "dataset"},
     access=Access(read=("lake",), catalog="read"),
     resources=Resources(cpu="1", memory="384Mi", cpu_limit="2", memory_limit="1Gi"),
     timeout="30m",

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs, artifact
+from tiphys.step import Access, Contract, Refers, Resources, StepInputs, StepOutputs, artifact
 
 
 class Inputs(StepInputs):
     """Which model to judge, on which data."""
 
-    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG; its last month is the test month")
-    model_uri: str = Field(description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST")
-    mlflow_run: str = Field(description="id of the MLflow run that trained it")
+    use_case: Annotated[str, Refers("use-case")] = Field(
+        description="use case: a folder of usecases/, or a dotted package"
+    )
+    dataset: Annotated[str, Refers("dataset")] = Field(
+        description="dataset version: USE_CASE.TABLE@TAG; its last month is the test month"
+    )
+    model_uri: Annotated[str, Refers("s3-object")] = Field(
+        description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST"
+    )
+    mlflow_run: Annotated[str, Refers("mlflow-run")] = Field(description="id of the MLflow run that trained it")
 
 
 class Outputs(StepOutputs):
@@ -25,7 +32,9 @@ class Outputs(StepOutputs):
     status_quo_mae: float = Field(description="the status quo's on the same rows")
     metrics: str = Field(description="all figures as one JSON object, dotted names as the gates use them")
     verdict: str = Field(description="passed, or which gates were missed, with figures")
-    model_version: str = Field(description="models:/USE_CASE/N; empty when the gate was missed")
+    model_version: Annotated[str, Refers("model")] = Field(
+        description="models:/USE_CASE/N; empty when the gate was missed"
+    )
     report: Path = artifact("evaluation.html", "the evaluation as a page: figures, gates, slices, plots")
 
 
@@ -34,7 +43,7 @@ CONTRACT = Contract(
     summary="Compare the model with its baselines on the test month; register it if it passes every gate.",
     inputs=Inputs,
     outputs=Outputs,
-    effects="external",
+    effects="pure",
     access=Access(read=("lake", "checkpoints"), catalog="read"),
     resources=Resources(cpu="1", memory="1280Mi", cpu_limit="2", memory_limit="3Gi", scratch="256Mi"),
     timeout="20m",

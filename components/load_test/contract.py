@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from tiphys.step import Contract, Resources, StepInputs, StepOutputs, artifact
+from tiphys.step import Contract, Refers, Resources, StepInputs, StepOutputs, artifact, measured
 
 
 class Inputs(StepInputs):
     """Which model is under load, and where the report goes."""
 
-    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package; its slo.py has the load")
-    model_version: str = Field(description="registered version that must answer: models:/USE_CASE/N")
-    mlflow_run: str = Field("", description="MLflow run that keeps the report, too; empty: none")
+    use_case: Annotated[str, Refers("use-case")] = Field(
+        description="use case: a folder of usecases/, or a dotted package; its slo.py has the load"
+    )
+    model_version: Annotated[str, Refers("model")] = Field(
+        description="registered version that must answer: models:/USE_CASE/N"
+    )
+    mlflow_run: Annotated[str, Refers("mlflow-run")] = Field(
+        "", description="MLflow run that keeps the report, too; empty: none"
+    )
     seconds: float | None = Field(None, ge=1, le=600, description="duration in s; empty: as the use case says")
     rate: float | None = Field(None, gt=0, le=10000, description="requests a second; empty: as the use case says")
 
@@ -22,13 +29,15 @@ class Inputs(StepInputs):
 class Outputs(StepOutputs):
     """Latency as the client saw it, and what came of it."""
 
-    p50_ms: float = Field(description="median latency in ms")
-    p95_ms: float = Field(description="95th percentile of the latency in ms")
-    p99_ms: float = Field(description="99th percentile of the latency in ms")
-    rate: float = Field(description="requests answered a second")
-    errors: int = Field(description="requests without a right answer; count")
-    report: Path = artifact("load-test.html", "percentiles, throughput and errors over time, against the SLO")
-    figures: Path = artifact("load-test.json", "the same figures for a program")
+    p50_ms: float = measured("median latency in ms")
+    p95_ms: float = measured("95th percentile of the latency in ms")
+    p99_ms: float = measured("99th percentile of the latency in ms")
+    rate: float = measured("requests answered a second")
+    errors: int = measured("requests without a right answer; count")
+    report: Path = artifact(
+        "load-test.html", "percentiles, throughput and errors over time, against the SLO", measured=True
+    )
+    figures: Path = artifact("load-test.json", "the same figures for a program", measured=True)
 
 
 CONTRACT = Contract(
@@ -36,7 +45,8 @@ CONTRACT = Contract(
     summary="Put staging under the load that the use case expects, and hold it to its SLO.",
     inputs=Inputs,
     outputs=Outputs,
-    effects="external",
+    effects="measured",
+    looks_at={"staging": "use_case", "triton": "use_case", "gateway": "use_case", "machine": "use_case"},
     resources=Resources(cpu="500m", memory="192Mi", cpu_limit="2", memory_limit="512Mi"),
     timeout="15m",
 )

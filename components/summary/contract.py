@@ -56,7 +56,7 @@ CONTRACT = Contract(
     summary="Sum up the run: data, model, gate, load test, and what serves where.",
     inputs=Inputs,
     outputs=Outputs,
-    effects="pure",
+    effects="external",
     resources=Resources(cpu="500m", memory="128Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="2m",
 )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from tiphys.step import Access, Contract, Resources, StepInputs, StepOutputs
+from tiphys.step import Access, Contract, Refers, Resources, StepInputs, StepOutputs, told
 
 
 class Inputs(StepInputs):
     """What to train on, and what to change of the use case's own training settings."""
 
-    use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    dataset: str = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    use_case: Annotated[str, Refers("use-case")] = Field(
+        description="use case: a folder of usecases/, or a dotted package"
+    )
+    dataset: Annotated[str, Refers("dataset")] = Field(description="dataset version: USE_CASE.TABLE@TAG")
     epochs: int | None = Field(None, ge=1, le=1000, description="most epochs to train; empty: as the use case says")
     seed: int | None = Field(None, ge=0, description="seed of every random number; empty: as the use case says")
 
@@ -19,10 +23,16 @@ class Inputs(StepInputs):
 class Outputs(StepOutputs):
     """Where the trained model is, and what is known of it so far."""
 
-    mlflow_run: str = Field(description="id of the MLflow run that holds parameters, metrics and reports")
-    model_uri: str = Field(description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST")
+    mlflow_run: Annotated[str, Refers("mlflow-run")] = Field(
+        description="id of the MLflow run that holds parameters, metrics and reports"
+    )
+    model_uri: Annotated[str, Refers("s3-object")] = Field(
+        description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST"
+    )
     validation_mae: float = Field(description="mean absolute error on the validation month, in the target's unit")
-    reused: bool = Field(description="whether the same inputs had been trained before, so that nothing was trained now")
+    reused: bool = told(
+        "whether the same inputs had been trained before, so that nothing was trained now", found="true"
+    )
     epochs_run: int = Field(description="epochs trained in all, those before a resume included; count")
 
 
@@ -31,7 +41,8 @@ CONTRACT = Contract(
     summary="Train the use case's model on Ray, tracked in MLflow, checkpointed in S3.",
     inputs=Inputs,
     outputs=Outputs,
-    effects="external",
+    effects="pure",
+    leaves={"last-trained": "dataset"},
     access=Access(read=("lake",), write=("checkpoints", "lake"), catalog="write", ray=True),
     resources=Resources(cpu="100m", memory="192Mi", cpu_limit="1", memory_limit="512Mi", scratch="256Mi"),
     timeout="1h",

@@ -82,6 +82,7 @@ class PodEnded:
     phase: str
     message: str
     outputs: Json | None
+    memoization: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)

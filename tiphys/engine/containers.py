@@ -252,7 +252,7 @@ def with_logs(  # noqa: PLR0913, PLR0917
     if not kept:
         return ended
     outputs = {**ended.outputs, "artifacts": [*(ended.outputs.get("artifacts") or []), *kept]}
-    return Ending(ended.phase, ended.message, outputs)
+    return replace(ended, outputs=outputs)
 
 
 def phase_of(event: Json) -> tuple[str, str]:

@@ -171,6 +171,7 @@ def _pod_ended(run: RunState, result: PodEnded, now: float, actions: list[Action
     node.finished = now
     if result.outputs and reason != WORKFLOW_DEADLINE:
         node.outputs = result.outputs
+    node.memoization = result.memoization or node.memoization
     run.launched.discard(node.id)
     run.deadlines.pop(node.id, None)
     run.dirty.add(node.id)

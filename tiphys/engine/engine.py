@@ -34,6 +34,7 @@ from tiphys.engine.shapes import check_run_name, check_shape
 from tiphys.engine.unpack import NORMAL, Limits
 
 if TYPE_CHECKING:
+    from tiphys.engine.cache import StepCache
     from tiphys.engine.oci.storage import Storage
 
 Json = dict[str, Any]
@@ -62,6 +63,7 @@ class Engine:
         namespace: str = "default",
         slots: int = 0,
         limits: Limits = NORMAL,
+        cache: Callable[[RunState], StepCache | None] = lambda _run: None,
     ) -> None:
         """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
 
@@ -69,6 +71,7 @@ class Engine:
 
         `slots` is how many steps may run at once (0: four for each core, at least eight); the rest wait as Pending.
         `limits` bound what an archive may become when it is opened, and what a step may give as one output.
+        `cache` gives a run the cache that its steps are asked of, if any.
         `private`: whether steps get a root of their own; None asks the kernel.
         """
         self.state = state.absolute()
@@ -82,6 +85,7 @@ class Engine:
         self._namespace = namespace
         self._slots = slots or max(8, 4 * (os.cpu_count() or 1))
         self._limits = limits
+        self._cache = cache
         self._journal: Journal | None = None
 
     @property
@@ -298,7 +302,7 @@ class Engine:
         return ImageTable(self._images, _storage(tuple(containers)))
 
     def _surroundings(self, run: RunState) -> Surroundings:
-        return self.surroundings(run.containers)
+        return replace(self.surroundings(run.containers), cache=self._cache(run))
 
     def surroundings(self, containers: list[str] | None) -> Surroundings:
         """What every step of a run shares whose steps are containers where their image matches one of the patterns."""

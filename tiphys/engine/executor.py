@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.actions import ContainerChanged, PodEnded, PodReady, PodStarted, Result, StartPod
 from tiphys.engine.artifacts import ArtifactStore
@@ -23,6 +23,9 @@ from tiphys.engine.objects import ObjectStore
 from tiphys.engine.pod import RESULT_LIMIT, Ending, Place, ending, launcher_spec
 from tiphys.engine.spawner import LAUNCHER, Launched, Spawner
 from tiphys.engine.unpack import NORMAL, Limits
+
+if TYPE_CHECKING:
+    from tiphys.engine.cache import StepCache
 
 Json = dict[str, Any]
 _CAP_SYS_ADMIN = 21
@@ -39,6 +42,7 @@ class Surroundings:
     keep: tuple[str, ...] = ()
     private: bool = True
     limits: Limits = NORMAL
+    cache: StepCache | None = None
 
 
 class Workshop:
@@ -121,7 +125,7 @@ class Executor:
             self._queued.add(start.node_id)
             async with nullcontext() if start.template.get("daemon") else self._workshop.slots:
                 self._queued.discard(start.node_id)
-                result = await self._one(start, attempt)
+                result = await self._maybe_cached(start, attempt)
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
         except Exception as defect:  # noqa: BLE001  # an unreported end would leave the run waiting for ever
@@ -130,7 +134,21 @@ class Executor:
             self._queued.discard(start.node_id)
             self._running.pop(start.node_id, None)
             self._tasks.pop(start.node_id, None)
-        self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None))
+        self._report(
+            PodEnded(start.node_id, result.phase, result.message, result.outputs or None, result.memoization)
+        )
+
+    async def _maybe_cached(self, start: StartPod, attempt: int) -> Ending:
+        cache = self._around.cache
+        if cache is None or not cache.takes(start.template):
+            return await self._one(start, attempt)
+        from tiphys.engine.cache import Asked, through  # noqa: PLC0415  # most steps need none
+
+        log = partial(open_log, log_path(self._around.state, self._run, start.node_id), attempt)
+        return await through(
+            cache, Asked(self._run, start, *self._shared()), lambda start: self._one(start, attempt),
+            lambda: start.node_id in self._stopping, log,
+        )  # fmt: skip
 
     async def _one(self, start: StartPod, attempt: int) -> Ending:
         folder = self._attempts / f"{start.node_id}-{attempt}"

@@ -225,6 +225,8 @@ class Ending:
     phase: str
     message: str
     outputs: Json
+    memoization: Json | None = None
+    """Set where nothing ran: the result was an earlier step's."""
 
 
 def ending(  # noqa: PLR0913, PLR0917

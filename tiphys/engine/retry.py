@@ -43,7 +43,8 @@ def decide(op: Operation, node: Node, strategy: Json) -> tuple[bool, float]:
     last = attempts[-1]
     if not last.unsuccessful:
         node.outputs = last.outputs
-        op.mark(node, SUCCEEDED, "")
+        node.memoization = last.memoization or node.memoization
+        op.mark(node, SUCCEEDED, last.message if last.memoization else "")
         return True, 0.0
     if message := _stopped(op):
         op.mark(node, last.phase, message)

@@ -1,0 +1,236 @@
+"""What a program is made of: every file of this project that a module may import, however far away, and its data files.
+
+Found by reading the code, never by running it: imports at any depth of a file, `importlib.import_module("a.b")`, modules
+that are started by name (`-m a.b`), and what lies beside the code and is no code. An import under a name that only the
+run knows is told as *unknown*: whoever must be sure refuses then. Knows no use case and no library but Python's own.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+LOADS_BY_NAME = frozenset({"tiphys/step.py", "tiphys/usecase.py"})
+"""Files that import a component's own step, or a part of the use case that they were given: both are roots already."""
+_DYNAMIC = frozenset({"import_module", "__import__"})
+_CODE_FROM_ELSEWHERE = frozenset({"spec_from_file_location", "SourceFileLoader", "run_path", "run_module"})
+_BUILT_IN = frozenset({"exec", "eval", "__import__"})
+_STARTED = re.compile(r"(?:^|\s)-m\s+([A-Za-z_]\w*(?:\.\w+)*)")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_LEFT_OUT = frozenset({"__pycache__"})
+
+
+@dataclass(frozen=True)
+class Closure:
+    """The files that decide what some modules do."""
+
+    files: Mapping[str, str]
+    """Path relative to the project -> sha256 of its bytes."""
+    external: frozenset[str] = frozenset()
+    """First names of the modules that are neither of the project nor of Python's own library."""
+    unknown: tuple[str, ...] = ()
+    """`FILE:LINE` of imports that cannot be known without running."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever one of the files does, or another one comes in or goes."""
+        lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What one file asks for: dotted names that may be modules, packages of which all is taken, lines nobody can know."""
+
+    modules: frozenset[str]
+    whole: frozenset[str]
+    unknown: tuple[int, ...]
+
+
+@dataclass
+class _Search:
+    project: Path
+    files: dict[str, str] = field(default_factory=dict)
+    external: set[str] = field(default_factory=set)
+    unknown: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+def closure(modules: Iterable[str], project: Path, packages: Iterable[str] = ()) -> Closure:
+    """What `modules` are made of; of `packages`, and of a module that is a package, everything in their folders counts.
+
+    Raises:
+        ModuleNotFoundError: one of them is not in the project.
+        SyntaxError: a file that they import is no Python.
+    """
+    search = _Search(project)
+    for name in (*modules, *packages):
+        if not _found(project, name):
+            message = f"there is no module {name!r} in {project}"
+            raise ModuleNotFoundError(message, name=name)
+        search.waiting += [name, *_inside(project, name)]
+    if (project / "sitecustomize.py").exists():
+        search.waiting.append("sitecustomize")  # every Python that starts here imports it
+    while search.waiting:
+        _take(search, search.waiting.pop())
+    _take_data(search, [project.joinpath(*name.split(".")) for name in (*modules, *packages)])
+    return Closure(search.files, frozenset(search.external), tuple(sorted(search.unknown)))
+
+
+def _take(search: _Search, name: str) -> None:
+    """One dotted name, which may be a module, a package, or something within one."""
+    if name in search.seen or not name:
+        return
+    search.seen.add(name)
+    guessed, name = name.startswith("?"), name.removeprefix("?")
+    top, _, rest = name.partition(".")
+    if not _found(search.project, top):
+        if top not in sys.stdlib_module_names and not guessed:
+            search.external.add(top)
+        return
+    if rest:
+        search.waiting.append(name.rpartition(".")[0])
+    for path in _found(search.project, name):
+        if path.suffix == ".py":
+            _read(search, name, path)
+
+
+def _read(search: _Search, name: str, path: Path) -> None:
+    relative = path.relative_to(search.project).as_posix()
+    if relative in search.files:
+        return
+    content = path.read_bytes()
+    search.files[relative] = hashlib.sha256(content).hexdigest()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    asked = _names(content, package, relative)
+    search.waiting += asked.modules
+    for whole in asked.whole:
+        search.waiting += _inside(search.project, whole, deep=False)
+    if relative not in LOADS_BY_NAME:
+        search.unknown += [f"{relative}:{line}" for line in asked.unknown]
+
+
+def _found(project: Path, name: str) -> list[Path]:
+    """The file of a module, or the `__init__.py` of a package; the folder where it is a package without one."""
+    place = project.joinpath(*name.split("."))
+    for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+        if path.is_file():
+            return [path]
+    return [place] if place.is_dir() and any(place.rglob("*.py")) else []
+
+
+def _inside(project: Path, name: str, *, deep: bool = True) -> Iterator[str]:
+    """The names of all modules in a package's folder."""
+    folder = project.joinpath(*name.split("."))
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*.py") if deep else folder.glob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if not _LEFT_OUT & set(parts):
+            yield ".".join((name, *(part for part in parts if part != "__init__")))
+
+
+def _take_data(search: _Search, roots: list[Path]) -> None:
+    """What lies beside the code and is no code: any module may read it."""
+    beside = {(search.project / relative).parent for relative in search.files} - {search.project}
+    for folder in [*sorted(beside), *(root for root in roots if root.is_dir())]:
+        for path in _data(folder, whole=folder in roots):
+            relative = path.relative_to(search.project).as_posix()
+            if relative not in search.files:
+                search.files[relative] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _data(folder: Path, *, whole: bool) -> Iterator[Path]:
+    """Files that are no modules: in the folder, and in the folders below that hold no code (in all, of a root)."""
+    for place, folders, names in os.walk(folder):
+        code = any(name.endswith(".py") for name in names)
+        if Path(place) != folder and code and not whole:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.endswith((".py", ".pyc")) and path.is_file():
+                yield path
+
+
+@lru_cache(maxsize=4096)
+def _names(content: bytes, package: str, where: str) -> _Names:
+    """What a file asks for; kept by its content, so that an engine reads each file's code once."""
+    tree = ast.parse(content, filename=where)
+    reader = _Reader(package)
+    reader.visit(tree)
+    return _Names(frozenset(reader.modules), frozenset(reader.whole), tuple(reader.unknown))
+
+
+class _Reader(ast.NodeVisitor):
+    """Collects names from one file's tree."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+        self._importers = set(_DYNAMIC)
+        self.modules: set[str] = set()
+        self.whole: set[str] = set()
+        self.unknown: list[int] = []
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.modules.update(each.name for each in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        source = self._absolute(node.module or "", node.level)
+        self.modules.add(source)
+        for each in node.names:
+            if each.name == "*":
+                self.whole.add(source)
+            else:
+                self.modules.add(f"{source}.{each.name}")
+            if each.name in _DYNAMIC and each.asname:
+                self._importers.add(each.asname)
+
+    def visit_If(self, node: ast.If) -> None:
+        """What only a type checker imports is never run."""
+        test = node.test.attr if isinstance(node.test, ast.Attribute) else getattr(node.test, "id", "")
+        for each in node.orelse if test == "TYPE_CHECKING" else [node.test, *node.body, *node.orelse]:
+            self.visit(each)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        """A docstring names modules without needing them."""
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.modules.update(f"?{name}" for name in _STARTED.findall(node.value))
+            if _DOTTED.fullmatch(node.value):
+                self.modules.add(f"?{node.value}")  # it may be handed to whatever imports or starts it
+
+    def visit_Call(self, node: ast.Call) -> None:
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        plain = isinstance(function, ast.Name)
+        if name in self._importers and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                self.modules.add(
+                    self._absolute(first.value.lstrip("."), len(first.value) - len(first.value.lstrip(".")))
+                )
+            else:
+                self.unknown.append(node.lineno)
+        elif name in _CODE_FROM_ELSEWHERE or (plain and name in _BUILT_IN):
+            self.unknown.append(node.lineno)
+        self.generic_visit(node)
+
+    def _absolute(self, name: str, level: int) -> str:
+        if not level:
+            return name
+        parts = self._package.split(".")
+        base = parts[: len(parts) - level + 1]
+        return ".".join([*base, *([name] if name else [])])
