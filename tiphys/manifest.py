@@ -121,7 +121,7 @@ def _excuse(contract: Contract) -> dict[str, str]:
 
 def _effects(contract: Contract) -> dict[str, str]:
     """What lets an engine use a kept result again: plain annotations for Argo. docs/architecture/12-cache.md has the rest."""
-    said = {"tiphys/effects": contract.effects}
+    said: dict[str, str] = {"tiphys/effects": contract.effects}
     if contract.effects == "external":
         return said
     said["tiphys/evidence"] = json.dumps(contract.evidence(), sort_keys=True, separators=(",", ":"))

@@ -44,7 +44,7 @@ def decide(op: Operation, node: Node, strategy: Json) -> tuple[bool, float]:
     if not last.unsuccessful:
         node.outputs = last.outputs
         node.memoization = last.memoization or node.memoization
-        op.mark(node, SUCCEEDED, last.message if last.memoization else "")
+        op.mark(node, SUCCEEDED, last.message)
         return True, 0.0
     if message := _stopped(op):
         op.mark(node, last.phase, message)
