@@ -211,6 +211,11 @@ class EngineSettings:
         "where steps' artifacts are kept: folder (of TIPHYS_HOME), or s3 (the stack's bucket)",
         "folder",
     )
+    cache: str = _setting(
+        "TIPHYS_CACHE",
+        "whether steps use kept results: on, off, or audit=SHARE to run that share of the hits again and compare",
+        "on",
+    )
     containers: str = _setting(
         "TIPHYS_CONTAINERS",
         "images whose steps run in them, as containers, in new runs: shell patterns with commas, * for all; empty: as processes",

@@ -211,6 +211,19 @@ class Tracking:
             raise DataError(message)
         return _version(answer["model_version"])
 
+    def aliased(self, name: str, alias: str) -> Version:
+        """Read the version that an alias names now.
+
+        Raises:
+            DataError: the model has no such alias.
+        """
+        query = {"name": name, "alias": alias}
+        answer = self._call("GET", "registered-models/alias", query, missing=True)
+        if not answer:
+            message = f"model {name!r} has no alias {alias!r}"
+            raise DataError(message)
+        return _version(answer["model_version"])
+
     def tag_version(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set or change tags of a version."""
         for key, value in tags.items():

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tiphys.engine import Engine
     from tiphys.engine.artifacts import ArtifactStore
+    from tiphys.engine.cache import StepCache
+    from tiphys.engine.run_state import RunState
     from tiphys.settings import StackSettings
 
 IMAGES_FILE = "images.toml"
@@ -59,7 +63,15 @@ def open_engine(
         keep=keep,
         namespace=namespace,
         private=private,
+        cache=_cache(where, settings),
     )
+
+
+def _cache(state: Path, settings: StackSettings) -> Callable[[RunState], StepCache | None]:
+    """What gives each run its cache: as its annotations say, else as the settings do."""
+    from tiphys.cache.door import Door
+
+    return lambda run: Door(state, settings.project, settings.home, run.annotations)
 
 
 def _store(settings: StackSettings) -> ArtifactStore | None:

@@ -38,6 +38,8 @@ class Overrides:
     entrypoint: str = ""
     generate_name: str = ""
     labels: str = ""
+    cache: str = ""
+    """The annotation that says how the run uses the cache."""
 
 
 def read_documents(source: str) -> list[Json]:
@@ -157,6 +159,10 @@ def overridden(submission: Submission, overrides: Overrides, *, always: bool = F
             "spec": {"workflowTemplateRef": {"name": submission.template}},
         }
     metadata = dict(workflow.get("metadata") or {})
+    if overrides.cache:
+        from tiphys.cache.mode import ANNOTATION
+
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION: overrides.cache}
     metadata["labels"] = {**(metadata.get("labels") or {}), **parse_labels(overrides.labels)}
     if overrides.generate_name:
         metadata.pop("name", None)

@@ -51,6 +51,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--generate-name", default="", metavar="PREFIX", help="what the run's name begins with")
     parser.add_argument("-l", "--labels", default="", metavar="K=V,...", help="labels of the run")
     parser.add_argument("--fresh", action="store_true", help="do not go on with an interrupted run of the same")
+    cached = parser.add_mutually_exclusive_group()
+    cached.add_argument("--no-cache", action="store_true", help="run every step, also those whose result is kept")
+    cached.add_argument(
+        "--audit-cache",
+        type=float,
+        metavar="SHARE",
+        help="run this share of the steps whose result is kept again, 0 to 1, and compare (default: TIPHYS_CACHE)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only check whether it would run")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write what happened as JSON")
     parser.add_argument("-o", "--output", choices=("tree", "json"), default="tree", help="what to print")
@@ -62,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
 @explained("run")
 def main(args: argparse.Namespace) -> int:
     """Submit, or go on with an interrupted run; then drive it to its end. Several Workflows: one after the other."""
+    from tiphys.cache.mode import asked_for
     from tiphys.cli.engine_access import open_engine, project
     from tiphys.cli.manifests import Overrides, overridden, submissions
     from tiphys.engine import ManifestError
@@ -74,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
     if len(found) > 1 and (args.name or args.summary):
         msg = f"--name and --summary are for one Workflow, and these files hold {len(found)}: give one file at a time"
         raise ManifestError(msg)
-    overrides = Overrides(args.entrypoint, args.generate_name, args.labels)
+    overrides = Overrides(args.entrypoint, args.generate_name, args.labels, asked_for(args))
     worst = 0
     for each in found:
         worst = max(worst, _one(engine, overridden(each, overrides) if each.runs else each, args))

@@ -134,9 +134,7 @@ class Executor:
             self._queued.discard(start.node_id)
             self._running.pop(start.node_id, None)
             self._tasks.pop(start.node_id, None)
-        self._report(
-            PodEnded(start.node_id, result.phase, result.message, result.outputs or None, result.memoization)
-        )
+        self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None, result.memoization))
 
     async def _maybe_cached(self, start: StartPod, attempt: int) -> Ending:
         cache = self._around.cache

@@ -97,6 +97,10 @@ class Keys(BaseModel):
 
 SERVICES: dict[str, tuple[Access, Level]] = {
     "cli": (Access(read=("landing",), write=("landing",)), "production"),
+    "cache": (
+        Access(read=("landing", "raw", "lake", "checkpoints", "models"), catalog="read", registry="pull"),
+        "read",
+    ),
     "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
     "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
     "agent": (Access(read=("models",), registry="pull"), "agent"),
