@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _DIGITS = 32
-_LONGEST = 80
+_LONGEST = 160
 
 
 def of(content: bytes | str) -> str:

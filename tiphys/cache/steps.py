@@ -155,7 +155,7 @@ class Steps:
         self._store.quarantine(entry.template, ticket.key.code, reason)
         for each in self._store.entries(entry.template):
             if (each.parts.get("code") or each.parts.get("image")) == ticket.key.code:
-                self._store.forget(key=each.key)
+                self._store.forget(each.key)
         told = replace(ticket.told, verdict="differs", reason=reason, kept="it is in quarantine", differences=differs)
         return f"quarantined: differs from {entry.run}: {differs[0]}", told
 

@@ -120,11 +120,20 @@ class Store:
                 (MOST_ENTRIES,),
             )
 
-    def forget(self, template: str = "", key: str = "") -> int:
-        """Forget one entry, those of a template, or all; how many went."""
-        query = "DELETE FROM entries WHERE ? IN ('', template) AND ? IN ('', key)"
+    def forget(self, key: str) -> None:
+        """Forget one entry."""
         with self._database() as database:
-            return database.execute(query, (template, key)).rowcount
+            database.execute("DELETE FROM entries WHERE key = ?", (key,))
+
+    def clear(self, template: str = "") -> int:
+        """Forget the entries of a template, or all; how many went. A file that is damaged is begun anew."""
+        try:
+            with self._database() as database:
+                return database.execute("DELETE FROM entries WHERE ? IN ('', template)", (template,)).rowcount
+        except OSError:
+            for each in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-wal", "-shm"))):
+                each.unlink(missing_ok=True)
+            return 0
 
     def note(self, told: LookUp, details: dict[str, dict[str, str]] | None = None) -> int:
         """Remember what a step was told; its number."""

@@ -116,7 +116,7 @@ def _machine(_text: str, _world: World, _place: Place, parts: Parts) -> None:
     with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
         model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    parts.put("machine", f"{platform.node()}, {os.cpu_count()} x {model}, {pages >> 20} MiB"[:80])
+    parts.put("machine", f"{platform.node()}, {os.cpu_count()} x {model}, {pages >> 20} MiB")
 
 
 _LOOKS: dict[str, Callable[[str, World, Place, Parts], None]] = {

@@ -16,7 +16,7 @@ from tiphys.errors import EXIT_RETRYABLE, TiphysError
 COMMANDS = (
     "up", "down", "serve", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
-    "delete", "cron", "events", "replay", "parity",
+    "delete", "cron", "events", "replay", "parity", "why_cached", "why_missed", "cache",
     "submit", "install",
     "render", "simulate", "predict", "release", "images",
 )  # fmt: skip
@@ -76,6 +76,6 @@ def _parser(first: list[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tiphys {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in [each for each in COMMANDS if [each.rstrip("_")] == first] or COMMANDS:
+    for name in [each for each in COMMANDS if [each.rstrip("_").replace("_", "-")] == first] or COMMANDS:
         importlib.import_module(f"tiphys.cli.{name}").add_parser(subparsers)
     return parser
