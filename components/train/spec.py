@@ -14,13 +14,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from tiphys import __version__
+from tiphys.closure import closure
 from tiphys.errors import PermanentError
+from tiphys.settings import PROJECT
 from tiphys.usecase import UseCase
 
 BUCKET = "checkpoints"
 _LIBRARIES = ("torch", "lightning", "numpy")
-_NOT_TRAINED_WITH = {"api.py", "baselines.py", "gates.py", "simulator.py", "slices.py", "slo.py"}
-"""Parts of a use case that only judge or serve what was trained."""
 
 
 class Spec(BaseModel):
@@ -72,13 +72,17 @@ SPEC, RESULT, REFUSAL = "spec.json", "result.json", "refused.json"
 
 
 def digest_of(use_case: str, package: str, dataset: str, epochs: int | None, seed: int | None) -> str:
-    """Digest of all that decides what comes out: data, settings, and the code of use case and training.
+    """Digest of all that decides what comes out: data, settings, and the code of training and use case with all they import.
 
     The code itself rather than its revision: a commit elsewhere trains nothing anew, an uncommitted edit here does.
     """
     parts = [use_case, dataset, str(epochs), str(seed)]
     parts += [f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES]
-    for folder in (_folder(package), Path(__file__).parent):
+    inside = PROJECT.joinpath(*package.split(".")).is_dir()
+    code = closure([__package__ or "components.train"], PROJECT, [package] if inside else [])
+    parts += [f"{name}:{digest}" for name, digest in sorted(code.files.items()) if name.endswith(".py")]
+    if not inside:
+        folder = _folder(package)
         parts += [
             f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in sorted(folder.glob("*.py"))
         ]

@@ -84,13 +84,15 @@ def _audit(args: argparse.Namespace) -> int:
 def _again(engine: Engine, store: Store, entry: Entry) -> str:
     """Run one step again; what the cache says of it."""
     from tiphys.cache.audit import workflow_of
+    from tiphys.cli.run import to_the_end
+    from tiphys.engine.engine import ignore
 
     document = workflow_of(entry)
     if document is None:
         print(f"{entry.key[:_SHOWN]} {entry.template}: not run again: a value of it holds a tag")
         return "not cached"
     name = engine.submit([document])
-    run = engine.run(name, command="tiphys cache audit")
+    run = to_the_end(engine, name, ignore)
     told = store.look_ups(name)
     verdict, reason = (told[-1].verdict, told[-1].reason) if told else ("not cached", "the cache was not asked")
     if run.phase != "Succeeded":

@@ -132,24 +132,25 @@ def drive(engine: Engine, name: str, output: str = "tree", summary: Path | None 
         listener = LiveTree(colour=colour)
         for note in notes:
             print(f"note: {note}")
-    if engine.served():
-        from tiphys.cli.following import attend
-
-        run = attend(engine, name, listener, _explain_request)
-        if not run.done:
-            say(
-                f"{name} has not ended: `tiphys watch {name}` shows it; it goes on whenever an engine runs (`tiphys up`)"
-            )
-            return 130
-    else:
-        command = " ".join(sys.argv[:3])
-        run = engine.run(name, listener, command=command, on_interrupt=_explain_interrupt)
+    run = to_the_end(engine, name, listener)
+    if not run.done:
+        say(f"{name} has not ended: `tiphys watch {name}` shows it; it goes on whenever an engine runs (`tiphys up`)")
+        return 130
     if summary is not None:
         from tiphys.engine.summary import write_summary
 
         write_summary(run, summary, notes)
     _show_end(engine, run, output, colour=colour)
     return 0 if run.phase == "Succeeded" else 1
+
+
+def to_the_end(engine: Engine, name: str, listener: Listener) -> RunState:
+    """Let the live engine drive `name`, or drive it here; not done if the engine went away or nobody wants to wait."""
+    if engine.served():
+        from tiphys.cli.following import attend
+
+        return attend(engine, name, listener, _explain_request)
+    return engine.run(name, listener, command=" ".join(sys.argv[:3]), on_interrupt=_explain_interrupt)
 
 
 def _explain_interrupt(count: int) -> None:
