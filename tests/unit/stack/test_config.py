@@ -71,7 +71,7 @@ def test_a_registry_is_told_to_those_who_use_it(laptop: StackSettings, tmp_path:
     assert shown["TIPHYS_REGISTRY"] == "registry.example.org/team"
     assert "TIPHYS_REGISTRY_AUTH" not in shown
     holders = [name for name, each in config.secrets(laptop, made).items() if "TIPHYS_REGISTRY_AUTH" in each]
-    assert holders == ["agent", "package"]
+    assert holders == ["agent", "cache", "package"]
     lent = keys.ensure(tmp_path / "registry.json", needs, outside={"PIP_INDEX_URL": "https://x"})
     assert not [name for name, each in config.secrets(laptop, lent).items() if "PIP_INDEX_URL" in each]
     assert not [name for name in config.config_map(laptop) if "REGISTRY" in name]
@@ -91,7 +91,7 @@ def test_the_ledger_knows_every_token_with_its_role(laptop: StackSettings, made:
     tokens = json.loads(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
     assert tokens[told["deploy"]["TIPHYS_LEDGER_TOKEN"]] == "staging"
     assert tokens[told["agent"]["TIPHYS_LEDGER_TOKEN"]] == "agent"
-    assert sorted(tokens.values()) == ["agent", "production", "read", "staging"]
+    assert sorted(tokens.values()) == ["agent", "production", "read", "read", "staging"]
 
 
 def test_documents_are_what_kubectl_takes(laptop: StackSettings, made: keys.Keys) -> None:
