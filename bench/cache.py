@@ -116,6 +116,7 @@ def main() -> int:
 def copied(scratch: Path, data: Path | None) -> Checkout:
     """A copy of the tracked files as they are now, with this checkout's environments and jars."""
     folder, home = scratch / "checkout", scratch / "home"
+    scratch.chmod(0o755)  # PostgreSQL does not run as root, and must reach its programs
     home.mkdir()
     listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():

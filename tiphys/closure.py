@@ -22,6 +22,9 @@ LOADS_BY_NAME = frozenset({"tiphys/step.py", "tiphys/usecase.py"})
 _DYNAMIC = frozenset({"import_module", "__import__"})
 _CODE_FROM_ELSEWHERE = frozenset({"spec_from_file_location", "SourceFileLoader", "run_path", "run_module"})
 _BUILT_IN = frozenset({"exec", "eval", "__import__"})
+_WHERE_FROM = frozenset({"path", "meta_path", "path_hooks"})
+"""Of `sys`: who changes one imports from elsewhere."""
+_LONGEST_PATH = 200
 _STARTED = re.compile(r"(?:^|\s)-m\s+([A-Za-z_]\w*(?:\.\w+)*)")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _LEFT_OUT = frozenset({"__pycache__"})
@@ -47,10 +50,14 @@ class Closure:
 
 @dataclass(frozen=True)
 class _Names:
-    """What one file asks for: dotted names that may be modules, packages of which all is taken, lines nobody can know."""
+    """What one file asks for: dotted names that may be modules, packages of which all is taken, lines nobody can know.
+
+    `texts` may be paths of files, from the project's root.
+    """
 
     modules: frozenset[str]
     whole: frozenset[str]
+    texts: frozenset[str]
     unknown: tuple[int, ...]
 
 
@@ -101,17 +108,24 @@ def _take(search: _Search, name: str) -> None:
     for path in _found(search.project, name):
         if path.suffix == ".py":
             _read(search, name, path)
+        elif path.is_file():
+            _hash(search, path)
+
+
+def _hash(search: _Search, path: Path) -> None:
+    search.files.setdefault(path.relative_to(search.project).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _read(search: _Search, name: str, path: Path) -> None:
     relative = path.relative_to(search.project).as_posix()
-    if relative in search.files:
-        return
     content = path.read_bytes()
     search.files[relative] = hashlib.sha256(content).hexdigest()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     asked = _names(content, package, relative)
     search.waiting += asked.modules
+    for text in asked.texts:
+        if (search.project / text).is_file():
+            _hash(search, search.project / text)
     for whole in asked.whole:
         search.waiting += _inside(search.project, whole, deep=False)
     if relative not in LOADS_BY_NAME:
@@ -121,10 +135,11 @@ def _read(search: _Search, name: str, path: Path) -> None:
 def _found(project: Path, name: str) -> list[Path]:
     """The file of a module, or the `__init__.py` of a package; the folder where it is a package without one."""
     place = project.joinpath(*name.split("."))
-    for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+    compiled = sorted(place.parent.glob(f"{place.name}.*so")) if place.parent.is_dir() else []
+    for path in (place / "__init__.py", *compiled, place.with_name(f"{place.name}.py")):
         if path.is_file():
             return [path]
-    return [place] if place.is_dir() and any(place.rglob("*.py")) else []
+    return [place] if place.is_dir() and any(path for end in ("py", "so") for path in place.rglob(f"*.{end}")) else []
 
 
 def _inside(project: Path, name: str, *, deep: bool = True) -> Iterator[str]:
@@ -168,7 +183,7 @@ def _names(content: bytes, package: str, where: str) -> _Names:
     tree = ast.parse(content, filename=where)
     reader = _Reader(package)
     reader.visit(tree)
-    return _Names(frozenset(reader.modules), frozenset(reader.whole), tuple(reader.unknown))
+    return _Names(frozenset(reader.modules), frozenset(reader.whole), frozenset(reader.texts), tuple(reader.unknown))
 
 
 class _Reader(ast.NodeVisitor):
@@ -179,6 +194,7 @@ class _Reader(ast.NodeVisitor):
         self._importers = set(_DYNAMIC)
         self.modules: set[str] = set()
         self.whole: set[str] = set()
+        self.texts: set[str] = set()
         self.unknown: list[int] = []
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -211,17 +227,24 @@ class _Reader(ast.NodeVisitor):
             self.modules.update(f"?{name}" for name in _STARTED.findall(node.value))
             if _DOTTED.fullmatch(node.value):
                 self.modules.add(f"?{node.value}")  # it may be handed to whatever imports or starts it
+            if len(node.value) <= _LONGEST_PATH and "." in node.value and node.value.isprintable():
+                self.texts.add(node.value)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """A program that changes where it imports from."""
+        if node.attr in _WHERE_FROM and isinstance(node.value, ast.Name) and node.value.id == "sys":
+            self.unknown.append(node.lineno)
+        self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         function = node.func
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         plain = isinstance(function, ast.Name)
         if name in self._importers and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                self.modules.add(
-                    self._absolute(first.value.lstrip("."), len(first.value) - len(first.value.lstrip(".")))
-                )
+            found = _text(node.args[0])
+            dots = len(found) - len(found.lstrip("."))
+            if found and (not dots or len(node.args) == 1 or getattr(node.args[1], "id", "") == "__package__"):
+                self.modules.add(self._absolute(found.lstrip("."), dots))
             else:
                 self.unknown.append(node.lineno)
         elif name in _CODE_FROM_ELSEWHERE or (plain and name in _BUILT_IN):
@@ -234,3 +257,8 @@ class _Reader(ast.NodeVisitor):
         parts = self._package.split(".")
         base = parts[: len(parts) - level + 1]
         return ".".join([*base, *([name] if name else [])])
+
+
+def _text(node: ast.expr) -> str:
+    """A constant text; empty for anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

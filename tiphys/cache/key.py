@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.cache import digests, surroundings
 from tiphys.cache.mode import CONTRACT, EFFECTS, EVIDENCE, annotated
-from tiphys.cache.program import Parts, Program, once
+from tiphys.cache.program import Parts, Program, once, require_own_code
 from tiphys.cache.references import GoneError, World
 from tiphys.cache.refusal import NotCachedError
 from tiphys.engine.environment import expand_references
@@ -99,16 +99,20 @@ def key_of(asked: Asked, place: surroundings.Place) -> Key:
         each["name"]: str(each.get("value", "")) for each in (template.get("inputs") or {}).get("parameters") or []
     }
     packages = [_package(parameters.get(name, "")) for name, kind in evidence.inputs.items() if kind == "use-case"]
-    program.describe(parts, place.project, packages, annotated(template).get(CONTRACT, ""))
+    config = _config(body, asked.objects)
+    if not image.oci:
+        names = (*config, *_literals(body, config), *_secret_names(body, asked.objects))
+        require_own_code(names, body.get("workingDir") or "", place.project)
+    program.describe(parts, place.project, packages, annotated(template).get(CONTRACT, ""), config)
     parts.put("effects", f"{annotated(template)[EFFECTS]} {digests.of(annotated(template).get(EVIDENCE, ''))}")
     _put_template(parts, template, body)
     parts.put("result", "taken" if asked.start.keep_result else "")
-    config = _put_config(parts, template, body, asked.objects)
+    _put_config(parts, template, config, asked.objects)
     if "java" in parts.values:
         parts.put_many("jars", _jars(config.get("TIPHYS_SPARK_CONF", "")))
     for name, value in parameters.items():
         parts.put(f"parameter {name}", value)
-    world = World({**config, **(asked.objects.data("Secret", SECRET) or {})})
+    world = World({**config, **_literals(body, config), **(asked.objects.data("Secret", SECRET) or {})})
     try:
         for name, kind in evidence.inputs.items():
             if kind != "use-case":
@@ -147,8 +151,8 @@ def _put_template(parts: Parts, template: Json, body: Json) -> None:
         parts.put(f"container {name}", told if isinstance(told, str) else digests.of_json(told))
 
 
-def _put_config(parts: Parts, template: Json, body: Json, objects: ObjectStore) -> dict[str, str]:
-    """Every key of a ConfigMap that its environment or its volumes take; what the environment takes comes back."""
+def _config(body: Json, objects: ObjectStore) -> dict[str, str]:
+    """What the environment takes from ConfigMaps."""
     taken: dict[str, str] = {}
     for source in body.get("envFrom") or []:
         if reference := source.get("configMapRef"):
@@ -158,14 +162,34 @@ def _put_config(parts: Parts, template: Json, body: Json, objects: ObjectStore) 
         reference = (entry.get("valueFrom") or {}).get("configMapKeyRef")
         if reference:
             taken[entry["name"]] = (objects.data("ConfigMap", reference["name"]) or {}).get(reference["key"], "")
-    for name, value in sorted(taken.items()):
+    return taken
+
+
+def _literals(body: Json, taken: Mapping[str, str]) -> dict[str, str]:
+    """What the manifest itself puts into the environment."""
+    return {
+        each["name"]: expand_references(each["value"], taken) for each in body.get("env") or [] if each.get("value")
+    }
+
+
+def _secret_names(body: Json, objects: ObjectStore) -> list[str]:
+    """The names, not the values, that the environment takes from Secrets."""
+    found = [each["name"] for each in body.get("env") or [] if each.get("valueFrom")]
+    for source in body.get("envFrom") or []:
+        if reference := source.get("secretRef"):
+            data = objects.data("Secret", reference.get("name") or "") or {}
+            found += [f"{source.get('prefix') or ''}{key}" for key in data]
+    return found
+
+
+def _put_config(parts: Parts, template: Json, config: Mapping[str, str], objects: ObjectStore) -> None:
+    """Every key of a ConfigMap that its environment or its volumes take."""
+    for name, value in sorted(config.items()):
         parts.put(f"config {name}", value)
     for volume in template.get("volumes") or []:
         if "configMap" in volume:
             data = objects.data("ConfigMap", volume["configMap"].get("name") or "") or {}
             parts.put_many(f"config of volume {volume.get('name')}", data)
-    own = {each["name"]: expand_references(each["value"], taken) for each in body.get("env") or [] if each.get("value")}
-    return {**taken, **own}
 
 
 def _jars(conf: str) -> dict[str, str]:

@@ -16,6 +16,9 @@ from tiphys.engine.images import MACHINE_PATH, Image
 
 Json = dict[str, Any]
 _JVM = "pyspark"
+_CHANGE_WHAT_RUNS = ("PYTHON", "LD_", "PATH", "VIRTUAL_ENV", "GCONV_PATH")
+"""Beginnings of variables that make a program load other code than its files say; those that are code are refused."""
+_HARMLESS = ("PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8", "PYTHONFAULTHANDLER")
 
 
 @dataclass
@@ -56,8 +59,13 @@ class Program:
         message = f"what {begin!r} does can't be known: only `python -m MODULE` of this project, or a step in its image"
         raise NotCachedError(message)
 
-    def describe(self, parts: Parts, project: Path, packages: Iterable[str], contract: str) -> None:
-        """Name all that decides what it does; `contract` is the digest of the contract that the manifest was made from."""
+    def describe(
+        self, parts: Parts, project: Path, packages: Iterable[str], contract: str, environment: Mapping[str, str]
+    ) -> None:
+        """Name all that decides what it does.
+
+        `contract` is the digest of the contract that the manifest was made from; `environment` what the manifest gives it.
+        """
         if self.image.oci is not None:
             parts.put("image", self.image.oci.identity)
             return
@@ -70,7 +78,7 @@ class Program:
         prefix = Path(self.image.path_prefix[0])
         distributions(parts, "environment", prefix.parent, found.external, project)
         if _JVM in found.external:
-            _java(parts)
+            _java(parts, environment.get("JAVA_HOME", ""))
 
 
 def _closure(module: str, project: Path, packages: Iterable[str]) -> closure.Closure:
@@ -144,7 +152,8 @@ def once(path: Path) -> str:
 
 
 def _installed(site: Path) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
+    folders: list[str] = []
     for entry in sorted(os.scandir(site), key=lambda each: each.name):
         path = Path(entry.path)
         if entry.name.endswith((".dist-info", ".egg-info")):
@@ -152,9 +161,11 @@ def _installed(site: Path) -> dict[str, str]:
             found[entry.name.rpartition(".")[0]] = once(next(each for each in lists if each.is_file()))
         elif entry.name.endswith((".pth", ".egg-link")) or entry.name.startswith("__editable__"):
             found[entry.name] = once(path) if path.is_file() else digests.of_tree(path)
-        elif entry.name in ("sitecustomize.py", "usercustomize.py"):
-            found[entry.name] = once(path)
-    return found
+        elif entry.is_file():
+            found[entry.name] = once(path)  # a module that belongs to a package, or to none
+        elif not entry.name.startswith("__"):
+            folders.append(entry.name)
+    return {**found, "folders": digests.of_json(folders)}
 
 
 def _binary(path: Path) -> str:
@@ -162,9 +173,20 @@ def _binary(path: Path) -> str:
     return once(real)
 
 
-def _java(parts: Parts) -> None:
-    """The Java that a step finds on its PATH."""
-    java = shutil.which("java", path=MACHINE_PATH)
+def require_own_code(names: Iterable[str], workdir: str, project: Path) -> None:
+    """Variables and folders that let a program load other code than this project's. Raises NotCachedError."""
+    odd = sorted(each for each in names if each.startswith(_CHANGE_WHAT_RUNS) and each not in _HARMLESS)
+    if odd:
+        message = f"its environment sets {', '.join(odd)}, which may make it load other code"
+        raise NotCachedError(message)
+    if workdir and Path(workdir) != project:
+        message = f"it works in {workdir}, from where it could load other code"
+        raise NotCachedError(message)
+
+
+def _java(parts: Parts, home_given: str) -> None:
+    """The Java that a step finds: that of JAVA_HOME, else on its PATH."""
+    java = shutil.which("java", path=f"{home_given}/bin" if home_given else MACHINE_PATH)
     if java is None:
         message = "there is no java on PATH"
         raise NotCachedError(message)

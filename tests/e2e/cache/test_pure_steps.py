@@ -165,14 +165,18 @@ def test_code_that_changes_while_the_step_runs_is_not_kept_under_the_old_key(pro
     [
         ({"command": ["sh", "-c", "true"], "args": []}, "what 'sh -c true' does can't be known"),
         ({"env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}, ""),
+        ({"env": [{"name": "PYTHONPATH", "value": "/elsewhere"}]}, "its environment sets PYTHONPATH"),
+        ({"env": [{"name": "LD_PRELOAD", "value": ""}, {"name": "LD_PRELOAD", "value": "x.so"}]}, "sets LD_PRELOAD"),
+        ({"workingDir": "/tmp"}, "it works in /tmp"),
     ],
 )
 def test_what_nobody_can_know_is_never_cached(project: Project, container: dict[str, Any], reason: str) -> None:
-    """A shell's text, and a value that is another in every run."""
+    """A shell's text, code from elsewhere, and a value that is another in every run."""
     step = project.step("double", **container)
     step["outputs"] = {} if reason else step["outputs"]
-    verdicts = {project.told(project.run(step)).verdict for _ in range(2)}
-    assert verdicts == ({"not cached"} if reason else {"miss"})
+    told = [project.told(project.run(step)) for _ in range(2)]
+    assert {each.verdict for each in told} == ({"not cached"} if reason else {"miss"})
+    assert reason in told[0].reason
 
 
 def test_an_import_that_only_a_run_knows_is_never_cached(project: Project) -> None:

@@ -152,3 +152,27 @@ def test_every_cached_component_of_this_project_can_be_read_whole(step: str) -> 
         found.files
     )
     assert not [path for path in found.files if path.startswith(("tiphys/engine", "tiphys/cli", "workflows"))]
+
+
+def test_a_file_that_the_code_names_from_the_projects_root_counts(tmp_path: Path) -> None:
+    """As in `PROJECT / "jars.lock"`."""
+    write(tmp_path, {"main.py": "LOCK = ROOT / 'jars.lock'\nOTHER = 'no such.file'", "jars.lock": ""})
+    assert set(closure(["main"], tmp_path).files) == {"main.py", "jars.lock"}
+
+
+def test_compiled_modules_count_by_their_bytes(tmp_path: Path) -> None:
+    """Beside a package's code, or alone in a folder."""
+    write(
+        tmp_path, {"main.py": "import fast.inner\nimport alone", "fast/inner.cpython-311.so": "", "alone.abi3.so": ""}
+    )
+    assert set(closure(["main"], tmp_path).files) == {"main.py", "fast/inner.cpython-311.so", "alone.abi3.so"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import sys\nsys.path.insert(0, '/elsewhere')", "import importlib\nimportlib.import_module('.x', PACKAGE)"],
+)
+def test_a_program_that_changes_where_it_imports_from_is_told(tmp_path: Path, source: str) -> None:
+    """Nobody may be sure of it either."""
+    write(tmp_path, {"main.py": source})
+    assert closure(["main"], tmp_path).unknown == ("main.py:2",)
