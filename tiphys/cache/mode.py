@@ -53,11 +53,11 @@ def read(text: str) -> Mode:
 
 
 def asked_for(args: argparse.Namespace) -> str:
-    """What the flags --no-cache and --audit-cache say, as the annotation; empty if neither was given. Raises SettingsError."""
-    if args.no_cache:
-        return "off"
-    if args.audit_cache is None:
-        return ""
-    text = f"audit={args.audit_cache:g}"
-    read(text)
-    return text
+    """What flags or settings say, as the annotation; empty where that is `on`. Raises SettingsError.
+
+    The run carries it, so that it also holds in an engine that was started with other settings.
+    """
+    text = "off" if args.no_cache else load(EngineSettings).cache
+    if args.audit_cache is not None:
+        text = f"audit={args.audit_cache:g}"
+    return "" if read(text) == Mode() else text
