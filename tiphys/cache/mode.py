@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ANNOTATION = "tiphys/cache"
 """Of a Workflow: `on`, `off`, or `audit=SHARE`."""
+AUDIT_ONLY = "audit-only"
+"""Its value in the workflows of `tiphys cache audit`."""
 EFFECTS, EVIDENCE, CONTRACT = "tiphys/effects", "tiphys/evidence", "tiphys/contract"
 """Of a template; `tiphys.manifest` writes them from the component's contract."""
 
@@ -31,6 +33,8 @@ class Mode:
     on: bool = True
     audit: float = 0.0
     """Share of the hits, 0 to 1, that run again and are compared."""
+    only: bool = False
+    """Whether nothing else runs: a step whose result would not be used is passed over."""
 
 
 def mode_of(annotations: Mapping[str, str]) -> Mode:
@@ -41,6 +45,8 @@ def mode_of(annotations: Mapping[str, str]) -> Mode:
 def read(text: str) -> Mode:
     """`on`, `off` or `audit=SHARE`. Raises SettingsError for anything else."""
     name, _, share = text.partition("=")
+    if text == AUDIT_ONLY:
+        return Mode(audit=1, only=True)
     if text in ("on", "off"):
         return Mode(on=text == "on")
     try:
