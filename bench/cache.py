@@ -25,6 +25,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 PORT_BASE = 16600
+_ATTEMPTS = 3
 LIMIT = 10.0
 """Seconds that an unchanged `make run` may take."""
 
@@ -47,10 +48,13 @@ class Checkout:
     home: Path
     data: Path | None
 
-    def run(self) -> Run:
-        """`make run`, held to its end in production."""
-        began = time.monotonic()
-        self.call("make", "run", "TIPHYS=.venv/bin/python -m tiphys", *([f"DATA={self.data}"] if self.data else []))
+    def run(self, attempts: int = 1) -> Run:
+        """`make run`, held to its end in production; a busy machine may fail a load test, so a run that has one gets attempts."""
+        command = ["make", "run", "TIPHYS=.venv/bin/python -m tiphys", *([f"DATA={self.data}"] if self.data else [])]
+        for left in range(attempts - 1, -1, -1):
+            began = time.monotonic()
+            if self.call(*command, may_fail=left > 0) is not None:
+                break
         seconds = time.monotonic() - began
         summary = json.loads(self.tiphys("get", "@latest", "-o", "json"))
         told = {each["name"]: each.get("value", "") for each in summary["status"]["outputs"]["parameters"]}
@@ -67,14 +71,16 @@ class Checkout:
 
     def tiphys(self, *arguments: str) -> str:
         """One command of ours."""
-        return self.call(str(PROJECT / ".venv" / "bin" / "python"), "-m", "tiphys", *arguments)
+        return self.call(str(PROJECT / ".venv" / "bin" / "python"), "-m", "tiphys", *arguments) or ""
 
-    def call(self, *command: str) -> str:
-        """Run a program here; what it printed."""
+    def call(self, *command: str, may_fail: bool = False) -> str | None:
+        """Run a program here; what it printed, None if it failed and may."""
         environment = {**os.environ, "TIPHYS_HOME": str(self.home), "TIPHYS_PORT_BASE": str(PORT_BASE)}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=900
         )
+        if done.returncode != 0 and may_fail:
+            return None
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return done.stdout
@@ -90,7 +96,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tiphys-bench-") as scratch:
         checkout = copied(Path(scratch), arguments.data and arguments.data.resolve())
         try:
-            first = checkout.run()
+            first = checkout.run(_ATTEMPTS)
             unchanged = [checkout.run() for _ in range(arguments.repeats)]
             changed = {name: edited(checkout, name) for name in arguments.change}
         finally:
@@ -133,7 +139,7 @@ def edited(checkout: Checkout, component: str) -> Run:
     """`make run` after one more line in a component."""
     with (checkout.folder / "components" / component / "step.py").open("a", encoding="utf-8") as file:
         file.write("\n# edited\n")
-    return checkout.run()
+    return checkout.run(_ATTEMPTS)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def _read(search: _Search, name: str, path: Path) -> None:
     asked = _names(content, package, relative)
     search.waiting += asked.modules
     for text in asked.texts:
-        if (search.project / text).is_file():
+        if not text.startswith("/") and ".." not in text and (search.project / text).is_file():
             _hash(search, search.project / text)
     for whole in asked.whole:
         search.waiting += _inside(search.project, whole, deep=False)

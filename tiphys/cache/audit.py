@@ -6,7 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from tiphys.cache.mode import ANNOTATION
+from tiphys.cache.mode import ANNOTATION, AUDIT_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,6 @@ def workflow_of(entry: Entry) -> Json | None:
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": {"generateName": f"audit-{entry.template}-"[:40], "annotations": {ANNOTATION: "audit=1"}},
+        "metadata": {"generateName": f"audit-{entry.template}-"[:40], "annotations": {ANNOTATION: AUDIT_ONLY}},
         "spec": {"entrypoint": template["name"], "templates": [template]},
     }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ANNOTATION = "tiphys/cache"
 """Of a Workflow: `on`, `off`, or `audit=SHARE`."""
+AUDIT_ONLY = "audit-only"
+"""Its value in the workflows of `tiphys cache audit`."""
 EFFECTS, EVIDENCE, CONTRACT = "tiphys/effects", "tiphys/evidence", "tiphys/contract"
 """Of a template; `tiphys.manifest` writes them from the component's contract."""
 
@@ -31,6 +33,8 @@ class Mode:
     on: bool = True
     audit: float = 0.0
     """Share of the hits, 0 to 1, that run again and are compared."""
+    only: bool = False
+    """Whether nothing else runs: a step whose result would not be used is passed over."""
 
 
 def mode_of(annotations: Mapping[str, str]) -> Mode:
@@ -41,6 +45,8 @@ def mode_of(annotations: Mapping[str, str]) -> Mode:
 def read(text: str) -> Mode:
     """`on`, `off` or `audit=SHARE`. Raises SettingsError for anything else."""
     name, _, share = text.partition("=")
+    if text == AUDIT_ONLY:
+        return Mode(audit=1, only=True)
     if text in ("on", "off"):
         return Mode(on=text == "on")
     try:
@@ -53,11 +59,11 @@ def read(text: str) -> Mode:
 
 
 def asked_for(args: argparse.Namespace) -> str:
-    """What the flags --no-cache and --audit-cache say, as the annotation; empty if neither was given. Raises SettingsError."""
-    if args.no_cache:
-        return "off"
-    if args.audit_cache is None:
-        return ""
-    text = f"audit={args.audit_cache:g}"
-    read(text)
-    return text
+    """What flags or settings say, as the annotation; empty where that is `on`. Raises SettingsError.
+
+    The run carries it, so that it also holds in an engine that was started with other settings.
+    """
+    text = "off" if args.no_cache else load(EngineSettings).cache
+    if args.audit_cache is not None:
+        text = f"audit={args.audit_cache:g}"
+    return "" if read(text) == Mode() else text

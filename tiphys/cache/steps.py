@@ -56,7 +56,7 @@ class Steps:
             key = key_of(asked, self._place)
         except NotCachedError as reason:
             self._store.note(replace(told, reason=str(reason)))
-            return Answer()
+            return self._passed_over(str(reason)) or Answer()
         details = key.parts.details
         told = replace(
             told, key=key.text, parts=key.parts.values, kept=PENDING,
@@ -68,6 +68,9 @@ class Steps:
             outputs, wrong = proofs.used_again(key, entry, asked)
             if wrong:
                 entry, told = None, replace(told, verdict="miss", reason=wrong)
+        if entry is None and (passed := self._passed_over(told.reason)):
+            self._store.note(replace(told, kept=""), details)
+            return passed
         if entry is None:
             return Answer(key=key.text, ticket=_Ticket(self._store.note(told, details), told, key))
         if self._chance() < self._mode.audit:
@@ -79,6 +82,10 @@ class Steps:
             )
         self._store.note(replace(told, kept=""), details)
         return Answer(outputs, f"cached: from {entry.run} ({key.text[:SHOWN]})", key.text)
+
+    def _passed_over(self, reason: str) -> Answer | None:
+        """In a run that only audits, a step whose result would not be used has nothing to do."""
+        return Answer({}, f"not run again: {reason}") if self._mode.only else None
 
     def _judge(self, told: LookUp, key: Key) -> tuple[Entry | None, LookUp]:
         """The result that may be used, if any, and what to say."""

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
     listing = parts.add_parser("list", help="what is kept")
     listing.add_argument("--step", default="", metavar="TEMPLATE", help="only results of this template")
     listing.set_defaults(func=_list)
-    audit = parts.add_parser("audit", help="run a sample again and compare; exit code 1 if one differs")
+    audit = parts.add_parser("audit", help="run a sample again and compare; exit code 1 if one differs or fails")
     audit.add_argument("--step", default="", metavar="TEMPLATE", help="only results of this template")
     size = audit.add_mutually_exclusive_group()
     size.add_argument("--sample", type=int, default=None, metavar="N", help="so many")
@@ -78,7 +78,7 @@ def _audit(args: argparse.Namespace) -> int:
         say("nothing is kept that could be run again: `tiphys cache list`")
         return 0
     verdicts = [_again(engine, store, each) for each in sample(entries, args.sample, args.share, random.Random())]  # noqa: S311
-    return 1 if "differs" in verdicts else 0
+    return 1 if {"differs", "failed"} & set(verdicts) else 0
 
 
 def _again(engine: Engine, store: Store, entry: Entry) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.cache.conftest import Project, node, number
+from tiphys.cache.audit import workflow_of
 from tiphys.cache.store import Store
 
 pytestmark = pytest.mark.e2e
@@ -73,3 +74,17 @@ def test_a_step_that_writes_its_runs_name_down_gets_the_first_ones_in_an_audit(p
     audited = project.run(project.step("double"), cache="audit=1")
     assert number(audited) == first.name
     assert node(audited).message.startswith("audited: the same")
+
+
+def test_an_audit_runs_a_kept_result_again_by_itself(project: Project) -> None:
+    """The step as it ran, without the workflow around it; nothing runs whose key is another by now."""
+    outer = {"name": "outer", "steps": [[{"name": "inner", "template": "double", "arguments": {"parameters": [{"name": "number", "value": "7"}]}}]]}  # fmt: skip
+    first = project.run(outer, project.step("double"))
+    entry = Store(project.engine.state).entries()[0]
+    again = project.engine.run(project.engine.submit([workflow_of(entry) or {}]), handle_signals=False)
+    assert node(again).message == f"audited: the same as in {first.name}"
+    project.write("shared/arithmetic.py", "def double(number):\n    return 0\n")
+    passed = project.engine.run(project.engine.submit([workflow_of(entry) or {}]), handle_signals=False)
+    assert passed.phase == "Succeeded"
+    assert node(passed).message.startswith("not run again: code: shared/arithmetic.py changed")
+    assert project.times() == 2

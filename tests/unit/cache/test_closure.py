@@ -156,7 +156,8 @@ def test_every_cached_component_of_this_project_can_be_read_whole(step: str) -> 
 
 def test_a_file_that_the_code_names_from_the_projects_root_counts(tmp_path: Path) -> None:
     """As in `PROJECT / "jars.lock"`."""
-    write(tmp_path, {"main.py": "LOCK = ROOT / 'jars.lock'\nOTHER = 'no such.file'", "jars.lock": ""})
+    source = f"LOCK = ROOT / 'jars.lock'\nOTHER = 'no such.file', '/etc/hostname', '../{tmp_path.name}/main.py', '.'"
+    write(tmp_path, {"main.py": source, "jars.lock": ""})
     assert set(closure(["main"], tmp_path).files) == {"main.py", "jars.lock"}
 
 
