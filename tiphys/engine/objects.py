@@ -99,6 +99,7 @@ class ObjectStore:
         if not self._path.exists():
             return False
         with self._database() as database:
+            database.execute("UPDATE counter SET value = value + 1")
             return database.execute("DELETE FROM objects WHERE kind = ? AND name = ?", (kind, name)).rowcount > 0
 
     def names(self, kind: str) -> list[str]:

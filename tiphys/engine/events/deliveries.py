@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tiphys.engine.engine import Engine
 
 Json = dict[str, Any]
-_AT_ONCE = 5
+_AT_ONCE = 2
 """Events that one tick delivers: runs that go on must not wait long for it."""
 _LONGEST_ERROR = 2_000  # characters
 log = logging.getLogger("tiphys.engine")

@@ -226,6 +226,13 @@ def started(cron: Json, child: Child) -> Json:
     return cron
 
 
+def with_status(cron: Json) -> Json:
+    """The object with all fields of a status, as everything here gives it back."""
+    cron = copy.deepcopy(cron)
+    _status(cron)
+    return cron
+
+
 def unusable(cron: Json, problem: str) -> Json:
     """The object when it can't be looked at, for it says nothing that makes sense."""
     cron = copy.deepcopy(cron)

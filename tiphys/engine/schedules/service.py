@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,26 @@ from tiphys.engine.schedules.cron_workflow import (
     moment_from,
     name_of,
 )
-from tiphys.engine.schedules.decide import Watch, admit, look, refused, started, unusable
+from tiphys.engine.schedules.decide import Watch, admit, look, refused, started, unusable, with_status
 
 if TYPE_CHECKING:
     from tiphys.engine.engine import Engine
     from tiphys.engine.journal import Summary
 
 Json = dict[str, Any]
+_AT_ONCE = 3  # writes of one tick, after which other CronWorkflows wait for the next
 _AGAIN = 30.0  # seconds until a CronWorkflow that failed is seen to again
 
 log = logging.getLogger("tiphys.engine")
+
+
+@dataclass(frozen=True)
+class _Calm:
+    """A CronWorkflow that has nothing to do: as it is now, until a moment, unless one of its runs moves on."""
+
+    version: str
+    since: float
+    until: float | None
 
 
 class Schedules:
@@ -47,40 +58,70 @@ class Schedules:
         self._engine = engine
         self._local = local
         self._watches: dict[str, Watch] = {}
+        self._calm: dict[str, _Calm] = {}
         self._children: defaultdict[str, dict[str, Child]] = defaultdict(dict)
         self._parents: dict[str, str] = {}
-        self._seen: tuple[int, int] | None = None
-        self._looked = 0.0
-        self._wake: float | None = None
+        self._journal_seen = self._objects_seen = -1
+        self._crons: list[Json] = []
+        self._writes = 0
 
     def tick(self, now: float) -> float | None:
-        """Do what is due at `now`, in seconds since the epoch; when to be called again, None for only when woken."""
-        versions = self._versions()
-        if versions == self._seen and self._looked <= now and (self._wake is None or now < self._wake):
-            return self._wake
-        crons = self._engine.objects.every(KIND)
-        self._take_in(-1 if self._seen is None else self._seen[0])
-        moments = [self._see_to(cron, now) for cron in crons]
-        for gone in self._watches.keys() - {name_of(cron) for cron in crons}:
+        """Do what is due at `now`, in seconds since the epoch; when to be called again, None for only when woken.
+
+        It writes a few times at most and then asks to be called at once, for runs that go on must not wait for it.
+        """
+        self._take_in_objects()
+        self._take_in_runs()
+        self._writes = 0
+        moments = [self._visit(cron, now) for cron in self._crons]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _take_in_objects(self) -> None:
+        """Have the CronWorkflows as they are now."""
+        version = self._engine.objects.version()
+        if version == self._objects_seen:
+            return
+        self._crons = self._engine.objects.every(KIND)
+        self._objects_seen = version
+        for gone in self._watches.keys() - {name_of(cron) for cron in self._crons}:
             del self._watches[gone]
-        # What this has written itself is looked at once more: a run that ended is counted, then forgotten.
-        self._seen, self._looked = versions, now
-        self._wake = min((moment for moment in moments if moment is not None), default=None)
-        return self._wake if versions == self._versions() else now
 
-    def _versions(self) -> tuple[int, int]:
-        return self._engine.journal.version(), self._engine.objects.version()
+    def _visit(self, cron: Json, now: float) -> float | None:
+        """See to a CronWorkflow, if there may be something to do, and not too much was done in this tick."""
+        name, version = name_of(cron), str((cron.get("metadata") or {}).get("resourceVersion"))
+        calm = self._calm.get(name)
+        if (
+            calm is not None
+            and calm.version == version
+            and calm.since <= now
+            and (calm.until is None or now < calm.until)
+        ):
+            return calm.until
+        if self._writes >= _AT_ONCE:
+            return now
+        before = self._writes
+        wake = self._see_to(cron, now)
+        if self._writes > before:
+            return now  # what was written is looked at once more: a run that has ended is counted, then forgotten
+        self._calm[name] = _Calm(version, now, wake)
+        return wake
 
-    def _take_in(self, after: int) -> None:
-        """Note which runs have begun, moved on or gone since that change."""
-        journal = self._engine.journal
+    def _take_in_runs(self) -> None:
+        """Note which runs have begun, moved on or gone; who has started them is looked at."""
+        journal, after = self._engine.journal, self._journal_seen
+        version = journal.version()
+        if version == after:
+            return
         for change in journal.changes(after) if after >= 0 else []:
             if change.deleted and (parent := self._parents.pop(change.name, None)) is not None:
                 self._children[parent].pop(change.name, None)
+                self._calm.pop(parent, None)
         for run in journal.runs(after):
             if parent := run.labels.get(LABEL):
                 self._parents[run.name] = parent
                 self._children[parent][run.name] = _child(run)
+                self._calm.pop(parent, None)
+        self._journal_seen = version
 
     def _see_to(self, cron: Json, now: float) -> float | None:
         """One CronWorkflow; what is wrong with it must not keep the others."""
@@ -119,13 +160,15 @@ class Schedules:
             self._start(new, moment)
         self._watches[name] = found.watch
         for run in found.forget:
+            self._writes += 1
             forget(self._engine, run)
         return found.wake
 
     def _keep(self, cron: Json, new: Json) -> bool:
         """Write down what the engine knows of a CronWorkflow; False if it is another one by now, or gone."""
-        if new == cron:
+        if new == with_status(cron):
             return True
+        self._writes += 1
         uid = (cron.get("metadata") or {}).get("uid")
         kept = self._engine.objects.update(KIND, name_of(cron), lambda old: _with_ours(old, new, uid))
         return kept is not None

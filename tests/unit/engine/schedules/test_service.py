@@ -56,7 +56,7 @@ def install(engine: Engine, text: str, **spec: Any) -> None:
 
 def status(engine: Engine, name: str = "nightly") -> Json:
     """What the object says."""
-    return dict((engine.objects.get("CronWorkflow", name) or {})["status"])
+    return {"active": [], **((engine.objects.get("CronWorkflow", name) or {}).get("status") or {})}
 
 
 def names(engine: Engine) -> list[str]:
@@ -77,7 +77,6 @@ def test_a_run_is_written_down_at_its_moment(engine: Engine) -> None:
     """With Argo's labels; the object says that it is active, under its uid."""
     install(engine, CRON)
     schedules = Schedules(engine)
-    assert schedules.tick(NOON + 1) == NOON + 1, "it has written the status, and looks once more"
     assert schedules.tick(NOON + 1) == NOON + HOUR
     schedules.tick(NOON + HOUR + 0.2)
     (name,) = names(engine)
