@@ -102,7 +102,8 @@ async def main():
         with EventStore(engine.state) as store:
             waiting = store.waiting(1)
         cron = engine.objects.get("CronWorkflow", "often")
-        quiet = cron["status"].get("phase") == "Stopped" and not cron["status"]["active"]
+        status = cron.get("status") or {}
+        quiet = status.get("phase") == "Stopped" and not status["active"]
         if quiet and not waiting and not engine.journal.unfinished_names():
             stop.set()
     await Service(engine, [Schedules(engine).tick, Deliveries(engine).tick, end]).run(stop)
@@ -230,7 +231,7 @@ def test_a_served_engine_keeps_schedules_and_takes_events_over_http(
     eventually(lambda: served.post("hello", {"message": "m"}, **{"webhook-id": "id-1"}) == 200)
     assert served.post("hello", {"message": "m"}, **{"webhook-id": "id-1"}) == 200
     eventually(lambda: len(_of(engine, BINDING_LABEL)) == 2)
-    eventually(lambda: (engine.objects.get("CronWorkflow", "often") or {})["status"]["phase"] == "Stopped")
+    eventually(lambda: _phase(engine) == "Stopped")
     served.kill()
     served.start()
     eventually(lambda: served.post("hello", {"message": "m"}, **{"webhook-id": "id-1"}) == 200)
@@ -240,6 +241,10 @@ def test_a_served_engine_keeps_schedules_and_takes_events_over_http(
     eventually(lambda: {run.phase for run in engine.runs()} == {"Succeeded"})
     assert "often" in served.cli("cron", "list")
     assert "first" in served.cli("events", "get", history(engine.state)[0].id)
+
+
+def _phase(engine: Engine) -> str:
+    return str(((engine.objects.get("CronWorkflow", "often") or {}).get("status") or {}).get("phase"))
 
 
 def _of(engine: Engine, label: str) -> list[str]:

@@ -18,6 +18,18 @@ from tiphys.engine.schedules import cron_workflow as cw
 from tiphys.engine.schedules.conditions import is_to_stop, may_run
 from tiphys.engine.schedules.cron_workflow import Child
 from tiphys.engine.schedules.crontab import Schedule, ScheduleError
+from tiphys.engine.schedules.status import (
+    ACTIVE,
+    SPEC_ERROR,
+    STOPPED,
+    SUBMISSION_ERROR,
+    count,
+    drop_condition,
+    reference_to,
+    set_condition,
+    status_of,
+    without,
+)
 from tiphys.engine.scope import rfc3339
 
 Json = dict[str, Any]
@@ -25,8 +37,6 @@ ON_TIME = 60.0
 """Seconds that a living engine may be late. A moment that passed longer ago was missed, as if no engine had lived."""
 CORRECTED = 25 * 3600.0
 """A clock set back by more than this many seconds was wrong before; by less, moments that had their run get no other."""
-SPEC_ERROR, SUBMISSION_ERROR = "SpecError", "SubmissionError"
-_ACTIVE, _STOPPED = "Active", "Stopped"
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def look(cron: Json, children: Sequence[Child], watch: Watch | None, now: float,
     try:
         schedules = [] if asleep else cw.parsed(spec, local)
     except ScheduleError as error:
-        _set_condition(cron, SPEC_ERROR, str(error))
+        set_condition(cron, SPEC_ERROR, str(error))
         schedules = []
     known = watch is not None and watch.rhythm == rhythm and watch.looked - now <= CORRECTED
     fresh = watch is None or not known or watch.spec != spec
@@ -82,7 +92,7 @@ def look(cron: Json, children: Sequence[Child], watch: Watch | None, now: float,
 
 def _asleep(cron: Json) -> bool:
     """Whether no moment counts."""
-    return bool((cron.get("spec") or {}).get("suspend")) or _status(cron)["phase"] == _STOPPED
+    return bool((cron.get("spec") or {}).get("suspend")) or status_of(cron)["phase"] == STOPPED
 
 
 def _rhythm(cron: Json) -> tuple[str, ...]:
@@ -102,7 +112,7 @@ def _beginnings(cron: Json, schedules: Sequence[Schedule], now: float) -> tuple[
 
 def _last(cron: Json, now: float) -> float | None:
     """The moment of the last run, unless the clock has been set back so far that it means nothing."""
-    last = cw.moment_from(_status(cron).get("lastScheduledTime"))
+    last = cw.moment_from(status_of(cron).get("lastScheduledTime"))
     return None if last is not None and last - now > CORRECTED else last
 
 
@@ -131,7 +141,7 @@ def _overlooked(cron: Json, schedules: Sequence[Schedule], now: float) -> int | 
 
 def _reconcile(cron: Json, children: Sequence[Child], now: float) -> tuple[tuple[int, ...], bool]:
     """Take in which runs go on and which have ended; the moments to start again, and whether anything has changed."""
-    status = _status(cron)
+    status = status_of(cron)
     before = copy.deepcopy(status)
     known = {child.name: child for child in children}
     active, again, ended = [], [], []
@@ -145,21 +155,14 @@ def _reconcile(cron: Json, children: Sequence[Child], now: float) -> tuple[tuple
         elif child is not None and child.done:
             ended.append(child)
         elif child is not None:
-            active.append(reference if reference.get("uid") else _reference(child))
+            active.append(reference if reference.get("uid") else reference_to(child))
     listed = {reference["name"] for reference in active}
-    active += [_reference(child) for child in children if not child.done and child.name not in listed]
+    active += [reference_to(child) for child in children if not child.done and child.name not in listed]
     status["active"] = active
     for child in ended:
-        _count(status, "succeeded" if child.phase == "Succeeded" else "failed")
+        count(status, "succeeded" if child.phase == "Succeeded" else "failed")
         _stop_if_reached(cron, now)
     return tuple(again), status != before
-
-
-def _reference(child: Child) -> Json:
-    return {
-        "kind": "Workflow", "apiVersion": "argoproj.io/v1alpha1", "namespace": child.namespace, "name": child.name,
-        "uid": child.uid, "resourceVersion": str(child.version),
-    }  # fmt: skip
 
 
 def _too_old(spec: Json, children: Sequence[Child]) -> list[str]:
@@ -199,67 +202,56 @@ def admit(cron: Json, moment: int, now: float, problem: str = "") -> Admission:
         cw.LAST_USED: cw.last_used(cron.get("spec") or {}),
     }
     if problem:
-        _set_condition(cron, SPEC_ERROR, problem)
+        set_condition(cron, SPEC_ERROR, problem)
         return Admission(cron)
-    _drop_condition(cron, SPEC_ERROR)
-    if not _stop_if_reached(cron, now) or _status(cron).get("phase") == _STOPPED:
+    drop_condition(cron, SPEC_ERROR)
+    if not _stop_if_reached(cron, now) or status_of(cron).get("phase") == STOPPED:
         return Admission(cron)
     try:
         runs = may_run(cron, now)
     except TemplateError as error:
         return Admission(refused(cron, moment, f"run policy error: {error}"))
     policy = cron["spec"].get("concurrencyPolicy") or "Allow"
-    active = [str(reference.get("name")) for reference in _status(cron).get("active") or []]
+    active = [str(reference.get("name")) for reference in status_of(cron).get("active") or []]
     if not runs or (policy == "Forbid" and active):
         return Admission(cron)
     if cw.child_name(cron, moment) not in active:
-        _status(cron)["active"].append(_reference(Child(cw.child_name(cron, moment), namespace=_namespace(cron))))
+        status_of(cron)["active"].append(reference_to(Child(cw.child_name(cron, moment), namespace=_namespace(cron))))
     return Admission(cron, start=True, end=tuple(active) if policy == "Replace" else ())
 
 
 def started(cron: Json, child: Child) -> Json:
     """The object when the run has been written down."""
     cron = copy.deepcopy(cron)
-    status = _status(cron)
-    status["active"] = [*_without(status, child.name), _reference(child)]
+    status = status_of(cron)
+    status["active"] = [*without(status, child.name), reference_to(child)]
     _note_start(cron, child)
-    return cron
-
-
-def with_status(cron: Json) -> Json:
-    """The object with all fields of a status, as everything here gives it back."""
-    cron = copy.deepcopy(cron)
-    _status(cron)
     return cron
 
 
 def unusable(cron: Json, problem: str) -> Json:
     """The object when it can't be looked at, for it says nothing that makes sense."""
     cron = copy.deepcopy(cron)
-    _set_condition(cron, SPEC_ERROR, problem)
+    set_condition(cron, SPEC_ERROR, problem)
     return cron
 
 
 def refused(cron: Json, moment: int, reason: str) -> Json:
     """The object when a run could not be submitted."""
     cron = copy.deepcopy(cron)
-    status = _status(cron)
-    status["active"] = _without(status, cw.child_name(cron, moment))
-    _set_condition(cron, SUBMISSION_ERROR, reason)
-    _count(status, "failed")
+    status = status_of(cron)
+    status["active"] = without(status, cw.child_name(cron, moment))
+    set_condition(cron, SUBMISSION_ERROR, reason)
+    count(status, "failed")
     return cron
 
 
-def _without(status: Json, name: str) -> list[Json]:
-    return [reference for reference in status.get("active") or [] if reference.get("name") != name]
-
-
 def _note_start(cron: Json, child: Child) -> None:
-    status, moment = _status(cron), cw.moment_of(cron, child.name)
-    status["phase"] = status.get("phase") or _ACTIVE
+    status, moment = status_of(cron), cw.moment_of(cron, child.name)
+    status["phase"] = status.get("phase") or ACTIVE
     if moment is not None:
         status["lastScheduledTime"] = rfc3339(moment)
-    _drop_condition(cron, SUBMISSION_ERROR)
+    drop_condition(cron, SUBMISSION_ERROR)
 
 
 def _stop_if_reached(cron: Json, now: float) -> bool:
@@ -268,10 +260,10 @@ def _stop_if_reached(cron: Json, now: float) -> bool:
         reached = is_to_stop(cron, now)
     except TemplateError as error:
         reason = f"failed to check CronWorkflow '{cw.name_of(cron)}' stopping condition: failed to evaluate stop expression: {error}"
-        _set_condition(cron, SPEC_ERROR, reason)
+        set_condition(cron, SPEC_ERROR, reason)
         return False
     if reached:
-        _status(cron)["phase"] = _STOPPED
+        status_of(cron)["phase"] = STOPPED
         metadata = cron.setdefault("metadata", {})
         metadata["labels"] = {**(metadata.get("labels") or {}), cw.COMPLETED: "true"}
     return True
@@ -279,46 +271,3 @@ def _stop_if_reached(cron: Json, now: float) -> bool:
 
 def _namespace(cron: Json) -> str:
     return str((cron.get("metadata") or {}).get("namespace") or "")
-
-
-def _status(cron: Json) -> Json:
-    """The object's status, with everything that Argo always shows there; what is nothing of the kind counts as absent."""
-    given = cron.get("status")
-    old: Json = given if isinstance(given, dict) else {}
-    active = [each for each in _mappings(old.get("active")) if isinstance(each.get("name"), str)]
-    counts = {field: old[field] if isinstance(old.get(field), int) else 0 for field in ("succeeded", "failed")}
-    status: Json = {
-        **old,
-        "active": active,
-        "lastScheduledTime": old.get("lastScheduledTime"),
-        "conditions": _mappings(old.get("conditions")) or None,
-        **counts,
-        "phase": str(old.get("phase") or ""),
-    }
-    if isinstance(given, dict):
-        given.update(status)
-    else:
-        cron["status"] = status
-    found: Json = cron["status"]
-    return found
-
-
-def _mappings(value: Any) -> list[Json]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _count(status: Json, field: str) -> None:
-    status[field] = int(status.get(field) or 0) + 1
-
-
-def _set_condition(cron: Json, kind: str, message: str) -> None:
-    _drop_condition(cron, kind)
-    _status(cron)["conditions"] = [
-        *(_status(cron)["conditions"] or []), {"type": kind, "message": message, "status": "True"}
-    ]  # fmt: skip
-
-
-def _drop_condition(cron: Json, kind: str) -> None:
-    status = _status(cron)
-    kept = [condition for condition in status["conditions"] or [] if condition.get("type") != kind]
-    status["conditions"] = kept or None

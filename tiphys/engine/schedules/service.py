@@ -28,7 +28,8 @@ from tiphys.engine.schedules.cron_workflow import (
     moment_from,
     name_of,
 )
-from tiphys.engine.schedules.decide import Watch, admit, look, refused, started, unusable, with_status
+from tiphys.engine.schedules.decide import Watch, admit, look, refused, started, unusable
+from tiphys.engine.schedules.status import with_status
 
 if TYPE_CHECKING:
     from tiphys.engine.engine import Engine

@@ -520,7 +520,7 @@ def test_no_moment_has_two_runs_and_none_is_run_that_is_no_moment(
         assert all(any(calendar.next(moment - 1) == moment for calendar in calendars) for moment in found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(schedules=SCHEDULES, naps=st.lists(st.floats(0.01, 59.9), min_size=50, max_size=200))
 def test_an_engine_that_never_sleeps_long_misses_no_moment(schedules: list[str], naps: list[float]) -> None:
     """Each moment of each schedule has its run, once."""
