@@ -8,10 +8,9 @@ from typing import Any
 
 from tiphys.engine import lint
 from tiphys.engine.errors import ManifestError
-from tiphys.engine.field_refs import bodies
 from tiphys.engine.images import ImageTable
 from tiphys.engine.linting.calls import calls, unknown_arguments, unused
-from tiphys.engine.linting.code import REMEDY, pasted
+from tiphys.engine.linting.code import REMEDY, bodies_at, pasted
 from tiphys.engine.linting.lines import Lines, Path, path_of
 from tiphys.engine.linting.rules import OPT_OUT, RULES, Finding, refusal
 from tiphys.engine.linting.tags import Heard, exported
@@ -116,11 +115,10 @@ def _in_spec(document: Json, base: Path, find: Find, lines: Lines | None) -> Ite
         for each, path in _with_inline(template, (*base, "templates", index)):
             for place, offset, tag in pasted(each, path):
                 yield found("parameter-in-code", place, f"{tag} becomes a part of the program: {REMEDY}", offset)
-            for image in dict.fromkeys(body.get("image") or "" for body in bodies(each)):
-                if _floats(image):
-                    yield found(
-                        "floating-image", path, f"image {image!r} is another one tomorrow: name a version, or a digest"
-                    )
+            for place, body in bodies_at(each, path):
+                if _floats(body.get("image") or ""):
+                    said = f"image {body['image']!r} is another one tomorrow: name a version, or a digest"
+                    yield found("floating-image", (*place, "image"), said)
 
 
 def _with_inline(template: Json, path: Path) -> Iterator[tuple[Json, Path]]:

@@ -39,11 +39,12 @@ def pasted(template: Json, path: Path) -> Iterator[tuple[Path, int, str]]:
     source = script.get("source") or ""
     if source.strip() != _HERA_RUNNER:
         yield from (((*path, "script", "source"), offset, tag) for offset, tag in _tags(source))
-    for place, body in _bodies(template, path):
+    for place, body in bodies_at(template, path):
         yield from _in_arguments(body, place)
 
 
-def _bodies(template: Json, path: Path) -> Iterator[tuple[Path, Json]]:
+def bodies_at(template: Json, path: Path) -> Iterator[tuple[Path, Json]]:
+    """Every container of a template, with its path."""
     for kind in ("container", "script"):
         if template.get(kind):
             yield (*path, kind), template[kind]

@@ -14,7 +14,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Capsule:
 
     def save(self, path: Path) -> None:
         """Write it; half a capsule never stands under its name."""
-        head = {key: value for key, value in asdict(self).items() if key not in ("log", "blobs")}
+        head = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("log", "blobs")}
         members = {"capsule.json": json.dumps({"capsule": FORM, **head}, ensure_ascii=False).encode()}
         members["log"] = self.log.encode("utf-8", "replace")
         members |= {f"inputs/{index}": content for index, content in self.blobs.items()}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ def leave(around: Surroundings, run: str, start: StartPod, attempt: int, ended: 
 
 def _leave(around: Surroundings, run: str, start: StartPod, attempt: int, ended: Ending, place: Path) -> None:  # noqa: PLR0913, PLR0917
     target = folder(around.state, run) / f"{start.node_id}.tgz"
-    if target.parent.exists() and sum(1 for _ in target.parent.iterdir()) >= MOST and not target.exists():
+    if target.parent.exists() and sum(1 for _ in os.scandir(target.parent)) >= MOST and not target.exists():
         return
     template = start.template
     if len(json.dumps(template)) > _TEMPLATE:
@@ -94,6 +95,7 @@ def _code(ended: Ending) -> Json:
     return {"exitCode": ended.outputs["exitCode"]} if "exitCode" in ended.outputs else {}
 
 
+@cache
 def versions() -> dict[str, str]:
     """What a step's end may depend on beside its image."""
     try:
