@@ -115,7 +115,9 @@ class Served:
 
     def submit(self, *scripts: str, name: str = "", **spec: Any) -> str:
         """Submit steps that run these shell scripts one after the other; the run's name."""
-        status, found, _ = self.ask("POST", "/api/v1/workflows/default", {"workflow": steps(*scripts, name=name, **spec)})
+        status, found, _ = self.ask(
+            "POST", "/api/v1/workflows/default", {"workflow": steps(*scripts, name=name, **spec)}
+        )
         assert status == 200, found
         return str(found["metadata"]["name"])
 

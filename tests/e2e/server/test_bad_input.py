@@ -167,7 +167,12 @@ def test_headers_without_end_are_cut_off(server: Served) -> None:
 
 def test_a_pipeline_of_garbage_does_no_harm(server: Served) -> None:
     """What is no HTTP gets a 400 or a closed door."""
-    for garbage in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", json.dumps({}).encode() + b"\r\n\r\n"):
+    for garbage in (
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        json.dumps({}).encode() + b"\r\n\r\n",
+    ):
         with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
