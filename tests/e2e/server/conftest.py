@@ -22,6 +22,8 @@ from tiphys.settings import PROJECT
 
 Json = dict[str, Any]
 ADMIN, NOBODY = "admin", ""
+SUSPEND = "suspend"
+"""Instead of a script: the step waits to be resumed."""
 
 
 @dataclass
@@ -35,14 +37,17 @@ class Served:
 
     @property
     def port(self) -> int:
+        """Where the API listens."""
         return self.base + 7
 
     @property
     def url(self) -> str:
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
+        """What the command line needs to find it."""
         return {**os.environ, "TIPHYS_HOME": str(self.home), "TIPHYS_PORT_BASE": str(self.base)}
 
     def start(self) -> None:
@@ -58,6 +63,7 @@ class Served:
         self.tokens = {**keys["api_tokens"], NOBODY: ""}
 
     def wait_until_it_answers(self) -> None:
+        """Wait until the API is there."""
         until = time.monotonic() + 60
         while True:
             try:
@@ -122,6 +128,7 @@ class Served:
         return str(found["metadata"]["name"])
 
     def phase(self, name: str) -> str:
+        """The phase of a run."""
         return str(self.get(f"/api/v1/workflows/default/{name}")["status"].get("phase"))
 
     def wait(self, name: str, *phases: str) -> Json:
@@ -134,13 +141,25 @@ class Served:
             assert time.monotonic() < until, found["status"]
             time.sleep(0.02)
 
+    def wait_for_step(self, name: str, step: str, phase: str) -> None:
+        """Wait until a step of the run is in that phase."""
+        until = time.monotonic() + 60
+        while phase not in [each["phase"] for each in self.nodes(name) if each["displayName"] == step]:
+            assert time.monotonic() < until, self.nodes(name)
+            time.sleep(0.02)
+
+    def nodes(self, name: str) -> list[Json]:
+        """The nodes of a run."""
+        return list((self.get(f"/api/v1/workflows/default/{name}")["status"].get("nodes") or {}).values())
+
 
 def steps(*scripts: str, name: str = "", **spec: Any) -> Json:
     """A Workflow whose steps run these shell scripts one after the other."""
     names = [f"s{number}" for number in range(len(scripts))]
     templates: list[Json] = [{"name": "main", "steps": [[{"name": each, "template": each}] for each in names]}]
     for each, script in zip(names, scripts, strict=True):
-        templates.append({"name": each, "container": {"image": "alpine", "command": ["sh", "-c"], "args": [script]}})
+        container = {"image": "alpine", "command": ["sh", "-c"], "args": [script]}
+        templates.append({"name": each, "suspend": {}} if script == SUSPEND else {"name": each, "container": container})
     metadata = {"name": name} if name else {"generateName": "test-"}
     return {"metadata": metadata, "spec": {"entrypoint": "main", "templates": templates, **spec}}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.e2e.server.conftest import Served
@@ -19,13 +20,17 @@ class Reader:
     """The messages of one stream, as they come."""
 
     def __init__(self, served: Served, path: str, *, events: bool = False) -> None:
+        """Ask for the stream; `events` as server-sent events."""
         self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         accept = {"Accept": "text/event-stream"} if events else {}
         self._connection.request("GET", path, headers=served.headers() | accept)
+        assert self._connection.sock is not None
+        self._socket = self._connection.sock
         self.answer = self._connection.getresponse()
         self._events = events
         self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def _read(self) -> None:
         try:
@@ -52,8 +57,12 @@ class Reader:
         return found
 
     def close(self) -> None:
-        if self.answer.fp is not None:
-            self._connection.close()
+        """Hang up."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self.answer.close()
+        self._connection.close()
 
 
 @contextmanager
