@@ -46,6 +46,7 @@ class Api:
     """Requests to one server."""
 
     def __init__(self, port: int, token: str) -> None:
+        """`token` is sent with each."""
         self.port = port
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)

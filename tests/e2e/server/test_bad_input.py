@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import socket
 import time
@@ -180,3 +182,20 @@ def test_a_pipeline_of_garbage_does_no_harm(server: Served) -> None:
             assert connection.recv(1000)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 401", b"HTTP/1.1 405")
             assert time.monotonic() - started < 60
     assert server.get("/api/v1/info")
+
+
+@pytest.mark.long
+def test_a_connection_in_use_is_not_closed_and_one_that_begins_and_stops_is(server: Served) -> None:
+    """A client that goes on asking keeps its connection for longer than a head may take; half a head does not."""
+    half = socket.create_connection(("127.0.0.1", server.port), 60)
+    half.sendall(b"GET / HTTP/1.1\r\nHost:")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    until = time.monotonic() + 25
+    while time.monotonic() < until:
+        connection.request("GET", "/api/v1/info", headers=server.headers())
+        assert connection.getresponse().read()
+        time.sleep(0.5)
+    connection.close()
+
+    with half, contextlib.suppress(ConnectionResetError):
+        assert half.recv(100) == b""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -64,15 +66,41 @@ def test_killed_in_any_request_nothing_is_half_done(
 ) -> None:
     """What was answered with 200 is there; what is there ends; what was asked again after a kill is done once."""
     served, seed = new_server(), random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201  # shown where it fails
     moments = random.Random(seed)
+    accepted = _submitting(served, lambda: _kill(served, moments, whole=whole))
+
+    assert accepted
+    for name in accepted:
+        assert served.wait(name)["status"]["phase"] == "Succeeded"
+    for each in served.get(RUNS)["items"]:
+        found = served.wait(each["metadata"]["name"])
+        assert found["status"]["phase"] == "Succeeded"
+        assert len(found["status"]["nodes"]) == 3
+
+
+def _kill(served: Served, moments: random.Random, *, whole: bool) -> None:
+    """Kill the API, or all of it, three times."""
+    for _ in range(3):
+        time.sleep(moments.uniform(0.05, 0.4))
+        if whole:
+            served.stop(signal.SIGKILL)
+            served.start()
+        else:
+            os.kill(served.api().pid, signal.SIGKILL)
+            served.wait_until_it_answers()
+
+
+def _submitting(served: Served, meanwhile: Callable[[], None]) -> list[str]:
+    """Have four clients submit runs while something happens; the names of those that were answered with 200."""
     accepted: list[str] = []
     stop = threading.Event()
 
     def submit(worker: int) -> None:
-        number = 0
-        while not stop.wait(0.02):
-            name, number = f"w{worker}-{number}", number + 1
+        for number in itertools.count():
+            if stop.wait(0.02):
+                return
+            name = f"w{worker}-{number}"
             try:
                 status, _, _ = served.ask("POST", RUNS, {"workflow": steps("true", name=name)})
             except (OSError, http.client.HTTPException, ValueError):
@@ -83,23 +111,10 @@ def test_killed_in_any_request_nothing_is_half_done(
     workers = [threading.Thread(target=submit, args=(worker,)) for worker in range(4)]
     for each in workers:
         each.start()
-    for _ in range(3):
-        stop.wait(moments.uniform(0.05, 0.4))
-        if whole:
-            assert served.process is not None
-            served.stop(signal.SIGKILL)
-            served.start()
-        else:
-            os.kill(served.api().pid, signal.SIGKILL)
-            served.wait_until_it_answers()
-    stop.set()
-    for each in workers:
-        each.join()
-
-    assert accepted
-    for name in accepted:
-        assert served.wait(name)["status"]["phase"] == "Succeeded"
-    for each in served.get(RUNS)["items"]:
-        found = served.wait(each["metadata"]["name"])
-        assert found["status"]["phase"] == "Succeeded"
-        assert len(found["status"]["nodes"]) == 3
+    try:
+        meanwhile()
+    finally:
+        stop.set()
+        for each in workers:
+            each.join()
+    return accepted
