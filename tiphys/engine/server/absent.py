@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from tiphys.engine.server.call import Call, answer
 from tiphys.engine.server.refusals import Code, Refusal, not_found
-from tiphys.engine.server.streams import Messages, Stream, begun
+from tiphys.engine.server.streams import NONE, Messages, Stream, begun
 
 _EVENTS = (
     "events come in at POST /api/v1/events/{namespace}/{discriminator}, a WorkflowEventBinding says what they start"
@@ -45,4 +45,4 @@ async def silence(call: Call) -> Response:
 
 
 async def _none() -> Messages:
-    yield b""
+    yield NONE

@@ -48,7 +48,7 @@ def application(engine: Engine, tokens: Mapping[str, str]) -> Starlette:
         yield
         desk.close()
 
-    app = Starlette(routes=[*_routes(table, desk)], lifespan=lifespan)
+    app = Starlette(routes=[*_routes(table, desk)], lifespan=lifespan, exception_handlers={404: _unknown})
     app.router.redirect_slashes = False
     gate = Tokens(tokens)
     app.add_middleware(lambda inner: _Gate(inner, gate))
@@ -81,6 +81,11 @@ def _routes(table: Iterable[Operation], desk: Desk) -> Iterable[Route]:
         if "PUT" in found and path.endswith("/{name}"):  # the CLI leaves the name out: it is in the body
             yield Route(path.removesuffix("{name}"), _Endpoint({"PUT": found["PUT"]}, desk))
     yield Route("/{path:path}", _Endpoint({}, desk))
+
+
+async def _unknown(_request: Request, _error: Exception) -> Response:
+    """What no route matches, not even the last one: a path with a line's end in it."""
+    return refused(Refusal(Code.NOT_FOUND, "Not Found"))
 
 
 class _Endpoint:

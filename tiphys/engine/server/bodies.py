@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,9 @@ LARGEST = 4 << 20
 """Bytes of a body."""
 PATIENCE = 20.0
 """Seconds for a whole body."""
+_THROWN = 64 << 20
+"""Bytes of a body that is too large which are read and thrown away, for no longer than _LINGER seconds."""
+_LINGER = 5.0
 
 
 async def read_object(request: Request, largest: int = LARGEST, patience: float = PATIENCE) -> Json:
@@ -30,15 +34,15 @@ async def read_object(request: Request, largest: int = LARGEST, patience: float 
 async def read_bytes(request: Request, largest: int = LARGEST, patience: float = PATIENCE) -> bytes:
     """The body as it came. Raises Refusal: too large (413), too slow (408), cut off."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > largest:
-        raise _too_large(largest)
     chunks, size = [], 0
     try:
         async with asyncio.timeout(patience):
+            if declared.isdecimal() and int(declared[:20]) > largest:
+                raise await _too_large(request, largest)
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > largest:
-                    raise _too_large(largest)
+                    raise await _too_large(request, largest)
                 chunks.append(chunk)
     except TimeoutError:
         raise Refusal(
@@ -115,7 +119,15 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(msg)
 
 
-def _too_large(largest: int) -> Refusal:
+async def _too_large(request: Request, largest: int) -> Refusal:
+    """The refusal, when what still comes has been thrown away for a while: most clients read no answer before they have sent all."""
+    thrown = 0
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(_LINGER):
+            async for chunk in request.stream():
+                thrown += len(chunk)
+                if thrown > _THROWN:
+                    break
     return Refusal(
         Code.RESOURCE_EXHAUSTED, f"the body has more than {largest:,} bytes: pass large things as artifacts, by reference",
         413, {"connection": "close"},

@@ -25,25 +25,28 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._wait_for_head()
+        self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        self._wait_for_head()
+        last = self.cycle
+        if last is None or last.response_complete:
+            self._expect_head()
         super().data_received(data)
+        if self.cycle is not last:
+            self._expect_nothing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._expect_nothing()
         super().connection_lost(exc)
 
-    def _wait_for_head(self) -> None:
+    def _expect_head(self) -> None:
         if self._waiting is None:
-            self._waiting = self.loop.call_later(_HEAD_PATIENCE, self._waited)
+            self._waiting = self.loop.call_later(_HEAD_PATIENCE, self.transport.abort)
 
-    def _waited(self) -> None:
-        self._waiting = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
+    def _expect_nothing(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 def run(app: Any, host: str, port: int) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from starlette.responses import Response
 
+from tiphys.engine import events
 from tiphys.engine.engine import Engine
 from tiphys.engine.server.bodies import parse, read_bytes
 from tiphys.engine.server.call import Call, Json, answer
 from tiphys.engine.server.objects import chosen, listed
-from tiphys.engine.server.refusals import Code, Refusal
 
 BINDING = "WorkflowEventBinding"
 LARGEST = 1 << 20
@@ -20,7 +17,6 @@ LARGEST = 1 << 20
 
 async def receive(call: Call) -> Response:
     """`POST /api/v1/events/{namespace}/{discriminator}`: written down before it is answered."""
-    events = _events()
     payload = parse(await read_bytes(call.request, LARGEST))
     metadata, identity = events.from_headers(call.request.headers.items())
     discriminator = call.path.get("discriminator", "")
@@ -31,13 +27,6 @@ async def receive(call: Call) -> Response:
         return {}
 
     return answer(await call.desk.write(accept))
-
-
-def _events() -> Any:
-    try:
-        return importlib.import_module("tiphys.engine.events")
-    except ModuleNotFoundError:
-        raise Refusal(Code.UNIMPLEMENTED, "this engine takes no events yet: submit the template by hand") from None
 
 
 async def bindings(call: Call) -> Response:

@@ -21,7 +21,7 @@ from tiphys.engine.server.selectors import Requirement, all_hold
 
 _LONGEST = 1 << 20
 """Bytes of a line; a longer one comes in parts."""
-_PIECE = 1 << 20
+_PIECE = 64 << 10
 """Bytes that are read at once."""
 _MAIN = "main"
 _MOST_TAIL = 100_000

@@ -17,7 +17,7 @@ from tiphys.engine.server.lookup import find_run
 from tiphys.engine.server.refusals import Refusal, invalid
 from tiphys.engine.server.rendering import encode
 from tiphys.engine.server.selectors import parse_labels
-from tiphys.engine.server.streams import Messages, Stream, begun
+from tiphys.engine.server.streams import NONE, Messages, Stream, begun
 
 _BREATH = 0.02
 """Seconds between two looks at the files: lines that come meanwhile go together."""
@@ -80,7 +80,7 @@ class _Logs:
         """What was printed until now."""
         tails = Tails(self.wanted)
         await self._load(tails)
-        yield b""
+        yield NONE
         async for message in self._new(tails, whole=True):
             yield message
 
@@ -90,7 +90,7 @@ class _Logs:
         folder = self.desk.engine.folder(self.name)
         with feed.subscribe() as subscription, self.desk.folders.listen(folder, subscription.sign.set):
             await self._load(tails)
-            yield b""
+            yield NONE
             while True:
                 summary = feed.summary(self.name)
                 ended = summary is None or summary.finished > 0
@@ -112,6 +112,4 @@ class _Logs:
 
     async def _new(self, tails: Tails, *, whole: bool) -> Messages:
         while entries := await self.desk.read(lambda _engine: tails.new(whole=whole)):
-            for pod, line in entries:
-                if line is not None:
-                    yield encode({"content": line, "podName": pod})
+            yield [encode({"content": line, "podName": pod}) for pod, line in entries if line is not None]

@@ -48,6 +48,8 @@ def placed(kind: str, document: Json, namespace: str) -> Json:
     metadata = document.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise invalid("metadata: an object is needed here")
+    if not isinstance(document.get("spec"), dict):
+        raise invalid(f"{kind}.spec: an object is needed here")
     own = metadata.get("namespace")
     if namespace and own not in (None, "", namespace):
         raise invalid(
@@ -55,7 +57,9 @@ def placed(kind: str, document: Json, namespace: str) -> Json:
         )
     if namespace or own:
         metadata = {**metadata, "namespace": namespace or own}
-        check_namespace(metadata["namespace"]) if isinstance(metadata["namespace"], str) else None
+        if not isinstance(metadata["namespace"], str):
+            raise invalid("metadata.namespace: a text is needed here")
+        check_namespace(metadata["namespace"])
     kept = {key: value for key, value in document.items() if key != "status"}
     return {**kept, "apiVersion": API_VERSION, "kind": kind, "metadata": metadata}
 

@@ -6,7 +6,15 @@ import sqlite3
 from enum import IntEnum
 from typing import Any
 
-from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError, StateLockedError, UnknownRunError
+from tiphys.engine.errors import (
+    EngineError,
+    EventRefusedError,
+    EventsFullError,
+    JournalDamagedError,
+    ManifestError,
+    StateLockedError,
+    UnknownRunError,
+)
 
 
 class Code(IntEnum):
@@ -68,6 +76,8 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (ManifestError, Code.INVALID_ARGUMENT),
     (StateLockedError, Code.UNAVAILABLE),
     (JournalDamagedError, Code.DATA_LOSS),
+    (EventsFullError, Code.RESOURCE_EXHAUSTED),
+    (EventRefusedError, Code.INVALID_ARGUMENT),
     (EngineError, Code.FAILED_PRECONDITION),
 )
 """What the engine's errors are to a client; the first that fits counts."""

@@ -26,6 +26,7 @@ def document(run: RunState, version: int) -> Json:
     workflow = workflow_json(run)
     workflow["metadata"]["resourceVersion"] = str(version)
     status = workflow["status"]
+    status.setdefault("phase", "Pending")
     if run.nodes:
         pods = [node for node in run.nodes.values() if node.type == "Pod"]
         status["progress"] = f"{sum(1 for node in pods if node.phase == SUCCEEDED)}/{len(pods)}"

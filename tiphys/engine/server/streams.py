@@ -7,7 +7,7 @@ the stream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -24,8 +24,9 @@ QUIET = 15.0
 """Seconds after which a silent stream says that it is there, to clients that read server-sent events."""
 _PIECE = 64 << 10
 
-Messages = AsyncGenerator[bytes, None]
-"""The results of a stream, as JSON."""
+Messages = AsyncGenerator[Sequence[bytes], None]
+"""The results of a stream, each as JSON, some at a time; none at all is no message."""
+NONE: Sequence[bytes] = ()
 
 
 class Stream(Response):
@@ -62,8 +63,11 @@ class Stream(Response):
 
     async def _framed(self, messages: Messages) -> AsyncIterator[bytes]:
         try:
-            async for message in _kept_alive(messages) if self._events else messages:
-                yield self._frame(b'{"result":' + message + b"}") if message else b":\n\n"
+            async for batch in _kept_alive(messages) if self._events else messages:
+                if batch:
+                    yield b"".join(self._frame(b'{"result":' + message + b"}") for message in batch)
+                elif self._events:
+                    yield b":\n\n"
         except Exception as error:  # noqa: BLE001  # the stream has begun: it is told in it
             yield self._frame(encode(refusal_of(error).in_stream()))
 
@@ -77,34 +81,34 @@ def accepts_events(request: Request) -> bool:
 
 
 async def begun(messages: Messages) -> Messages:
-    """The same messages, the first one made: what it refuses is an answer with a status. It must come at once, b"" for none."""
-    first = await anext(messages, b"")
+    """The same messages, the first ones made: what they refuse is an answer with a status. They must come at once, or NONE."""
+    first = await anext(messages, NONE)
     return _after(first, messages)
 
 
-async def _after(first: bytes, messages: Messages) -> Messages:
+async def _after(first: Sequence[bytes], messages: Messages) -> Messages:
     async with aclosing(messages):
         if first:
             yield first
-        async for message in messages:
-            yield message
+        async for batch in messages:
+            yield batch
 
 
-async def _kept_alive(messages: Messages) -> AsyncIterator[bytes]:
-    """The messages, and b"" whenever none came for a while: a comment that finds out whether the client is there."""
+async def _kept_alive(messages: Messages) -> AsyncIterator[Sequence[bytes]]:
+    """The messages, and NONE whenever none came for a while: a comment finds out whether the client is there."""
     while True:
         following = asyncio.ensure_future(anext(messages, None))
         try:
             while not (await asyncio.wait((following,), timeout=QUIET))[0]:
-                yield b""
-            message = following.result()
+                yield NONE
+            batch = following.result()
         finally:
             following.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await following
-        if message is None:
+        if batch is None:
             return
-        yield message
+        yield batch
 
 
 async def _deliver(send: Send, body: bytes) -> None:

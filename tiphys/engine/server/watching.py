@@ -15,7 +15,7 @@ from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.listing import Choice, parse_choice
 from tiphys.engine.server.lookup import find_run
 from tiphys.engine.server.rendering import chosen, encode
-from tiphys.engine.server.streams import Messages, Stream, begun
+from tiphys.engine.server.streams import NONE, Messages, Stream, begun
 
 _BREATH = 0.01
 """Seconds between two rounds: what changes meanwhile is told once."""
@@ -42,7 +42,7 @@ async def watch_events(call: Call) -> Stream:
 
 
 async def _silence() -> Messages:
-    yield b""
+    yield NONE
     await asyncio.Event().wait()
 
 
@@ -59,9 +59,9 @@ class _Watch:
         """What there is, or what has changed since that version; then every change, for so many seconds."""
         with self._desk.feed.subscribe() as subscription:
             runs, gone = await self._desk.read(lambda engine: self._start(engine, since))
-            yield b""
+            yield NONE
             for change in gone:
-                yield _event(DELETED, _remains(change, self._fields))
+                yield [_event(DELETED, _remains(change, self._fields))]
             for summary in reversed(runs):
                 if since is None or summary.version > since:
                     async for message in self._told(summary):
@@ -88,14 +88,14 @@ class _Watch:
                 yield message
         elif change.name in self._known:
             self._known.discard(change.name)
-            yield _event(DELETED, _remains(change, self._fields))
+            yield [_event(DELETED, _remains(change, self._fields))]
 
     async def _told(self, summary: Summary) -> Messages:
         verb = MODIFIED if summary.name in self._known else ADDED
         with suppress(UnknownRunError):  # it is gone already, which is news of its own
             body = await self._desk.read(lambda engine: self._desk.rendered.of(engine, summary, self._fields))
             self._known.add(summary.name)
-            yield _event(verb, body)
+            yield [_event(verb, body)]
 
 
 async def _news(subscription: Subscription) -> list[Change]:

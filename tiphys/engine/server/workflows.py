@@ -54,7 +54,7 @@ def _run(engine: Engine, workflow: Json, rendered: Rendered) -> bytes:
     try:
         made = engine.submit([workflow])
     except ManifestError:
-        if name and engine.journal.summary(name) is not None:
+        if isinstance(name, str) and name and engine.journal.summary(name) is not None:
             raise Refusal(Code.ALREADY_EXISTS, f'workflows.argoproj.io "{name}" already exists') from None
         raise
     return shown(engine, made, rendered)
