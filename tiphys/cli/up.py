@@ -52,12 +52,13 @@ def main(_arguments: argparse.Namespace) -> int:
 
 
 def bring_up() -> StackInfo:
-    """Start the servers or find them, with a live line each, and give the engine their addresses and keys.
+    """Start the servers or find them, with a live line each; give the engine their addresses and keys, and our workflows.
 
     Raises:
         TiphysError: something is in the way; the message says what, and the remedy.
     """
     from tiphys.cli.engine_access import open_engine
+    from tiphys.cli.install import rendered
     from tiphys.settings import stack_settings
     from tiphys.stack import up
     from tiphys.stack.config import documents
@@ -65,9 +66,10 @@ def bring_up() -> StackInfo:
 
     with _progress() as on_change:
         info = up(stack_settings(), contracts(), on_change)
-    objects = open_engine().objects
-    for document in documents(info.config_map, info.secrets):
-        objects.apply(document)
+    engine = open_engine()
+    engine.apply(documents(info.config_map, info.secrets))
+    engine.apply(document for found in rendered().values() for document in found)
+    engine.wake()
     return info
 
 
