@@ -121,6 +121,8 @@ def test_the_failure_comes_again_and_changed_inputs_mend_it(tiphys: Tiphys) -> N
     assert Path(path).read_text() == "5.0"
     assert Path(path).is_relative_to(tiphys.state / "replays")
     assert "mode slow" in tiphys("replay", run, "--env", "MODE=slow", code=1)
+    tiphys.capsules()[-1].write_bytes(b"damaged")
+    assert "from the journal" in tiphys("replay", run, "--dry-run")
     assert tiphys("get", run, "-o", "json") == before
 
 

@@ -178,6 +178,13 @@ def test_a_short_value_is_hidden_where_it_is_all(objects: ObjectStore) -> None:
     assert redactor.tree({"env": ["1234", "call 1234 now", ""]}) == {"env": ["⟦secret db/pin⟧", "call 1234 now", ""]}
 
 
+def test_a_name_stays_whatever_it_is_called(objects: ObjectStore) -> None:
+    """A user who is called as a step is must not make the step nameless."""
+    objects.apply({"kind": "Secret", "metadata": {"name": "login"}, "stringData": {"user": "ingest"}})
+    hidden = Redactor(objects).tree({"name": "ingest", "image": "tiphys/ingest:1"})
+    assert hidden == {"name": "ingest", "image": "tiphys/⟦secret login/user⟧:1"}
+
+
 def test_placeholders_are_filled_from_the_secrets_that_are_here(objects: ObjectStore, tmp_path: Path) -> None:
     """Those that are not are named."""
     tree = {"a": [f"x{SECRET}y", "VHIwdWI0ZG9yJjMvKyB4"], "b": {SECRET: "1234"}}

@@ -42,7 +42,10 @@ def of_run(engine: Engine, name: str, step: str) -> Found:
     for each in [*reversed([run.nodes[child] for child in node.children if child in run.nodes]), node]:
         path = folder(engine.state, name) / f"{each.id}.tgz"
         if (each is node or each.flag("retried")) and path.exists():
-            capsule = load(path)
+            try:
+                capsule = load(path)
+            except CapsuleError:
+                break  # damaged: the journal has what it takes
             if each.phase == "Succeeded":
                 capsule.notes.append("the step has succeeded since: this is how it failed before")
             return Found(_with_withheld(capsule, engine, run, each), "its capsule", containers=run.containers)

@@ -75,11 +75,11 @@ class Redactor:
         return text if self._pattern is None else self._pattern.sub(lambda match: self._forms[match[0]], text)
 
     def tree(self, tree: Any) -> Any:
-        """A JSON-like tree with placeholders in its texts; keys are names and stay."""
+        """A JSON-like tree with placeholders in its texts; keys are names and stay, and so does what stands under `name`."""
         if isinstance(tree, str):
             return self.text(tree)
         if isinstance(tree, Mapping):
-            return {key: self.tree(value) for key, value in tree.items()}
+            return {key: value if key == "name" else self.tree(value) for key, value in tree.items()}
         if isinstance(tree, (list, tuple)):
             return [self.tree(value) for value in tree]
         return tree
