@@ -47,6 +47,10 @@ class Desk:
         """What `work` gives, which has written something the engine may care for. Raises as `read` does."""
         return await self._writers.do(lambda engine: _woken(engine, work))
 
+    async def warm(self) -> None:
+        """Open the journal in every thread for reads, and read the list of runs: the first client need not wait for it."""
+        await asyncio.gather(*(self.read(lambda engine: self.catalog.runs(engine.journal)) for _ in range(_THREADS)))
+
     def close(self) -> None:
         """Let the threads end."""
         self._readers.close()
