@@ -56,7 +56,7 @@ class Served:
         log = (self.home / "serve.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tiphys", "serve"], cwd=PROJECT, env=self.environment, stdout=log, stderr=log,
-            start_new_session=True, preexec_fn=_die_with_the_test,
+            start_new_session=True, preexec_fn=_die_with_the_test,  # noqa: PLW1509  # one call of the C library
         )  # fmt: skip
         log.close()
         self.wait_until_it_answers()
