@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import json
 import os
@@ -55,7 +56,7 @@ class Served:
         log = (self.home / "serve.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tiphys", "serve"], cwd=PROJECT, env=self.environment, stdout=log, stderr=log,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_die_with_the_test,  # noqa: PLW1509  # one call of the C library
         )  # fmt: skip
         log.close()
         self.wait_until_it_answers()
@@ -151,6 +152,11 @@ class Served:
     def nodes(self, name: str) -> list[Json]:
         """The nodes of a run."""
         return list((self.get(f"/api/v1/workflows/default/{name}")["status"].get("nodes") or {}).values())
+
+
+def _die_with_the_test() -> None:
+    """A session that is killed leaves no server behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def steps(*scripts: str, name: str = "", **spec: Any) -> Json:

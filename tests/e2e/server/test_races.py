@@ -59,6 +59,7 @@ def test_two_clients_that_change_a_template_do_not_overwrite_each_other(server: 
     assert server.ask("DELETE", f"{path}/contended")[0] == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whole", [False, True], ids=["api", "all"])
 def test_killed_in_any_request_nothing_is_half_done(
     new_server: Callable[[], Served],

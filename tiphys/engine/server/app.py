@@ -45,7 +45,9 @@ def application(engine: Engine, tokens: Mapping[str, str]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         shutil.rmtree(engine.state / "downloads", ignore_errors=True)  # of a server that was killed
+        warming = asyncio.ensure_future(desk.warm())
         yield
+        await asyncio.gather(warming, return_exceptions=True)
         desk.close()
 
     app = Starlette(routes=[*_routes(table, desk)], lifespan=lifespan, exception_handlers={404: _unknown})

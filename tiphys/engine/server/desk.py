@@ -14,12 +14,15 @@ from typing import TypeVar
 from tiphys.engine.engine import Engine
 from tiphys.engine.server.catalog import Catalog
 from tiphys.engine.server.feed import Feed, Folders
+from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.refusals import Code, Refusal
 from tiphys.engine.server.rendering import Rendered
 
 Found = TypeVar("Found")
 Work = Callable[[Engine], Found]
 _THREADS = 2
+_FIRST_PAGE = 50
+"""Runs that are rendered when the server starts: as many as Argo's web UI asks for."""
 _MOST_WAITING = 1000
 """Requests that may wait for one kind of thread; more are told to come again."""
 
@@ -46,6 +49,13 @@ class Desk:
     async def write(self, work: Work[Found]) -> Found:
         """What `work` gives, which has written something the engine may care for. Raises as `read` does."""
         return await self._writers.do(lambda engine: _woken(engine, work))
+
+    async def warm(self) -> None:
+        """Open the journal in the threads for reads, and render what a first page shows: no client need wait for it."""
+        await asyncio.gather(*(self.read(lambda engine: self.catalog.runs(engine.journal)) for _ in range(_THREADS)))
+        _, runs = await self.read(lambda engine: self.catalog.runs(engine.journal))
+        for summary in runs[:_FIRST_PAGE]:
+            await self.read(lambda engine, run=summary: self.rendered.of(engine, run, Fields()))  # type: ignore[misc]
 
     def close(self) -> None:
         """Let the threads end."""

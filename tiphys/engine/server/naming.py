@@ -60,7 +60,8 @@ def placed(kind: str, document: Json, namespace: str) -> Json:
         if not isinstance(metadata["namespace"], str):
             raise invalid("metadata.namespace: a text is needed here")
         check_namespace(metadata["namespace"])
-    kept = {key: value for key, value in document.items() if key != "status"}
+    metadata = {key: value for key, value in metadata.items() if value is not None}
+    kept = {key: value for key, value in document.items() if key != "status" and value is not None}
     return {**kept, "apiVersion": API_VERSION, "kind": kind, "metadata": metadata}
 
 

@@ -19,6 +19,7 @@ _MOST_BYTES = 64 << 20
 _COMPLETED = "workflows.argoproj.io/completed"
 _PHASE = "workflows.argoproj.io/phase"
 _DONE = ("Succeeded", "Failed", "Error")
+_WHOLE = Fields()
 
 
 def document(run: RunState, version: int) -> Json:
@@ -67,12 +68,15 @@ class Rendered:
 
         `fields` name paths in a larger object, in which the run lies below `above`.
         """
-        key = (summary.name, summary.version, fields, above)
+        key = (summary.name, summary.version, fields, above if fields.names else "")
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 return found
-        made = encode(chosen(document(engine.get(summary.name), summary.version), fields, above))
+        if fields.names:
+            made = encode(chosen(json.loads(self.of(engine, summary, _WHOLE)), fields, above))
+        else:
+            made = encode(document(engine.get(summary.name), summary.version))
         with self._lock:
             self._keep(key, made)
         return made
