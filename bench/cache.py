@@ -107,7 +107,6 @@ def main() -> int:
         print(f"not what was claimed: {wrong}: no figures", file=sys.stderr)
         return 1
     times = [each.seconds for each in unchanged]
-    print(f"from nothing: {first.seconds:.1f} s")
     print(
         f"unchanged `make run`: {statistics.median(times):.1f} s ({min(times):.1f} to {max(times):.1f}), limit {LIMIT:.0f} s; "
         f"cached: {', '.join(unchanged[0].cached)}"

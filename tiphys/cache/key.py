@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tiphys.cache import digests, surroundings
 from tiphys.cache.mode import CONTRACT, EFFECTS, EVIDENCE, annotated
 from tiphys.cache.program import Parts, Program, once, require_own_code
-from tiphys.cache.references import GoneError, World
-from tiphys.cache.refusal import NotCachedError
+from tiphys.cache.references import World
+from tiphys.cache.refusal import GoneError, NotCachedError
 from tiphys.engine.environment import expand_references
 
 if TYPE_CHECKING:

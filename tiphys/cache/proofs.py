@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.cache import digests, surroundings
 from tiphys.cache.key import Key, named, stored
-from tiphys.cache.references import GoneError
-from tiphys.cache.refusal import NotCachedError
+from tiphys.cache.refusal import GoneError, NotCachedError
 
 if TYPE_CHECKING:
     from tiphys.cache.store import Entry

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tiphys.cache import digests
-from tiphys.cache.refusal import NotCachedError
+from tiphys.cache import datasets, digests
+from tiphys.cache.refusal import GoneError, NotCachedError
 from tiphys.errors import DataError, TiphysError
 
 if TYPE_CHECKING:
@@ -24,15 +24,9 @@ Json = dict[str, Any]
 PATIENCE = 3.0
 """Seconds that a server may be away: after that the step runs, and finds out by itself."""
 MOST_OBJECTS = 20_000
-_REJECTS = "_rejects"
-_LAST_TRAINED = "last-trained"
 _WHERE = "select metadata_location from iceberg_tables where catalog_name = 'lake' and table_namespace = %s and table_name = %s"
 _PROVENANCE = frozenset({"exported_by", "workflow", "revision"})
 """Tags of a version that say which run made it: that stays true."""
-
-
-class GoneError(Exception):
-    """What a name stands for is not there, or not any more; the message says what."""
 
 
 class World:
@@ -57,7 +51,7 @@ class World:
         except GoneError as gone:
             return str(gone)
         if isinstance(proof, dict) and isinstance(found, dict) and kind in _GROWING:
-            return _lost(text, proof, found)
+            return datasets.lost(text, proof, found)
         return "" if found == proof else f"{text} is {_say(found)}, was {_say(proof)}"
 
     def _asked(self, question: Callable[[], Any], kind: str, text: str) -> Any:
@@ -100,6 +94,14 @@ class World:
 
         return LedgerClient(load(LedgerSettings, self._environment), timeout=PATIENCE)
 
+    def objects(self, prefix: str) -> dict[str, str]:
+        """Every object below a prefix, by its address: size and tag."""
+        found = self.store.list(prefix)
+        if len(found) > MOST_OBJECTS:
+            message = f"{prefix} holds {len(found):,} objects: more than {MOST_OBJECTS:,} are not compared"
+            raise NotCachedError(message)
+        return {each.uri: f"{each.size} {each.etag}" for each in found}
+
     def table(self, namespace: str, table: str) -> Json:
         """The newest metadata of an Iceberg table, as its specification has them. Raises GoneError."""
         import psycopg  # noqa: PLC0415
@@ -128,17 +130,8 @@ class World:
 # What a name stands for
 
 
-def _objects(world: World, prefix: str) -> dict[str, str]:
-    """Every object below a prefix, by its key: size and tag."""
-    found = world.store.list(prefix)
-    if len(found) > MOST_OBJECTS:
-        message = f"{prefix} holds {len(found):,} objects: more than {MOST_OBJECTS:,} are not compared"
-        raise NotCachedError(message)
-    return {each.uri: f"{each.size} {each.etag}" for each in found}
-
-
 def _prefix(world: World, text: str) -> str:
-    found = _objects(world, text if text.endswith("/") else f"{text}/")
+    found = world.objects(text if text.endswith("/") else f"{text}/")
     if not found:
         message = f"{text} is empty"
         raise GoneError(message)
@@ -162,64 +155,6 @@ def _addresses(document: Any) -> list[str]:
         own = [document["uri"]] if str(document.get("uri", "")).startswith("s3://") else []
         return own + [uri for each in document.values() for uri in _addresses(each)]
     return [uri for each in document for uri in _addresses(each)] if isinstance(document, list) else []
-
-
-def _parts_of(text: str) -> tuple[str, str, str]:
-    name, _, tag = text.partition("@")
-    namespace, _, table = name.partition(".")
-    if not (namespace and table and tag):
-        message = f"{text!r} is no dataset version"
-        raise GoneError(message)
-    return namespace, table, tag
-
-
-def _snapshot(metadata: Json, text: str, tag: str) -> int:
-    found = (metadata.get("refs") or {}).get(tag)
-    if found is None:
-        message = f"{text} does not exist: its table has no such tag"
-        raise GoneError(message)
-    return int(found["snapshot-id"])
-
-
-def _dataset(world: World, text: str) -> str:
-    """The snapshots of the table and of its rejects: what a snapshot has never changes."""
-    return ", ".join(_snapshots(world, text))
-
-
-def _snapshots(world: World, text: str) -> list[str]:
-    namespace, table, tag = _parts_of(text)
-    found = []
-    for name in (table, f"{table}{_REJECTS}"):
-        try:
-            metadata = world.table(namespace, name)
-        except GoneError:
-            if name == table:
-                raise
-            continue  # a table without rejects of its own
-        found.append(f"snapshot {_snapshot(metadata, text, tag)} of {metadata['table-uuid']}")
-    return found
-
-
-def _dataset_files(world: World, text: str) -> Json:
-    """The snapshots, and every file that lay in the tables' folders: later versions add to them."""
-    namespace, table, _ = _parts_of(text)
-    files: dict[str, str] = {"": ", ".join(_snapshots(world, text))}
-    for name in (table, f"{table}{_REJECTS}"):
-        try:
-            where = str(world.table(namespace, name)["location"]).replace("s3a://", "s3://", 1)
-        except GoneError:
-            continue
-        kept = _objects(world, f"{where.rstrip('/')}/")
-        files |= {uri: what for uri, what in kept.items() if not uri.endswith(".metadata.json")}
-    return files
-
-
-def _lost(text: str, before: Json, now: Json) -> str:
-    if before.get("") != now.get(""):
-        return f"{text} is {now.get('')}, was {before.get('')}"
-    gone = sorted(uri for uri in before if before[uri] != now.get(uri))
-    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-    return f"{text}: {gone[0]} is {'another' if gone[0] in now else 'gone'}{more}" if gone else ""
 
 
 def _model(world: World, text: str) -> str:
@@ -283,31 +218,13 @@ _CONTENT: dict[str, Callable[[World, str], str]] = {
     "s3-prefix": _prefix,
     "s3-object": _object,
     "s3-manifest": _manifest,
-    "dataset": _dataset,
+    "dataset": datasets.content,
     "model": _model,
     "mlflow-run": _mlflow_run,
     "image": _image,
 }
-_PROOF: dict[str, Callable[[World, str], Any]] = {"dataset": _dataset_files}
+_PROOF: dict[str, Callable[[World, str], Any]] = {"dataset": datasets.files}
 _GROWING = frozenset({"dataset"})
-
-
-def last_trained(world: World, text: str) -> str:
-    """Which other version of the dataset's table was trained on last; this one itself counts as none."""
-    namespace, table, tag = _parts_of(text)
-    metadata = world.table(namespace, table)
-    marked = (metadata.get("refs") or {}).get(_LAST_TRAINED)
-    if marked is None or int(marked["snapshot-id"]) == _snapshot(metadata, text, tag):
-        return "none other"
-    return f"snapshot {marked['snapshot-id']}"
-
-
-def is_last_trained(world: World, text: str) -> str:
-    """The mark that training on this version leaves."""
-    namespace, table, tag = _parts_of(text)
-    metadata = world.table(namespace, table)
-    marked = (metadata.get("refs") or {}).get(_LAST_TRAINED)
-    return "this one" if marked and int(marked["snapshot-id"]) == _snapshot(metadata, text, tag) else "another one"
 
 
 def version_tags(world: World, text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys import closure
-from tiphys.cache import digests, references
+from tiphys.cache import datasets, digests, references
 from tiphys.cache.program import Parts, distributions
 from tiphys.cache.references import World
 from tiphys.cache.refusal import NotCachedError
@@ -43,7 +43,7 @@ def look(kind: str, text: str, world: World, place: Place, parts: Parts) -> None
 def left(kind: str, text: str, world: World) -> str:
     """What a step has left behind, in a line. Raises GoneError, NotCachedError."""
     known: dict[str, Callable[[World, str], str]] = {
-        "last-trained": references.is_last_trained,
+        "last-trained": datasets.is_last_trained,
         "version-tags": references.version_tags,
     }
     if kind not in known:
@@ -56,7 +56,7 @@ def left(kind: str, text: str, world: World) -> str:
 
 
 def _last_trained(text: str, world: World, _place: Place, parts: Parts) -> None:
-    parts.put("last-trained", references.last_trained(world, text))
+    parts.put("last-trained", datasets.last_trained(world, text))
 
 
 def _staging(text: str, world: World, _place: Place, parts: Parts) -> None:

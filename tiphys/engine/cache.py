@@ -78,6 +78,8 @@ async def through(
         _write(open_log(), f"--- {answer.told}: nothing was run ---\n")
         status = {"hit": True, "key": answer.key, "cacheName": NAME}
         return Ending(SUCCEEDED, answer.told, answer.outputs, status)
+    if answer.told:
+        _write(open_log(), f"--- {answer.told} ---\n")
     ended = await really(_with(asked.start, answer.environment))
     if ended.phase != SUCCEEDED:
         return ended
