@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hera.workflows import CronWorkflow, WorkflowsService
-from hera.workflows.models import WorkflowTemplateRef
+from hera.workflows.models import StopStrategy, WorkflowTemplateRef
 
 from tests.e2e.spine.test_spine import TINY, Cli, boilings, cli, on, trips  # noqa: F401
 from tiphys.stack import environment, keys
@@ -32,8 +32,8 @@ spec:
     metadata: {generateName: by-event-}
     arguments:
       parameters:
-      - {name: use-case, value: tests.usecases.tiny}
-      - {name: started-by, value: alert}
+      - {name: use-case, valueFrom: {event: '"tests.usecases.tiny"'}}
+      - {name: started-by, valueFrom: {event: '"alert"'}}
       - {name: source, valueFrom: {event: payload.source}}
 """
 
@@ -63,7 +63,9 @@ class Api:
 
     def runs(self) -> list[Json]:
         """All runs."""
-        return list(self.ask("GET", "/api/v1/workflows/default?fields=items.metadata,items.status.phase")["items"] or [])
+        return list(
+            self.ask("GET", "/api/v1/workflows/default?fields=items.metadata,items.status.phase")["items"] or []
+        )
 
 
 def ended(api: Api, is_it: Callable[[str], bool], within: float = 420.0) -> Json:
@@ -101,7 +103,7 @@ def test_five_ways_start_one_pipeline(cli: Cli, boilings: Path, stack: Any, tmp_
     service = WorkflowsService(host=f"http://{api.address}", token=api.token, namespace="default")
     made = CronWorkflow(
         name="by-cron", schedules=["* * * * *"], concurrency_policy="Forbid", namespace="default",
-        stop_strategy={"expression": "cronworkflow.succeeded >= 1"}, workflows_service=service,
+        stop_strategy=StopStrategy(expression="cronworkflow.succeeded >= 1"), workflows_service=service,
         workflow_template_ref=WorkflowTemplateRef(name=TEMPLATE),
         arguments={"use-case": TINY, "source": source, "started-by": "schedule"},
     )  # fmt: skip

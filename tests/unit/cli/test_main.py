@@ -16,7 +16,7 @@ from tiphys.errors import RetryableError
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("command", [name.rstrip("_") for name in cli.COMMANDS])
+@pytest.mark.parametrize("command", [name.rstrip("_").replace("_", "-") for name in cli.COMMANDS])
 def test_every_command_explains_itself_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """``--help`` ends in commands that a person can type."""
     with pytest.raises(SystemExit) as ended:
