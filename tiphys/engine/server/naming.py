@@ -16,6 +16,11 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _SHOWN = 80
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp"), str),
+    **dict.fromkeys(("labels", "annotations"), dict),
+    "generation": int,
+}
 
 
 def check_path(path: Mapping[str, str]) -> None:
@@ -60,9 +65,18 @@ def placed(kind: str, document: Json, namespace: str) -> Json:
         if not isinstance(metadata["namespace"], str):
             raise invalid("metadata.namespace: a text is needed here")
         check_namespace(metadata["namespace"])
-    metadata = {key: value for key, value in metadata.items() if value is not None}
+    metadata = _checked({key: value for key, value in metadata.items() if value is not None})
     kept = {key: value for key, value in document.items() if key != "status" and value is not None}
     return {**kept, "apiVersion": API_VERSION, "kind": kind, "metadata": metadata}
+
+
+def _checked(metadata: Json) -> Json:
+    """The metadata. Raises Refusal for a field of the wrong type: it would come back as it is."""
+    for key, value in metadata.items():
+        wanted = _TYPES.get(key)
+        if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise invalid(f"metadata.{key}: {'an object' if wanted is dict else f'a {wanted.__name__}'} is needed here")
+    return metadata
 
 
 def named(document: Json) -> str:

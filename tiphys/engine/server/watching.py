@@ -53,7 +53,8 @@ class _Watch:
         self._desk = desk
         self._choice = choice
         self._fields = fields
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}
+        """The version of each run that the client has."""
 
     async def messages(self, since: int | None, seconds: int | None) -> Messages:
         """What there is, or what has changed since that version; then every change, for so many seconds."""
@@ -67,7 +68,7 @@ class _Watch:
                     async for message in self._told(summary):
                         yield message
                 else:
-                    self._known.add(summary.name)
+                    self._known[summary.name] = summary.version
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds or None):
                     while True:
@@ -86,15 +87,17 @@ class _Watch:
         if summary is not None and self._choice.matches(summary):
             async for message in self._told(summary):
                 yield message
-        elif change.name in self._known:
-            self._known.discard(change.name)
+        elif self._known.pop(change.name, None) is not None:
             yield [_event(DELETED, _remains(change, self._fields))]
 
     async def _told(self, summary: Summary) -> Messages:
-        verb = MODIFIED if summary.name in self._known else ADDED
+        told = self._known.get(summary.name)
+        if told is not None and told >= summary.version:
+            return  # it was read with what there is
+        verb = ADDED if told is None else MODIFIED
         with suppress(UnknownRunError):  # it is gone already, which is news of its own
             body = await self._desk.read(lambda engine: self._desk.rendered.of(engine, summary, self._fields))
-            self._known.add(summary.name)
+            self._known[summary.name] = summary.version
             yield [_event(verb, body)]
 
 
