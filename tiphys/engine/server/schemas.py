@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Json = dict[str, Any]
-_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 TEXT: Json = {"type": "string"}
 FLAG: Json = {"type": "boolean"}
 WHOLE: Json = {"type": "integer"}
@@ -39,7 +39,7 @@ def _about_run(**more: Json) -> Json:
 
 _MAP: Json = {"type": "object", "additionalProperties": TEXT}
 _META = _object({
-    "name": {"type": "string", "maxLength": 63, "pattern": _NAME}, "generateName": {"type": "string", "maxLength": 50},
+    "name": {"type": "string", "maxLength": 63, "pattern": _NAME}, "generateName": TEXT,
     "namespace": TEXT, "uid": TEXT, "resourceVersion": TEXT, "creationTimestamp": {"type": ["string", "null"]},
     "generation": WHOLE, "labels": _MAP, "annotations": _MAP,
 })  # fmt: skip
