@@ -31,6 +31,8 @@ from tiphys.engine.server.tokens import Tokens
 log = logging.getLogger("tiphys.api")
 HEALTH = "/healthz"
 """The only route that needs no token: it says that the server is there, and nothing else."""
+_WARM = 0.5
+"""Seconds that the first answers may wait until what they show is rendered."""
 _SWITCH = 0.0005
 """Seconds after which a thread that checks a manifest lets the event loop answer."""
 
@@ -46,6 +48,7 @@ def application(engine: Engine, tokens: Mapping[str, str]) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         shutil.rmtree(engine.state / "downloads", ignore_errors=True)  # of a server that was killed
         warming = asyncio.ensure_future(desk.warm())
+        await asyncio.wait((warming,), timeout=_WARM)
         yield
         await asyncio.gather(warming, return_exceptions=True)
         desk.close()
