@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hera.workflows import CronWorkflow, WorkflowsService
+from hera.workflows import CronWorkflow, Workflow, WorkflowsService
 from hera.workflows.models import StopStrategy, WorkflowTemplateRef
 
 from tests.e2e.spine.test_spine import TINY, Cli, boilings, cli, on, trips  # noqa: F401
@@ -29,7 +29,7 @@ spec:
   event: {selector: discriminator == "files" && payload.bucket == "landing"}
   submit:
     workflowTemplateRef: {name: continuous-training}
-    metadata: {generateName: by-event-}
+    metadata: {generateName: '"by-event-"'}
     arguments:
       parameters:
       - {name: use-case, valueFrom: {event: '"tests.usecases.tiny"'}}
@@ -115,8 +115,6 @@ def test_five_ways_start_one_pipeline(cli: Cli, boilings: Path, stack: Any, tmp_
             "POST", "/api/v1/events/default/files", {"bucket": "landing", "source": source},
             Authorization=api.events_token, **{"webhook-id": "delivery-1"},
         )  # fmt: skip
-    from hera.workflows import Workflow  # noqa: PLC0415
-
     by_hera = Workflow(
         generate_name="by-hera-", namespace="default", workflows_service=service,
         workflow_template_ref=WorkflowTemplateRef(name=TEMPLATE), arguments={"use-case": TINY, "source": source},
