@@ -121,7 +121,11 @@ def test_a_capsule_of_a_wrong_shape_is_refused(tmp_path: Path, fields: dict[str,
         load(packed(tmp_path / "c.tgz", {"capsule.json": head(**fields)}))
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"no tar"), gzip.compress(b"x" * 5000)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b"no tar"), gzip.compress(b"x" * 5000)[:-9]],
+    ids=["empty", "no gzip", "no tar", "cut short"],
+)
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     """In one line."""
     path = tmp_path / "c.tgz"
