@@ -12,7 +12,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seed N` repeats the random choices of an earlier run, which its header and its failures print."""
     parser.addoption("--seed", type=int, default=None, help="seed of the random kills (default: another each time)")
-    parser.addoption("--argo-cli", default="", help="an `argo` of version 4: lints the rendered manifests with it")
+    parser.addoption("--argo-cli", default="", help="an `argo` of version 4, to lint and to ask the API with")
 
 
 def pytest_configure(config: pytest.Config) -> None:

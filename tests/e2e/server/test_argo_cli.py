@@ -1,4 +1,4 @@
-"""A real `argo` against the server, where TIPHYS_ARGO_CLI names one."""
+"""A real `argo` against the server, where --argo-cli names one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Argo = Callable[..., str]
 
 
 @pytest.fixture
-def argo(server: Served) -> Argo:
+def argo(server: Served, request: pytest.FixtureRequest) -> Argo:
     """`argo("list")`: what the command prints; it must end with `code`."""
-    program = os.environ.get("TIPHYS_ARGO_CLI", "")
+    program = request.config.getoption("--argo-cli")
     if not program:
-        pytest.skip("TIPHYS_ARGO_CLI names no argo")
+        pytest.skip("--argo-cli names no `argo`")
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(server.home), "ARGO_SERVER": f"127.0.0.1:{server.port}", "ARGO_HTTP1": "true",
         "ARGO_SECURE": "false", "ARGO_TOKEN": f"Bearer {server.tokens['admin']}", "ARGO_NAMESPACE": "default", "KUBECONFIG": "/dev/null",
