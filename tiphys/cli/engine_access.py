@@ -36,7 +36,7 @@ def open_engine(
     `containers` are the patterns of --containers for new runs, TIPHYS_CONTAINERS where None is given.
     """
     from tiphys.cli.runs import patterns
-    from tiphys.engine import Engine, Image, load_images
+    from tiphys.engine import Engine, Image
     from tiphys.settings import EngineSettings, load, stack_settings
 
     wanted = patterns(load(EngineSettings).containers) if containers is None else containers
@@ -50,14 +50,12 @@ def open_engine(
         )
         for pattern in ("*/tiphys/*", "tiphys/*")
     ]
-    table = settings.project / IMAGES_FILE
-    extra = load_images(table) if table.exists() else []
     keep = [settings.project, settings.home]
     where = state or settings.home / "engine"
-    images = [*extra, *own]
     return Engine(
         where,
-        images=images,
+        images=own,
+        image_file=settings.project / IMAGES_FILE,
         containers=wanted or (),
         store=_store(settings),
         keep=keep,

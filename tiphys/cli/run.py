@@ -112,6 +112,10 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
     served = engine.served()
     if not served:
         engine.refuse_if_held()
+    elif _is_older_than_its_code(engine):
+        say(
+            "note: the engine that serves began before its code was changed: `tiphys down && tiphys up` takes the new one"
+        )
     interrupted = None if args.fresh else engine.unfinished(documents, template, parameters, args.name)
     if interrupted:
         why = "goes on already" if served else "was interrupted"
@@ -151,6 +155,15 @@ def to_the_end(engine: Engine, name: str, listener: Listener) -> RunState:
 
         return attend(engine, name, listener, _explain_request)
     return engine.run(name, listener, command=" ".join(sys.argv[:3]), on_interrupt=_explain_interrupt)
+
+
+def _is_older_than_its_code(engine: Engine) -> bool:
+    """Whether a file of the engine is newer than the process that drives runs."""
+    from tiphys import engine as package
+    from tiphys.engine.lock import held_since
+
+    began = held_since(engine.state)
+    return any(path.stat().st_mtime > began for path in Path(package.__path__[0]).rglob("*.py"))
 
 
 def _explain_interrupt(count: int) -> None:

@@ -213,22 +213,25 @@ def _check_values(node: Node, parameters: Mapping[str, str]) -> None:
 
 
 def delete(engine: Engine, name: str) -> None:
-    """Forget a run and its logs; its artifacts stay in the store, as on Argo. Raises EngineError.
+    """Forget a run, its logs, and the artifacts that artifactGC ties to it; others stay, as on Argo. Raises EngineError.
 
     One that goes on is ended first where an engine drives all runs; it is gone a moment later.
     """
     run = engine.get(name)
-    engine.folder(name)
     if not run.done and engine.served():
         if engine.ask(name, {"kind": "delete"}):
             return
     elif not run.done and engine.drives(name):
         msg = f"run {name!r} is driven by an engine now: `tiphys stop {name}` first"
         raise EngineError(msg)
-    forget(engine, name)
+    forget(engine, run)
 
 
-def forget(engine: Engine, name: str) -> None:
-    """Take a run that nobody drives out of the journal, and its logs away."""
-    engine.journal.delete(name)
-    shutil.rmtree(engine.folder(name), ignore_errors=True)
+def forget(engine: Engine, run: RunState) -> None:
+    """Take a run that nobody drives out of the journal; its logs go, and the artifacts that go with it."""
+    from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts  # noqa: PLC0415  # few runs have any
+
+    folder = engine.folder(run.name)
+    delete_artifacts(run, engine.store, ON_COMPLETION, ON_DELETION)
+    engine.journal.delete(run.name)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from tiphys.engine.artifacts import ArtifactStore, FolderStore
 from tiphys.engine.driver import Driver, Listener, interrupted_by_signals, watch_processes
 from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
 from tiphys.engine.executor import Surroundings, Workshop, can_make_private_roots, log_path
-from tiphys.engine.images import Image, ImageTable, machine_images
+from tiphys.engine.images import Image, ImageTable, load_images, machine_images
 from tiphys.engine.inotify import Waker, wake
 from tiphys.engine.journal import Journal, Summary
 from tiphys.engine.lock import ALL_RUNS, StateLock, is_held, read_holder, refuse_if_held, wait_for_leftovers
@@ -57,6 +57,7 @@ class Engine:
         state: Path,
         *,
         images: Iterable[Image] = (),
+        image_file: Path | None = None,
         containers: Iterable[str] = (),
         store: ArtifactStore | None = None,
         keep: Iterable[Path] = (),
@@ -66,7 +67,9 @@ class Engine:
         limits: Limits = NORMAL,
         cache: Callable[[RunState], StepCache | None] = lambda _run: None,
     ) -> None:
-        """`images` go before those of this machine; `keep` are folders that steps must see, such as the checkout.
+        """`images` go before those of this machine, those of `image_file` (TOML, see `load_images`) before them.
+
+        That file is read whenever it is needed. `keep` are folders that steps must see, such as the checkout.
 
         `containers` are shell patterns: steps of new runs whose image matches one run in it, as containers.
 
@@ -77,8 +80,8 @@ class Engine:
         """
         self.state = state.absolute()
         self._images = [*images, *machine_images()]
+        self._image_file = image_file
         self._containers = list(containers)
-        self.images = self.table(self._containers)
         self.objects = ObjectStore(self.state)
         self._store = store or FolderStore(self.state / "artifacts")
         self._keep = tuple(str(path.absolute()) for path in keep)
@@ -272,11 +275,13 @@ class Engine:
         names = [name for name in self.journal.expired(time.time()) if name != besides]
         if not names:
             return
-        from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, expires_at  # noqa: PLC0415
+        from tiphys.engine.control import forget  # noqa: PLC0415
+        from tiphys.engine.expiry import expires_at  # noqa: PLC0415
 
         for name in names:
             try:
-                run, folder = self.journal.load(name), self.folder(name)
+                run = self.journal.load(name)
+                self.folder(name)
             except (JournalDamagedError, ManifestError):
                 self.journal.set_expiry(name, None)  # whoever asks for this run is told
                 continue
@@ -284,9 +289,7 @@ class Engine:
             if moment is None or time.time() < moment:  # an older engine has not said when
                 self.journal.set_expiry(name, moment)
                 continue
-            delete_artifacts(run, self._store, ON_COMPLETION, ON_DELETION)
-            shutil.rmtree(folder, ignore_errors=True)
-            self.journal.delete(name)
+            forget(self, run)
 
     def recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again."""
@@ -298,9 +301,16 @@ class Engine:
                 run.dirty.add(node.id)
         revive_daemons(run)
 
+    @property
+    def images(self) -> ImageTable:
+        """What images are in new runs. Raises ManifestError if the file of images is none."""
+        return self.table(self._containers)
+
     def table(self, containers: list[str]) -> ImageTable:
-        """What images are where steps whose image matches one of the patterns are containers."""
-        return ImageTable(self._images, _storage(tuple(containers)))
+        """What images are where steps whose image matches one of the patterns are containers. Raises ManifestError."""
+        file = self._image_file
+        extra = load_images(file) if file is not None and file.exists() else []
+        return ImageTable([*extra, *self._images], _storage(tuple(containers)))
 
     def _surroundings(self, run: RunState) -> Surroundings:
         return replace(self.surroundings(run.containers), cache=self._cache(run))

@@ -98,6 +98,14 @@ def holder_pid(folder: Path) -> int | None:
     return pid if isinstance(pid, int) and holder.get("space") == _pid_space() else None
 
 
+def held_since(folder: Path) -> float:
+    """When the lock was taken that is or was held last, in seconds since the epoch; 0 if nobody ever did."""
+    try:
+        return (folder / "lock").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _pid_space() -> int:
     """Which PID namespace this process is in."""
     return Path("/proc/self/ns/pid").stat().st_ino

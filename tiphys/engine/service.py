@@ -87,6 +87,9 @@ class Service:
             except (EngineError, OSError, sqlite3.Error) as error:
                 log.error("%s", error)  # noqa: TRY400 - a full disk needs no traceback
                 moments.append(time.time() + _AGAIN[-1])
+            except Exception:  # one thing that is wrong must not stop all others
+                log.exception("a defect of the engine")
+                moments.append(time.time() + _AGAIN[-1])
         try:
             self._begin_new(workshop)
             for name in self._engine.journal.asked() & self._drivers.keys():
@@ -157,7 +160,7 @@ class Service:
         self._engine.collect_artifacts(run)
         log.info("%s: %s after %.1f s", run.name, run.phase, run.finished - run.started)
         if driver.deleted:
-            forget(self._engine, run.name)
+            forget(self._engine, run)
 
     def _expire(self, _now: float) -> float | None:
         self._engine.expire()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tiphys.engine import Engine, RunState, UnknownRunError, load_text
+from tiphys.engine.control import delete
 
 pytestmark = pytest.mark.e2e
 Run = Callable[..., RunState]
@@ -105,6 +106,15 @@ def test_a_run_whose_time_is_over_goes_with_its_logs_and_what_is_tied_to_it(
     assert not (state / "runs" / "wf").exists()
     with pytest.raises(UnknownRunError):
         engine.get("wf")
+
+
+def test_a_run_that_is_deleted_takes_what_is_tied_to_it_along(engine: Engine, state: Path) -> None:
+    """ArtifactGC OnWorkflowDeletion holds for a person's delete, too."""
+    engine.run(engine.submit(load_text(HEAD + GARBAGE % ("", "OnWorkflowDeletion"))), handle_signals=False)
+    assert (state / "artifacts/wf/wf/a").exists()
+    delete(engine, "wf")
+    assert [path.name for path in (state / "artifacts").rglob("*") if path.is_file()] == ["b"]
+    assert engine.runs() == []
 
 
 def test_a_run_in_error_counts_as_completed_and_not_as_failed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

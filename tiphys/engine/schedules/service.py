@@ -10,12 +10,13 @@ import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.control import forget
-from tiphys.engine.errors import EngineError, ManifestError, UnknownRunError
+from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError, UnknownRunError
 from tiphys.engine.schedules.check import check_cron_workflow
 from tiphys.engine.schedules.cron_workflow import (
     COMPLETED,
@@ -162,7 +163,8 @@ class Schedules:
         self._watches[name] = found.watch
         for run in found.forget:
             self._writes += 1
-            forget(self._engine, run)
+            with suppress(UnknownRunError, JournalDamagedError):  # gone already, or nobody can read it
+                forget(self._engine, self._engine.get(run))
         return found.wake
 
     def _keep(self, cron: Json, new: Json) -> bool:
