@@ -171,7 +171,9 @@ def test_a_journal_of_version_1_is_brought_to_ours(engine: Engine) -> None:
         file.unlink()
     database = sqlite3.connect(path)
     database.executescript(VERSION_1)
-    expiring = header.replace('"entrypoint"', '"ttlStrategy": {"secondsAfterCompletion": 1}, "entrypoint"')
+    expiring = header.replace('"name": "old"', '"name": "gone"').replace(
+        '"entrypoint"', '"ttlStrategy": {"secondsAfterCompletion": 1}, "entrypoint"'
+    )
     rows = (("old", "Succeeded", 1.0, header), ("gone", "Succeeded", 2.0, expiring), ("bad", "Failed", 3.0, "{"))
     for name, phase, moment, text in rows:
         database.execute("INSERT INTO runs VALUES (?, 'd', ?, ?, ?, ?, '[]')", (name, phase, moment, moment, text))
