@@ -64,6 +64,13 @@ def test_a_file_comes_as_it_is_and_no_script_in_it_would_run(server: Served, run
         assert headers["content-disposition"] == 'filename="plain.txt"'
 
 
+def test_a_run_says_which_store_its_artifacts_are_in(server: Served, run: tuple[str, str, str]) -> None:
+    """Argo's web UI reads the run's store before it shows an artifact."""
+    found = server.get(f"{RUNS}/{run[0].partition('/')[0]}")
+
+    assert found["status"]["artifactRepositoryRef"] == {"default": True, "artifactRepository": {}}
+
+
 def test_inputs_come_too(server: Served, run: tuple[str, str, str]) -> None:
     """What another step made, and what stands in the manifest."""
     assert server.ask("GET", f"/input-artifacts/default/{run[2]}/plain")[1] == b"text\n"

@@ -53,14 +53,24 @@ def test_a_token_is_looked_at_before_the_body(server: Served) -> None:
     assert status == 401
 
 
-def test_the_cookie_of_the_web_ui_is_a_token(server: Served) -> None:
-    """As Argo's web UI keeps it; not from a page of another site."""
-    cookie = {"Cookie": f'authorization="Bearer {server.tokens["admin"]}"'}
+@pytest.mark.parametrize(
+    "kept",
+    ['authorization="Bearer {}"', "authorization=Bearer {}", "theme=a=b; authorization=Bearer%20{}",
+     "authorization=Bearer gone; authorization=Bearer {}"],
+)  # fmt: skip
+def test_the_cookie_of_the_web_ui_is_a_token(server: Served, kept: str) -> None:
+    """As Argo's web UI keeps it, also beside that of an older login; not from a page of another site."""
+    cookie = {"Cookie": kept.format(server.tokens["admin"])}
     ours, theirs = {"Origin": server.url}, {"Origin": "http://evil.example"}
 
     assert server.ask("GET", "/api/v1/info", token=None, headers=cookie)[0] == 200
     assert server.ask("POST", "/api/v1/tracking/event", {}, token=None, headers=cookie | ours)[0] == 200
     assert server.ask("POST", "/api/v1/tracking/event", {}, token=None, headers=cookie | theirs)[0] == 403
+
+
+def test_who_asks_is_told_where_to_begin(server: Served) -> None:
+    """Argo's web UI shows an empty page after the login if it is told no namespace."""
+    assert server.get("/api/v1/userinfo")["serviceAccountNamespace"] == "default"
 
 
 def test_that_it_lives_is_no_secret(server: Served) -> None:

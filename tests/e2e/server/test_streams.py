@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import time
 from collections.abc import Callable
@@ -83,6 +84,13 @@ def test_a_watch_gives_only_the_fields_that_are_asked_for(server: Served) -> Non
     assert set(found) == {"metadata", "spec", "status"}
     assert set(found["metadata"]) == {"name"}
     assert set(found["status"]) == {"phase"}
+
+
+@pytest.mark.parametrize("what", ["events", "sensors", "event-sources"])
+def test_a_stream_of_what_there_is_none_of_stays_open(server: Served, what: str) -> None:
+    """Argo's web UI shows a stream that ends as a broken connection."""
+    with reading(server, f"/api/v1/stream/{what}/default", events=True) as stream, pytest.raises(queue.Empty):
+        stream.next(0.5)
 
 
 def test_a_watch_ends_when_its_time_is_over(server: Served) -> None:

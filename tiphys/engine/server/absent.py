@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from tiphys.engine.server.call import Call, answer
 from tiphys.engine.server.refusals import Code, Refusal, not_found
-from tiphys.engine.server.streams import NONE, Messages, Stream, begun
+from tiphys.engine.server.streams import Stream, begun, silence
 
 _EVENTS = (
     "events come in at POST /api/v1/events/{namespace}/{discriminator}, a WorkflowEventBinding says what they start"
@@ -39,10 +39,6 @@ async def no_sync(_call: Call) -> Response:
     raise Refusal(Code.UNIMPLEMENTED, f"limits of locks are not kept in a database here: {_SYNC}")
 
 
-async def silence(call: Call) -> Response:
-    """A stream of what there is none of: it ends at once."""
-    return Stream(call.request, await begun(_none()))
-
-
-async def _none() -> Messages:
-    yield NONE
+async def silent(call: Call) -> Response:
+    """A stream of what there is none of: it stays open."""
+    return Stream(call.request, await begun(silence()))

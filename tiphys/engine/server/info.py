@@ -32,9 +32,12 @@ async def get_version(_call: Call) -> Response:
     })  # fmt: skip
 
 
-async def get_user(_call: Call) -> Response:
-    """`GET /api/v1/userinfo`: only an administrator gets here."""
-    return answer({"subject": "admin", "issuer": "tiphys", "groups": ["admin"], "name": "admin"})
+async def get_user(call: Call) -> Response:
+    """`GET /api/v1/userinfo`: only an administrator gets here. The web UI opens the namespace that it finds here."""
+    where = call.desk.engine.namespace
+    return answer(
+        {"subject": "admin", "issuer": "tiphys", "groups": ["admin"], "name": "admin", "serviceAccountNamespace": where}
+    )
 
 
 async def collect(_call: Call) -> Response:

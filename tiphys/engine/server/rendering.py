@@ -28,6 +28,7 @@ def document(run: RunState, version: int) -> Json:
     workflow["metadata"]["resourceVersion"] = str(version)
     status = workflow["status"]
     status.setdefault("phase", "Pending")
+    status["artifactRepositoryRef"] = {"default": True, "artifactRepository": {}}  # the web UI reads what is in it
     if run.nodes:
         pods = [node for node in run.nodes.values() if node.type == "Pod"]
         status["progress"] = f"{sum(1 for node in pods if node.phase == SUCCEEDED)}/{len(pods)}"

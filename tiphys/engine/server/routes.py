@@ -152,8 +152,8 @@ def _absent() -> list[Operation]:
             Operation("GET", one, missing, f"{service}_Get{kind}", gives="Object"),
             Operation("PUT", one, absent.no_events, f"{service}_Update{kind}", "Object", refuses=(501,)),
             Operation("DELETE", one, missing, f"{service}_Delete{kind}"),
-            Operation("GET", f"/api/v1/stream/{what}/{{namespace}}", absent.silence, f"{service}_Watch{kind}s", gives="Object", query=_LIST, stream=True),
-            Operation("GET", f"/api/v1/stream/{what}/{{namespace}}/logs", absent.silence, f"{service}_{kind}sLogs", gives="Object", stream=True),
+            Operation("GET", f"/api/v1/stream/{what}/{{namespace}}", absent.silent, f"{service}_Watch{kind}s", gives="Object", query=_LIST, stream=True),
+            Operation("GET", f"/api/v1/stream/{what}/{{namespace}}/logs", absent.silent, f"{service}_{kind}sLogs", gives="Object", stream=True),
         ]  # fmt: skip
     limit = "/api/v1/sync/{namespace}/{key}"
     return [

@@ -29,6 +29,12 @@ Messages = AsyncGenerator[Sequence[bytes], None]
 NONE: Sequence[bytes] = ()
 
 
+async def silence() -> Messages:
+    """Nothing, for as long as the client listens: the web UI shows a stream that ends as a broken connection."""
+    yield NONE
+    await asyncio.Event().wait()
+
+
 class Stream(Response):
     """The answer that carries the messages, each as `{"result": ...}`."""
 

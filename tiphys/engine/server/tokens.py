@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
@@ -42,7 +41,7 @@ class Tokens:
         """Raises Refusal: no token, an unknown one, or one whose role may not do that."""
         token = bearer(headers.get("authorization", ""))
         by_cookie = not token
-        role = self.role(token or bearer(_cookie(headers)))
+        role = self.role(token) if token else next(filter(None, map(self.role, _cookies(headers))), "")
         if not role:
             raise Refusal(
                 Code.UNAUTHENTICATED, "token not valid: send the header `Authorization: Bearer TOKEN`",
@@ -62,13 +61,13 @@ def bearer(header: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _cookie(headers: Headers) -> str:
-    """What Argo's web UI keeps of its login."""
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get("authorization")
-    except CookieError:
-        return ""
-    return unquote(cookie.value) if cookie else ""
+def _cookies(headers: Headers) -> Iterator[str]:
+    """The tokens that Argo's web UI keeps of its logins: there is one more for each path that it was served at."""
+    for header in headers.getlist("cookie"):
+        for pair in header.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == "authorization":
+                yield bearer(unquote(value.strip('"')))  # the UI writes the space of `Bearer TOKEN` as it is
 
 
 def _same_origin(headers: Headers) -> bool:

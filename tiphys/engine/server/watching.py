@@ -15,7 +15,7 @@ from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.listing import Choice, parse_choice
 from tiphys.engine.server.lookup import find_run
 from tiphys.engine.server.rendering import chosen, encode
-from tiphys.engine.server.streams import NONE, Messages, Stream, begun
+from tiphys.engine.server.streams import NONE, Messages, Stream, begun, silence
 
 _BREATH = 0.01
 """Seconds between two rounds: what changes meanwhile is told once."""
@@ -38,12 +38,7 @@ async def watch_workflows(call: Call) -> Stream:
 
 async def watch_events(call: Call) -> Stream:
     """`GET /api/v1/stream/events/{namespace}`: Kubernetes' events. There are none here: the stream stays open and silent."""
-    return Stream(call.request, await begun(_silence()))
-
-
-async def _silence() -> Messages:
-    yield NONE
-    await asyncio.Event().wait()
+    return Stream(call.request, await begun(silence()))
 
 
 class _Watch:
