@@ -11,6 +11,7 @@ from typing import Any
 
 from tiphys import closure
 from tiphys.cache import digests
+from tiphys.cache.bytecode import drop_doubtful
 from tiphys.cache.refusal import NotCachedError
 from tiphys.engine.images import MACHINE_PATH, Image
 
@@ -75,6 +76,7 @@ class Program:
         found = _closure(self.module, project, packages)
         _require_contract(self.module, found, contract)
         parts.put_many("code", found.files)
+        drop_doubtful(project, found.files)
         prefix = Path(self.image.path_prefix[0])
         distributions(parts, "environment", prefix.parent, found.external, project)
         if _JVM in found.external:

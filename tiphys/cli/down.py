@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any
 
 from tiphys.cli.help_format import HelpFormatter
@@ -43,6 +44,9 @@ def main(_arguments: argparse.Namespace) -> int:
 def _unfinished() -> list[str]:
     """The runs that the engine was driving."""
     from tiphys.cli.engine_access import open_engine
+    from tiphys.engine.errors import EngineError
 
     engine = open_engine()
-    return engine.journal.unfinished_names() if engine.served() else []
+    with suppress(EngineError):  # a damaged journal must not keep servers up
+        return engine.journal.unfinished_names() if engine.served() else []
+    return []

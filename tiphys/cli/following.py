@@ -22,12 +22,17 @@ def follow(engine: Engine, name: str, *, ticking: bool = False) -> Iterator[RunS
 
     `ticking` gives it each second as well, for a clock on a screen. The last one may not be done: then nobody drives it.
     """
+    from tiphys.engine.errors import UnknownRunError
     from tiphys.engine.inotify import Inotify, changed_file
 
+    run = engine.get(name)
     with Inotify((changed_file(engine.state), engine.log_path(name, "any").parent)) as watch:
         while True:
             driven = engine.drives(name)
-            run = engine.get(name)
+            try:
+                run = engine.get(name)
+            except UnknownRunError:  # it has ended, and its time is over
+                return
             yield run
             if run.done or not driven:
                 return
@@ -41,6 +46,7 @@ def attend(engine: Engine, name: str, listener: Listener, told: Callable[[int], 
     then its engine is gone, or the person did not want to wait.
     """
     ticking = bool(getattr(listener, "period", 0.0))
+    run = engine.get(name)
     for count in range(1, _PATIENCE + 2):
         try:
             for run in follow(engine, name, ticking=ticking):
@@ -50,7 +56,7 @@ def attend(engine: Engine, name: str, listener: Listener, told: Callable[[int], 
             told(count)
             if count <= _PATIENCE:
                 engine.stop(name, terminate=count > 1)
-    return engine.get(name)
+    return run
 
 
 def _holder(engine: Engine) -> int:

@@ -110,6 +110,7 @@ def _one(engine: Engine, submission: Submission, args: argparse.Namespace) -> in
             say(f"note: {note}")
         return 0
     served = engine.served()
+    engine.refuse_if_served_elsewhere()
     if not served:
         engine.refuse_if_held()
     elif _is_older_than_its_code(engine):

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from tiphys.engine.errors import TemplateError
+from tiphys.engine.errors import EngineError, TemplateError
 from tiphys.engine.unpack import plain_name
 
 Json = dict[str, Any]
@@ -31,6 +31,10 @@ class ArtifactStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Take away the object, or all objects below `key`; nothing happens where there is none."""
+
+    @property
+    def where(self) -> str:
+        """Where artifacts are kept, for a person."""
 
 
 class FolderStore:
@@ -68,6 +72,11 @@ class FolderStore:
         folder = self._path(prefix) if prefix.strip("/") else self._folder
         found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".partial"))
         return sorted(path.relative_to(self._folder).as_posix() for path in found)
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return str(self._folder)
 
     def delete(self, key: str) -> None:
         """Take away a file or folder, and the folders that it leaves empty."""
@@ -157,10 +166,22 @@ class BucketStore:
         found = self._client().list_objects(bucket_name=self._bucket, prefix=below, recursive=True)
         return sorted(item.object_name for item in found if not item.object_name.endswith("/"))
 
+    @property
+    def where(self) -> str:
+        """The bucket."""
+        return f"s3://{self._bucket}"
+
     def delete(self, key: str) -> None:
-        """Remove an object and all below it."""
-        for name in [key, *self.list(key)]:
-            self._client().remove_object(bucket_name=self._bucket, object_name=name)
+        """Remove an object and all below it. Raises EngineError."""
+        from minio.error import MinioException  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            for name in [key, *self.list(key)]:
+                self._client().remove_object(bucket_name=self._bucket, object_name=name)
+        except (MinioException, HTTPError) as error:
+            msg = f"artifact {key} could not be deleted from bucket {self._bucket}: {error}"
+            raise EngineError(msg) from None
 
 
 def contained(path: Path, folder: Path) -> Path:

@@ -229,9 +229,9 @@ def delete(engine: Engine, name: str) -> None:
 
 def forget(engine: Engine, run: RunState) -> None:
     """Take a run that nobody drives out of the journal; its logs go, and the artifacts that go with it."""
-    from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts  # noqa: PLC0415  # few runs have any
+    from tiphys.engine.expiry import ON_COMPLETION, ON_DELETION, delete_artifacts, doomed  # noqa: PLC0415
 
     folder = engine.folder(run.name)
-    delete_artifacts(run, engine.store, ON_COMPLETION, ON_DELETION)
+    delete_artifacts(engine.store, doomed(run, ON_COMPLETION, ON_DELETION))
     engine.journal.delete(run.name)
     shutil.rmtree(folder, ignore_errors=True)

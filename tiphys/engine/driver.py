@@ -34,8 +34,6 @@ class Driver:
         self._listener = listener
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._executor = Executor(run.name, surroundings, workshop, self._results.put_nowait)
-        self.deleted = False
-        """Whether the run was asked to go when it has ended."""
 
     async def to_the_end(self) -> None:
         """Drive the run until it has ended and nothing of it runs any more. Cancelled, it leaves the run unfinished."""
@@ -123,7 +121,7 @@ class Driver:
             elif request.get("kind") == "suspend":
                 results.append(Suspend())
             elif request.get("kind") == "delete":
-                self.deleted = True
+                self._run.deleted = True
                 results.append(Shutdown("Terminate"))
                 self.kill()
         return results

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiphys.engine.artifacts import ArtifactStore, FolderStore
 from tiphys.engine.driver import Driver, Listener, interrupted_by_signals, watch_processes
-from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError
+from tiphys.engine.errors import EngineError, JournalDamagedError, ManifestError, RunChangedError, UnknownRunError
 from tiphys.engine.executor import Surroundings, Workshop, can_make_private_roots, log_path
 from tiphys.engine.images import Image, ImageTable, load_images, machine_images
 from tiphys.engine.inotify import Waker, wake
@@ -46,6 +46,7 @@ def ignore(_run: RunState, _changed: Sequence[Node]) -> None:
     """A listener that does nothing."""
 
 
+_LATER = 60.0  # seconds after which a run is looked at again whose artifacts could not be deleted
 _FRAMES = 5000  # a hundred templates inside each other, Argo's limit, are twelve frames of Python each
 
 
@@ -264,32 +265,52 @@ class Engine:
         return f"the journal in {self.state} can't be written ({error}): make room, then `tiphys resume {run}`"
 
     def collect_artifacts(self, run: RunState) -> None:
-        """Delete what artifactGC wants gone when a run has ended."""
-        from tiphys.engine.expiry import ON_COMPLETION, delete_artifacts  # noqa: PLC0415
+        """Delete what artifactGC wants gone when a run has ended. Raises EngineError."""
+        from tiphys.engine.expiry import delete_artifacts  # noqa: PLC0415
 
-        if run.done and delete_artifacts(run, self._store, ON_COMPLETION):
+        if keys := self.doomed(run):
+            delete_artifacts(self._store, keys)
+            self.note_deleted(run, keys)
+
+    def doomed(self, run: RunState) -> set[str]:
+        """The keys of the artifacts that are to go now that the run has ended; none if it was retried or deleted meanwhile."""
+        from tiphys.engine.expiry import ON_COMPLETION, doomed  # noqa: PLC0415
+
+        keys = doomed(run, ON_COMPLETION) if run.done else set()
+        return keys if keys and self.journal.is_as_known(run.name) else set()
+
+    def note_deleted(self, run: RunState, keys: set[str]) -> None:
+        """Write down that these artifacts are gone."""
+        from tiphys.engine.expiry import mark_deleted  # noqa: PLC0415
+
+        mark_deleted(run, keys)
+        with suppress(RunChangedError):  # it was retried or deleted meanwhile
             self.journal.save(run)
 
-    def expire(self, besides: str = "") -> None:
-        """Delete the runs whose ttlStrategy says so: journal, logs, and the artifacts that artifactGC ties to them."""
-        names = [name for name in self.journal.expired(time.time()) if name != besides]
-        if not names:
-            return
+    def expire(self, besides: str = "", grace: float = 0.0) -> None:
+        """Delete the runs whose ttlStrategy says so: journal, logs, and the artifacts that artifactGC ties to them.
+
+        Those whose time was over less than `grace` seconds ago stay for now: who waits for their end is to see it.
+        """
         from tiphys.engine.control import forget  # noqa: PLC0415
         from tiphys.engine.expiry import expires_at  # noqa: PLC0415
 
-        for name in names:
+        for name in self.journal.expired(time.time() - grace):
+            if name == besides:
+                continue
             try:
                 run = self.journal.load(name)
-                self.folder(name)
+                moment = expires_at(run)
+                if moment is None or time.time() < moment:  # an older engine has not said when
+                    self.journal.set_expiry(name, moment)
+                else:
+                    forget(self, run)
+            except UnknownRunError:
+                continue
             except (JournalDamagedError, ManifestError):
                 self.journal.set_expiry(name, None)  # whoever asks for this run is told
-                continue
-            moment = expires_at(run)
-            if moment is None or time.time() < moment:  # an older engine has not said when
-                self.journal.set_expiry(name, moment)
-                continue
-            forget(self, run)
+            except EngineError:
+                self.journal.set_expiry(name, time.time() + _LATER)  # the store is away: others are not to wait
 
     def recover(self, run: RunState) -> None:
         """What was running when the last engine died starts again."""
@@ -372,6 +393,16 @@ class Engine:
     def served(self) -> bool:
         """Whether an engine drives all runs that are written down."""
         return self._holders_run() == ALL_RUNS
+
+    def refuse_if_served_elsewhere(self) -> None:
+        """Raises EngineError where the engine that drives all runs keeps artifacts in another place than this one would."""
+        kept = read_holder(self.state).get("artifacts")
+        if self.served() and kept and kept != self._store.where:
+            msg = (
+                f"the engine that serves keeps artifacts in {kept}, and this command wants {self._store.where}: "
+                "start it anew with the same TIPHYS_ARTIFACTS (`tiphys down`, then `tiphys up`)"
+            )
+            raise EngineError(msg)
 
     def _holders_run(self) -> str:
         return str(read_holder(self.state).get("run") or "") if is_held(self.state) else ""

@@ -6,6 +6,7 @@
      ├─ ManifestError    refused before anything runs: the manifest is wrong or asks for what a laptop lacks
      ├─ UnknownRunError       no run of that name in this state folder
      ├─ StateLockedError      another engine holds the state folder
+     ├─ RunChangedError       another process has deleted or changed the run meanwhile
      ├─ JournalDamagedError   the journal, or one run's rows in it, can't be read
      ├─ EventRefusedError     an event that can't be taken
      │   └─ EventsFullError     too many events wait: it may be sent again later
@@ -32,6 +33,10 @@ class UnknownRunError(EngineError):
 
 class StateLockedError(EngineError):
     """Another engine holds the state folder."""
+
+
+class RunChangedError(EngineError):
+    """Another process has deleted or changed the run meanwhile."""
 
 
 class JournalDamagedError(EngineError):

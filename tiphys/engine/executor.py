@@ -7,10 +7,10 @@ import os
 import shutil
 import signal
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,10 @@ class Workshop:
         self.spawner.close()
 
 
+class _EndedInLineError(Exception):
+    """The step was to end while it waited for a place."""
+
+
 @dataclass
 class _Process:
     """One running step."""
@@ -100,6 +104,8 @@ class Executor:
             self._stopping[identity] = grace
             if identity in self._served:
                 self._served[identity].cancel()
+            if identity in self._queued:
+                self._tasks[identity].cancel()
             return
         running.step.signal(signal.SIGTERM)
         if running.kill_timer is None or grace == 0:
@@ -108,33 +114,47 @@ class Executor:
 
     async def end_all(self) -> None:
         """Kill whatever still runs and was not asked to end before; wait until all is gone."""
-        for identity in self._queued:
-            self._tasks[identity].cancel()
+        for identity in self._tasks.keys() - self._running.keys():
+            self.kill(identity, 0.0)
         for running in self._running.values():
             # A daemon whose boundary has ended may still be in its grace period.
             if running.kill_timer is None:
                 running.step.signal(signal.SIGUSR1)
-        for work in self._served.values():
-            work.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _whole(self, start: StartPod, attempt: int) -> None:
         try:
             # A daemon takes no slot: it would keep it until what waits for the slot has ended.
-            self._queued.add(start.node_id)
-            async with nullcontext() if start.template.get("daemon") else self._workshop.slots:
-                self._queued.discard(start.node_id)
+            async with nullcontext() if start.template.get("daemon") else self._slot(start.node_id):
                 result = await self._maybe_cached(start, attempt)
+        except _EndedInLineError:
+            result = Ending(FAILED, "", {})
         except (EngineError, OSError) as problem:
             result = Ending(ERROR, str(problem), {})
         except Exception as defect:  # noqa: BLE001  # an unreported end would leave the run waiting for ever
             result = Ending(ERROR, f"defect of the engine: {type(defect).__name__}: {defect}", {})
         finally:
-            self._queued.discard(start.node_id)
             self._running.pop(start.node_id, None)
             self._tasks.pop(start.node_id, None)
         self._report(PodEnded(start.node_id, result.phase, result.message, result.outputs or None, result.memoization))
+
+    @asynccontextmanager
+    async def _slot(self, identity: str) -> AsyncIterator[None]:
+        """A place for a step, once one is free: those of other runs wait in the same line. Raises _EndedInLineError."""
+        if identity in self._stopping:
+            raise _EndedInLineError
+        self._queued.add(identity)
+        try:
+            await self._workshop.slots.acquire()
+        except asyncio.CancelledError:
+            raise _EndedInLineError from None
+        finally:
+            self._queued.discard(identity)
+        try:
+            yield
+        finally:
+            self._workshop.slots.release()
 
     async def _maybe_cached(self, start: StartPod, attempt: int) -> Ending:
         cache = self._around.cache
@@ -357,6 +377,7 @@ def open_log(path: Path, attempt: int) -> int:
     return descriptor
 
 
+@cache
 def can_make_private_roots() -> bool:
     """Whether this kernel lets us give each step a root of its own."""
     import subprocess  # noqa: PLC0415

@@ -15,6 +15,8 @@ ON_COMPLETION, ON_DELETION = "OnWorkflowCompletion", "OnWorkflowDeletion"
 
 def expires_at(run: RunState) -> float | None:
     """When the run is to be deleted, in seconds since the epoch; None if it stays. Error is no failure, as on Argo."""
+    if run.done and run.deleted:
+        return run.finished
     strategy = run.spec.get("ttlStrategy") or {}
     by_phase = {SUCCEEDED: "secondsAfterSuccess", FAILED: "secondsAfterFailure"}
     for field in (by_phase.get(run.phase, ""), "secondsAfterCompletion"):
@@ -23,17 +25,23 @@ def expires_at(run: RunState) -> float | None:
     return None
 
 
-def delete_artifacts(run: RunState, store: ArtifactStore, *moments: str) -> bool:
-    """Delete the artifacts whose strategy is one of `moments`, and mark them so; whether there were any."""
-    found = list(_artifacts(run))
-    keys = {artifact["s3"]["key"] for _, artifact in found if _strategy(run, artifact) in moments}
-    for key in keys:
+def doomed(run: RunState, *moments: str) -> set[str]:
+    """The keys of the artifacts whose strategy is one of `moments`."""
+    return {artifact["s3"]["key"] for _, artifact in _artifacts(run) if _strategy(run, artifact) in moments}
+
+
+def delete_artifacts(store: ArtifactStore, keys: set[str]) -> None:
+    """Delete them from the store, which may be far away. Raises EngineError."""
+    for key in sorted(keys):
         store.delete(key)
-    for node_id, artifact in found:
+
+
+def mark_deleted(run: RunState, keys: set[str]) -> None:
+    """Note in the run that these are gone."""
+    for node_id, artifact in list(_artifacts(run)):
         if artifact["s3"]["key"] in keys:
             artifact["deleted"] = True
             run.dirty.add(node_id)
-    return bool(keys)
 
 
 def _artifacts(run: RunState) -> Iterator[tuple[str, Json]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tiphys.engine.errors import JournalDamagedError, ManifestError, UnknownRunError
+from tiphys.engine.errors import JournalDamagedError, ManifestError, RunChangedError, UnknownRunError
 from tiphys.engine.expiry import expires_at
 from tiphys.engine.inotify import tell_changed
 from tiphys.engine.journal_file import decode, open_database
@@ -100,6 +100,7 @@ class Journal:
         self._progress: dict[str, str] = {}
         self._positions: dict[str, int] = {}
         self._loaded: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -116,25 +117,45 @@ class Journal:
             except sqlite3.IntegrityError:
                 msg = f"a run called {run.name!r} exists already: give another --name, or use generateName"
                 raise ManifestError(msg) from None
-            self._database.execute("DELETE FROM gone WHERE name = ?", (run.name,))
+            for table, column in (("gone", "name"), ("nodes", "run"), ("progress", "run"), ("requests", "run")):
+                self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (run.name,))  # noqa: S608
+            self._positions.pop(run.name, None)
             self._write_header(run)
             progress = json.dumps(run.progress())
-            self._write(run, list(run.nodes), progress)
-        self._progress[run.name] = progress
+            version = self._write(run, list(run.nodes), progress)
+        self._loaded[run.name], self._progress[run.name] = version, progress
         run.dirty.clear()
 
     def save(self, run: RunState) -> list[str]:
-        """Write down what changed, in one transaction; the ids of the nodes that did."""
+        """Write down what changed and forget the requests that were taken, in one transaction; the ids of the changed nodes.
+
+        Raises RunChangedError if the run is not as this journal wrote or loaded it: nothing is written then.
+        """
         changed = list(run.dirty)
         progress = json.dumps(run.progress())
         moved = self._progress.get(run.name) != progress
         if not changed and not moved:
+            self._forget_taken(run.name)
             return []
         with self._transaction():
-            self._write(run, changed, progress if moved else "")
-        self._progress[run.name] = progress
+            if not self.is_as_known(run.name):
+                msg = f"run {run.name!r} was deleted or changed by another process meanwhile"
+                raise RunChangedError(msg)
+            version = self._write(run, changed, progress if moved else "")
+            self._forget_taken(run.name)
+        self._loaded[run.name] = version
+        if run.done:
+            self._progress.pop(run.name, None)
+            self._positions.pop(run.name, None)
+        else:
+            self._progress[run.name] = progress
         run.dirty.clear()
         return changed
+
+    def is_as_known(self, name: str) -> bool:
+        """Whether the run is as this journal wrote or loaded it last."""
+        row = self._database.execute("SELECT version FROM runs WHERE name = ?", (name,)).fetchone()
+        return row is not None and row[0] == self._loaded.get(name)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -155,13 +176,15 @@ class Journal:
             (json.dumps(run.header()), run.uid, run.namespace, json.dumps(run.labels), run.name),
         )
 
-    def _write(self, run: RunState, changed: list[str], progress: str) -> None:
+    def _write(self, run: RunState, changed: list[str], progress: str) -> int:
+        """The number of the change."""
         first = self._next_position(run.name)
         rows = [
             (run.name, key, first + index, json.dumps(run.nodes[key].to_json())) for index, key in enumerate(changed)
         ]
         self._database.executemany(_SAVE_NODE, rows)
-        self._database.execute("UPDATE runs SET version = ? WHERE name = ?", (self._count_up(), run.name))
+        version = self._count_up()
+        self._database.execute("UPDATE runs SET version = ? WHERE name = ?", (version, run.name))
         if progress:
             self._database.execute(
                 "UPDATE runs SET phase = ?, finished = ?, expires = ? WHERE name = ?",
@@ -171,6 +194,7 @@ class Journal:
         if run.done:
             self._forget_requests(run.name)
         self._positions[run.name] = first + len(rows)
+        return version
 
     def _count_up(self) -> int:
         """The number of a change; none has had it before."""
@@ -209,6 +233,7 @@ class Journal:
         moved = decode(self._path, name, progress[0], dict) if progress else {}
         memo = self.memo()
         self._loaded[name] = row[1]
+        self._taken.pop(name, None)
         self._progress.pop(name, None)
         self._positions.pop(name, None)
         return decode(self._path, name, row[0], lambda header: RunState.of(header, moved, nodes, memo))
@@ -231,13 +256,13 @@ class Journal:
         False, and nothing is written, if the run is not as it was when this journal loaded it.
         """
         with self._transaction():
-            row = self._database.execute("SELECT version FROM runs WHERE name = ?", (run.name,)).fetchone()
-            if row is None or row[0] != self._loaded.get(run.name):
+            if not self.is_as_known(run.name):
                 return False
             self._database.executemany("DELETE FROM nodes WHERE run = ? AND id = ?", [(run.name, key) for key in gone])
             self._write_header(run)
             self._forget_requests(run.name)
-            self._write(run, list(run.dirty), json.dumps(run.progress()))
+            version = self._write(run, list(run.dirty), json.dumps(run.progress()))
+        self._loaded[run.name] = version
         run.dirty.clear()
         return True
 
@@ -325,14 +350,21 @@ class Journal:
         """What came too late for a run that has ended must not stop it when it is retried."""
         self._database.execute("DELETE FROM requests WHERE run = ?", (run,))
 
+    def _forget_taken(self, run: str) -> None:
+        """What was asked has been carried out, and what came of it is written down."""
+        if last := self._taken.pop(run, 0):
+            self._database.execute("DELETE FROM requests WHERE run = ? AND id <= ?", (run, last))
+
     def asked(self) -> set[str]:
         """The runs of which something was asked."""
         return {row[0] for row in self._database.execute("SELECT DISTINCT run FROM requests").fetchall()}
 
     def take_requests(self, run: str) -> list[Json]:
-        """What was asked for, once."""
-        rows = self._database.execute("SELECT id, body FROM requests WHERE run = ? ORDER BY id", (run,)).fetchall()
-        self._database.executemany("DELETE FROM requests WHERE id = ?", [(row[0],) for row in rows])
+        """What was asked for, once; it is forgotten with the next save, which holds what came of it."""
+        query = "SELECT id, body FROM requests WHERE run = ? AND id > ? ORDER BY id"
+        rows = self._database.execute(query, (run, self._taken.get(run, 0))).fetchall()
+        if rows:
+            self._taken[run] = rows[-1][0]
         return [body for body in (_request(row[1]) for row in rows) if body is not None]
 
 

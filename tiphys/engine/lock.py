@@ -21,11 +21,15 @@ _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.05, 0.0)  # seco
 class StateLock:
     """Held while an engine works on a state folder."""
 
-    def __init__(self, folder: Path, command: str, run: str = "") -> None:
-        """`command` is what a second engine is told about this one; `run` is the run that it drives."""
+    def __init__(self, folder: Path, command: str, run: str = "", artifacts: str = "") -> None:
+        """`command` is what a second engine is told about this one; `run` is the run that it drives.
+
+        `artifacts` says where it keeps them.
+        """
         self._path = folder / "lock"
         self._command = command
         self._run = run
+        self._artifacts = artifacts
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -36,7 +40,14 @@ class StateLock:
             os.close(self._descriptor)
             raise _held(self._path.parent)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder = {"pid": os.getpid(), "space": _pid_space(), "command": self._command, "run": self._run, "since": since}
+        holder = {
+            "pid": os.getpid(),
+            "space": _pid_space(),
+            "command": self._command,
+            "run": self._run,
+            "since": since,
+            "artifacts": self._artifacts,
+        }
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return self
@@ -44,7 +55,8 @@ class StateLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lock back."""
+        """Give the lock back; nobody is to be taken for the next holder."""
+        os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
 

@@ -48,6 +48,8 @@ class RunState:
     shutdown: str = ""
     suspended: bool = False
     outputs: Json | None = None
+    deleted: bool = False
+    """Whether it is to be forgotten when it has ended."""
     nodes: dict[str, Node] = field(default_factory=dict)
     # Derived while an engine works on the run; empty after a restart, so that unfinished steps start again.
     launched: set[str] = field(default_factory=set)
@@ -98,4 +100,4 @@ _HEADER = (
     "config_maps",
     "containers",
 )
-_PROGRESS = ("locks", "phase", "message", "started", "finished", "shutdown", "suspended", "outputs")
+_PROGRESS = ("locks", "phase", "message", "started", "finished", "shutdown", "suspended", "outputs", "deleted")

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from tiphys.engine.control import forget
 from tiphys.engine.driver import Driver, watch_processes
 from tiphys.engine.engine import Engine
 from tiphys.engine.errors import EngineError
 from tiphys.engine.executor import Workshop
+from tiphys.engine.expiry import delete_artifacts
 from tiphys.engine.inotify import Waker
 from tiphys.engine.lock import ALL_RUNS, StateLock
 from tiphys.engine.run_state import RunState
@@ -28,6 +28,7 @@ Tick = Callable[[float], float | None]
 """Does what is due now, in seconds since the epoch; says when to be called again, None for only when woken."""
 
 _LONGEST = 30.0  # seconds: the wall clock may be set while we sleep
+_SEEN = 2.0  # seconds that a run stays beyond its time, so that who waits for its end sees it
 _AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts at a run that the journal does not take
 
 log = logging.getLogger("tiphys.engine")
@@ -44,6 +45,7 @@ class Service:
         self._drivers: dict[str, Driver] = {}
         self._locks = SharedLocks()
         self._woken = asyncio.Event()
+        self._expiring: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event, *, command: str = "tiphys serve") -> None:
         """Drive runs until told to stop; those that have not ended then go on with the next service.
@@ -51,7 +53,7 @@ class Service:
         Raises:
             StateLockedError: another engine holds the state folder.
         """
-        with StateLock(self._engine.state, command, ALL_RUNS):
+        with StateLock(self._engine.state, command, ALL_RUNS, self._engine.store.where):
             self._engine.prepare()
             watch_processes()
             waker, workshop = Waker(self._engine.state, self._woken.set), self._engine.workshop()
@@ -74,9 +76,10 @@ class Service:
 
     async def _end(self) -> None:
         """Leave all runs as they are; nothing of them runs on."""
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *([self._expiring] if self._expiring is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _look(self, workshop: Workshop) -> float | None:
         """Do what is to be done now; when to look again at the latest."""
@@ -126,7 +129,6 @@ class Service:
         name = run.name
         try:
             while not await self._ends_well(run, workshop):
-                self._locks.leave(run)
                 await asyncio.sleep(next(pauses))
                 run = self._engine.journal.load(name)
                 self._enter(run)
@@ -144,6 +146,9 @@ class Service:
         except (sqlite3.Error, OSError) as error:
             log.error("%s: %s", run.name, self._engine.unwritable(run.name, error))  # noqa: TRY400
             return False
+        except EngineError as error:
+            log.error("%s: %s", run.name, error)  # noqa: TRY400 - it names the thing and the remedy
+            return False
         except Exception:
             log.exception("%s: a defect of the engine", run.name)
             return False
@@ -157,11 +162,35 @@ class Service:
             await driver.to_the_end()
         finally:
             del self._drivers[run.name]
-        self._engine.collect_artifacts(run)
         log.info("%s: %s after %.1f s", run.name, run.phase, run.finished - run.started)
-        if driver.deleted:
-            forget(self._engine, run)
+        if keys := self._engine.doomed(run):
+            await asyncio.to_thread(delete_artifacts, self._engine.store, keys)
+            self._engine.note_deleted(run, keys)
 
-    def _expire(self, _now: float) -> float | None:
-        self._engine.expire()
-        return self._engine.journal.next_expiry()
+    def _expire(self, now: float) -> float | None:
+        """Let go of runs whose time is over, in a thread: what they leave in a store may be far away."""
+        at = self._engine.journal.next_expiry()
+        if self._expiring is not None and not self._expiring.done():
+            return None  # its end wakes us
+        if at is None or now < at + _SEEN:
+            return None if at is None else at + _SEEN
+        self._expiring = asyncio.create_task(self._let_go())
+        return None
+
+    async def _let_go(self) -> None:
+        try:
+            await asyncio.to_thread(_expire_apart, self._engine)
+        except (EngineError, OSError, sqlite3.Error) as error:
+            log.error("%s", error)  # noqa: TRY400
+            await asyncio.sleep(_AGAIN[-1])
+        finally:
+            self._woken.set()
+
+
+def _expire_apart(engine: Engine) -> None:
+    """With a connection of its own: SQLite's belong to one thread."""
+    apart = engine.apart()
+    try:
+        apart.expire(grace=_SEEN)
+    finally:
+        apart.journal.close()

@@ -27,6 +27,8 @@ class SharedLocks:
         """Count what the run holds already; `wake` is called whenever a lock may be free on which it waits."""
         run.shared = self
         self._wake[run.name] = wake
+        for name in [name for name, holders in self._held.items() if run.name in holders and name not in run.locks]:
+            self.count(run, name, 0)  # taken, but never written down
         for name, holders in run.locks.items():
             self._held.setdefault(name, {})[run.name] = len(holders)
 

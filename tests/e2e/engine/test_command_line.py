@@ -438,4 +438,3 @@ def test_slips_of_the_hand_are_told_before_anything_runs(cli: Cli, write: Write,
     assert "make it first" in cli("run", file, "--summary", str(tmp_path / "nowhere" / "x.json"), code=2)[1]
     (tmp_path / "empty").mkdir()
     assert "holds no manifest" in cli("lint", str(tmp_path / "empty"), code=2)[1]
-    assert "give its folder" in cli("parity", file, code=2)[1]

@@ -174,6 +174,44 @@ def test_a_running_run_that_is_deleted_is_ended_and_gone(serving: Serving) -> No
     serving.until(lambda: not (serving.engine.state / "runs" / "long").exists())
 
 
+def test_a_step_that_waits_for_its_turn_ends_at_once_when_it_is_to(serving: Serving) -> None:
+    """However long the steps of other runs hold all places."""
+    serving.start()
+    serving.submit("crowd", "sleep 300", steps=60)
+    serving.until(lambda: len(serving.done("crowd")) >= 8)
+    serving.submit("behind", "true")
+    serving.until(lambda: "behind" in serving.engine.get("behind").nodes)
+    serving.engine.stop("behind", terminate=True)
+    serving.until(lambda: serving.phases()["behind"] == "Failed")
+    assert serving.done("behind") == []
+    delete(serving.engine, "crowd")
+    serving.until(lambda: "crowd" not in serving.phases())
+
+
+def test_a_delete_that_was_accepted_outlives_the_engine(serving: Serving) -> None:
+    """Killed before it has ended the run, the next one ends and forgets it."""
+    serving.submit("doomed", "sleep 300")
+    serving.start()
+    serving.until(lambda: serving.done("doomed") == ["0"])
+    delete(serving.engine, "doomed")
+    serving.end(signal.SIGKILL)
+    serving.start()
+    serving.until(lambda: serving.phases() == {})
+    assert serving.done("doomed").count("0") <= 2
+
+
+def test_a_run_whose_time_is_over_at_once_is_still_shown_to_its_end(serving: Serving, tmp_path: Path) -> None:
+    """Whoever waits for it learns how it ended."""
+    serving.start()
+    manifest = tmp_path / "manifest.yaml"
+    ttl = "ttlStrategy: {secondsAfterCompletion: 0}"
+    manifest.write_text(STEPS.format(name="brief", script="true", steps=1, spec=ttl, done=serving.home / "done"))
+    brief = serving.tiphys("run", str(manifest))
+    assert "✔ brief Succeeded" in brief.communicate(timeout=60)[0]
+    assert brief.returncode == 0
+    serving.until(lambda: serving.phases() == {})
+
+
 def test_run_hands_its_run_over_and_shows_it(serving: Serving, tmp_path: Path) -> None:
     """Its exit code is the run's; Ctrl-C asks for a stop; the same again joins the run that goes on."""
     serving.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ import pytest
 
 from tiphys.engine import BucketStore, Engine
 from tiphys.engine.parity import AS_ARGO, Case, cases, judge
-from tiphys.settings import S3Settings, load
+from tiphys.settings import S3Settings, StackSettings, load
+from tiphys.stack import environment
+from tiphys.step import contracts
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stack
@@ -31,11 +34,7 @@ def test_it_does_what_argo_did(stack: Stack, case: Case, tmp_path: Path) -> None
     assert found.verdict == AS_ARGO, found.detail
 
 
-def test_the_settings_choose_the_bucket(stack: Stack, tmp_path: Path) -> None:
-    """`TIPHYS_ARTIFACTS=s3` is all it takes; nothing of the artifact stays in the state folder."""
-    manifest = tmp_path / "wf.yaml"
-    manifest.write_text(
-        """apiVersion: argoproj.io/v1alpha1
+MANIFEST = """apiVersion: argoproj.io/v1alpha1
 kind: Workflow
 metadata: {name: to-the-bucket}
 spec:
@@ -44,23 +43,48 @@ spec:
   - name: main
     container: {image: "debian:12", command: [sh, -c], args: ["echo kept > /tmp/o"]}
     outputs: {artifacts: [{name: o, path: /tmp/o, archive: {none: {}}, s3: {key: chosen/o.txt}}]}
-""",
-        encoding="utf-8",
-    )
+"""
+
+
+def _tiphys(settings: StackSettings, *words: str, artifacts: str = "s3") -> subprocess.CompletedProcess[str]:
     environment = {
-        **os.environ, "TIPHYS_HOME": str(stack.settings.home), "TIPHYS_PORT_BASE": str(stack.settings.port_base),
-        "TIPHYS_ARTIFACTS": "s3",
+        **os.environ, "TIPHYS_HOME": str(settings.home), "TIPHYS_PORT_BASE": str(settings.port_base),
+        "TIPHYS_ARTIFACTS": artifacts,
     }  # fmt: skip
-    command = [sys.executable, "-m", "tiphys", "run", str(manifest)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert stack.s3("engine").get_object("artifacts", "chosen/o.txt").data == b"kept\n"
-    assert not list((stack.settings.home / "engine").rglob("o.txt"))
+    return subprocess.run(
+        [sys.executable, "-m", "tiphys", *words], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_settings_choose_the_bucket(new_stack: Callable[[Path], StackSettings], tmp_path: Path) -> None:
+    """`TIPHYS_ARTIFACTS=s3` is all it takes; nothing of the artifact stays in the state folder."""
+    settings = new_stack(tmp_path)
+    manifest = tmp_path / "wf.yaml"
+    manifest.write_text(MANIFEST, encoding="utf-8")
+    try:
+        up = _tiphys(settings, "up")
+        assert up.returncode == 0, up.stdout + up.stderr
+        done = _tiphys(settings, "run", str(manifest))
+        assert done.returncode == 0, done.stdout + done.stderr
+        keys = environment(settings, contracts(), "engine")
+        s3 = load(S3Settings, keys)
+        store = BucketStore(s3.endpoint, "artifacts", s3.access_key, s3.secret_key)
+        store.get("chosen/o.txt", tmp_path / "o")
+        assert (tmp_path / "o").read_bytes() == b"kept\n"
+        assert not list((settings.home / "engine").rglob("o.txt"))
+    finally:
+        _tiphys(settings, "down")
+
+
+def test_a_run_that_would_keep_its_artifacts_elsewhere_is_refused(stack: Stack, tmp_path: Path) -> None:
+    """The engine that serves was told where they go when it was started."""
+    manifest = tmp_path / "wf.yaml"
+    manifest.write_text(MANIFEST, encoding="utf-8")
+    done = _tiphys(stack.settings, "run", str(manifest))
+    assert (done.returncode, "keeps artifacts in" in done.stderr) == (2, True), done.stderr
 
 
 def test_another_word_is_refused(stack: Stack) -> None:
     """A misspelt store is not a folder by chance."""
-    environment = {**os.environ, "TIPHYS_HOME": str(stack.settings.home), "TIPHYS_ARTIFACTS": "s4"}
-    command = [sys.executable, "-m", "tiphys", "list"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = _tiphys(stack.settings, "list", artifacts="s4")
     assert (done.returncode, "folder or s3" in done.stderr) == (65, True)

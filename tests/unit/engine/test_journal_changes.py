@@ -11,6 +11,7 @@ import pytest
 
 from tiphys.engine import Engine, EngineError, ManifestError, load_text
 from tiphys.engine.control import delete
+from tiphys.engine.errors import RunChangedError
 from tiphys.engine.inotify import Inotify, changed_file
 from tiphys.engine.journal import Journal
 from tiphys.engine.lock import ALL_RUNS, StateLock
@@ -146,6 +147,39 @@ def test_what_was_changed_meanwhile_is_not_overwritten(engine: Engine) -> None:
     old.labels["who"] = "slow"
     assert not slow.rewrite(old, [])
     assert engine.get("wf").labels["who"] == "quick"
+
+
+def test_an_engine_writes_nothing_of_a_run_that_was_deleted_meanwhile(engine: Engine) -> None:
+    """Nor does a new run of the same name find anything of the old one."""
+    failed(engine)
+    slow = Journal(engine.state)
+    run = slow.load("wf")
+    delete(engine, "wf")
+    run.dirty.add("wf")
+    with pytest.raises(RunChangedError):
+        slow.save(run)
+    submit(engine)
+    assert engine.get("wf").nodes == {}
+    with pytest.raises(RunChangedError):
+        slow.save(run)
+    assert engine.get("wf").nodes == {}
+
+
+def test_what_was_asked_is_forgotten_with_what_came_of_it(engine: Engine) -> None:
+    """An engine that dies in between leaves it to the next one; in one process it is carried out once."""
+    submit(engine)
+    engine.journal.request("wf", {"kind": "delete"})
+    dying = Journal(engine.state)
+    dying.load("wf")
+    assert dying.take_requests("wf") == [{"kind": "delete"}]
+    assert dying.take_requests("wf") == []
+    following = Journal(engine.state)
+    run = following.load("wf")
+    assert following.take_requests("wf") == [{"kind": "delete"}]
+    run.deleted = True
+    following.save(run)
+    assert Journal(engine.state).take_requests("wf") == []
+    assert engine.get("wf").deleted
 
 
 def test_a_run_that_an_engine_drives_is_asked_to_go(engine: Engine) -> None:

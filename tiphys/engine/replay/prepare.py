@@ -65,6 +65,11 @@ class Apart:
         self._blobs = blobs
         self._given = given
 
+    @property
+    def where(self) -> str:
+        """Where outputs go."""
+        return self._own.where
+
     def put(self, source: Path, key: str) -> None:
         """Keep an output where nothing of the run is."""
         self._own.put(source, key)
