@@ -87,8 +87,9 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Import(self, node: ast.Import) -> None:
         self.modules.update(each.name for each in node.names)
-        if any(each.name in _LOADERS for each in node.names):
-            self.unknown.add(node.lineno)
+        renamed = any(each.asname and each.name in ("importlib", "importlib.util") for each in node.names)
+        if renamed or any(each.name in _LOADERS for each in node.names):
+            self.unknown.add(node.lineno)  # another file could take it from here under that name
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         source = self._absolute(node.module or "", node.level)
