@@ -7,26 +7,17 @@ run knows is told as *unknown*: whoever must be sure refuses then. Knows no use 
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
+
+from tiphys.closure_reader import asked_for
 
 LOADS_BY_NAME = frozenset({"tiphys/step.py", "tiphys/usecase.py"})
 """Files that import a component's own step, or a part of the use case that they were given: both are roots already."""
-_DYNAMIC = frozenset({"import_module", "__import__"})
-_CODE_FROM_ELSEWHERE = frozenset({"spec_from_file_location", "SourceFileLoader", "run_path", "run_module"})
-_BUILT_IN = frozenset({"exec", "eval", "__import__"})
-_WHERE_FROM = frozenset({"path", "meta_path", "path_hooks"})
-"""Of `sys`: who changes one imports from elsewhere."""
-_LONGEST_PATH = 200
-_STARTED = re.compile(r"(?:^|\s)-m\s+([A-Za-z_]\w*(?:\.\w+)*)")
-_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _LEFT_OUT = frozenset({"__pycache__"})
 
 
@@ -46,19 +37,6 @@ class Closure:
         """Changes whenever one of the files does, or another one comes in or goes."""
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(self.files.items()))
         return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What one file asks for: dotted names that may be modules, packages of which all is taken, lines nobody can know.
-
-    `texts` may be paths of files, from the project's root.
-    """
-
-    modules: frozenset[str]
-    whole: frozenset[str]
-    texts: frozenset[str]
-    unknown: tuple[int, ...]
 
 
 @dataclass
@@ -121,7 +99,7 @@ def _read(search: _Search, name: str, path: Path) -> None:
     content = path.read_bytes()
     search.files[relative] = hashlib.sha256(content).hexdigest()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    asked = _names(content, package, relative)
+    asked = asked_for(content, package, relative)
     search.waiting += asked.modules
     for text in asked.texts:
         if not text.startswith("/") and ".." not in text and (search.project / text).is_file():
@@ -175,90 +153,3 @@ def _data(folder: Path, *, whole: bool) -> Iterator[Path]:
             path = Path(place, name)
             if not name.endswith((".py", ".pyc")) and path.is_file():
                 yield path
-
-
-@lru_cache(maxsize=4096)
-def _names(content: bytes, package: str, where: str) -> _Names:
-    """What a file asks for; kept by its content, so that an engine reads each file's code once."""
-    tree = ast.parse(content, filename=where)
-    reader = _Reader(package)
-    reader.visit(tree)
-    return _Names(frozenset(reader.modules), frozenset(reader.whole), frozenset(reader.texts), tuple(reader.unknown))
-
-
-class _Reader(ast.NodeVisitor):
-    """Collects names from one file's tree."""
-
-    def __init__(self, package: str) -> None:
-        self._package = package
-        self._importers = set(_DYNAMIC)
-        self.modules: set[str] = set()
-        self.whole: set[str] = set()
-        self.texts: set[str] = set()
-        self.unknown: list[int] = []
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.modules.update(each.name for each in node.names)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        source = self._absolute(node.module or "", node.level)
-        self.modules.add(source)
-        for each in node.names:
-            if each.name == "*":
-                self.whole.add(source)
-            else:
-                self.modules.add(f"{source}.{each.name}")
-            if each.name in _DYNAMIC and each.asname:
-                self._importers.add(each.asname)
-
-    def visit_If(self, node: ast.If) -> None:
-        """What only a type checker imports is never run."""
-        test = node.test.attr if isinstance(node.test, ast.Attribute) else getattr(node.test, "id", "")
-        for each in node.orelse if test == "TYPE_CHECKING" else [node.test, *node.body, *node.orelse]:
-            self.visit(each)
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        """A docstring names modules without needing them."""
-        if not isinstance(node.value, ast.Constant):
-            self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str):
-            self.modules.update(f"?{name}" for name in _STARTED.findall(node.value))
-            if _DOTTED.fullmatch(node.value):
-                self.modules.add(f"?{node.value}")  # it may be handed to whatever imports or starts it
-            if len(node.value) <= _LONGEST_PATH and "." in node.value and node.value.isprintable():
-                self.texts.add(node.value)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        """A program that changes where it imports from."""
-        if node.attr in _WHERE_FROM and isinstance(node.value, ast.Name) and node.value.id == "sys":
-            self.unknown.append(node.lineno)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        function = node.func
-        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-        plain = isinstance(function, ast.Name)
-        if name in self._importers and node.args:
-            found = _text(node.args[0])
-            dots = len(found) - len(found.lstrip("."))
-            if found and (not dots or len(node.args) == 1 or getattr(node.args[1], "id", "") == "__package__"):
-                self.modules.add(self._absolute(found.lstrip("."), dots))
-            else:
-                self.unknown.append(node.lineno)
-        elif name in _CODE_FROM_ELSEWHERE or (plain and name in _BUILT_IN):
-            self.unknown.append(node.lineno)
-        self.generic_visit(node)
-
-    def _absolute(self, name: str, level: int) -> str:
-        if not level:
-            return name
-        parts = self._package.split(".")
-        base = parts[: len(parts) - level + 1]
-        return ".".join([*base, *([name] if name else [])])
-
-
-def _text(node: ast.expr) -> str:
-    """A constant text; empty for anything else."""
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

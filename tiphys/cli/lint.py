@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         help="every problem of manifests, before anything runs",
         description="Check manifests as `tiphys run` would and by more rules, and print every problem with its line, its "
         "rule and its remedy. What the files hold, and what is installed, may refer to one another. Exit code 1 if there "
-        "is an error; warnings count with --strict.",
+        "is an error, 2 if a file can't be read; warnings count with --strict.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
@@ -53,8 +53,9 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Check, and print."""
     from tiphys.cli.engine_access import open_engine
+    from tiphys.cli.runs import REFUSED
     from tiphys.engine import ManifestError
-    from tiphys.engine.linting.rules import ERROR, RULES
+    from tiphys.engine.linting.rules import ERROR, RULES, UNREADABLE
 
     if args.rules:
         _print_rules()
@@ -67,7 +68,9 @@ def main(args: argparse.Namespace) -> int:
         msg = f"--ignore {name}: there is no such rule (`tiphys lint --rules` lists them)"
         raise ManifestError(msg)
     found = check(open_engine(), [file for each in args.files for file in _files(each)])
-    found = {file: [each for each in listed if each.rule not in ignored] for file, listed in found.items()}
+    found = {
+        file: [each for each in listed if each.rule not in ignored - {UNREADABLE}] for file, listed in found.items()
+    }
     if args.output == "json":
         import json
 
@@ -80,6 +83,8 @@ def main(args: argparse.Namespace) -> int:
         )
     else:
         _print(found, colour=in_colour(args))
+    if any(each.rule == UNREADABLE for listed in found.values() for each in listed):
+        return REFUSED
     return 1 if any(args.strict or each.severity == ERROR for listed in found.values() for each in listed) else 0
 
 
@@ -108,8 +113,9 @@ def check(engine: Engine, files: list[str]) -> dict[str, list[Finding]]:
     """What is found in each file, nothing for one that is well."""
     from tiphys.cli.manifests import read_source
     from tiphys.engine import ManifestError
+    from tiphys.engine.errors import UnreadableError
     from tiphys.engine.lint import finder
-    from tiphys.engine.linting.rules import Finding
+    from tiphys.engine.linting.rules import UNREADABLE, Finding
 
     found: dict[str, list[Finding]] = {}
     documents: dict[str, list[tuple[Json, Lines | None]]] = {}
@@ -117,6 +123,8 @@ def check(engine: Engine, files: list[str]) -> dict[str, list[Finding]]:
         found[file] = []
         try:
             documents[file] = read_source(file)
+        except UnreadableError as problem:
+            found[file] = [Finding(UNREADABLE, "", str(problem))]
         except ManifestError as problem:
             found[file] = [Finding("not-yaml", "", str(problem), _line_in(str(problem)))]
     find = finder((document for each in documents.values() for document, _ in each), engine.objects.get)

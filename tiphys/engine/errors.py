@@ -4,6 +4,7 @@
 
     EngineError          a problem that a person can act on; printed without a traceback
      ├─ ManifestError    refused before anything runs: the manifest is wrong or asks for what a laptop lacks
+     │   └─ UnreadableError   a file of manifests is not there, or is no text
      ├─ UnknownRunError       no run of that name in this state folder
      ├─ StateLockedError      another engine holds the state folder
      ├─ RunChangedError       another process has deleted or changed the run meanwhile
@@ -25,6 +26,10 @@ class EngineError(Exception):
 
 class ManifestError(EngineError):
     """The manifest is refused before anything runs."""
+
+
+class UnreadableError(ManifestError):
+    """A file is not there, may not be read, or is no text."""
 
 
 class UnknownRunError(EngineError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tiphys.engine.errors import ManifestError
+from tiphys.engine.errors import ManifestError, UnreadableError
 from tiphys.engine.gotext import go_float, go_json
 from tiphys.engine.nesting import DEEPEST, check_text, check_tree
 
@@ -124,15 +124,15 @@ def load_file(path: Path) -> list[Json]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises ManifestError."""
+    """The text of a file. Raises UnreadableError."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror}: check the path"
-        raise ManifestError(msg) from None
+        raise UnreadableError(msg) from None
     except UnicodeDecodeError:
         msg = f"{path} is not UTF-8: save it as UTF-8"
-        raise ManifestError(msg) from None
+        raise UnreadableError(msg) from None
 
 
 def load_parameters(path: Path) -> dict[str, str]:

@@ -195,6 +195,23 @@ def test_lint_prints_every_problem_by_file(cli: Cli, write: Write, tmp_path: Pat
     assert "no such rule" in cli("lint", "--ignore", "nothing", str(folder), code=2)[1]
 
 
+def test_lint_ends_with_2_for_a_file_that_it_can_not_read(cli: Cli, write: Write, tmp_path: Path) -> None:
+    """What it can read is told all the same, and the file that it can't is none that is well."""
+    missing, bad = (
+        str(tmp_path / "nowhere.yaml"),
+        write("bad.yaml", HELLO.replace("entrypoint: main", "entrypoint: nobody")),
+    )
+    assert "nowhere.yaml can't be read: No such file" in cli("lint", missing, code=2)[0]
+    stdout, _ = cli("lint", bad, missing, code=2)
+    assert "template name 'nobody' undefined" in stdout
+    assert "nowhere.yaml can't be read" in stdout
+    (tmp_path / "latin.yaml").write_bytes("name: é".encode("latin-1"))
+    assert "is not UTF-8" in cli("lint", str(tmp_path / "latin.yaml"), code=2)[0]
+    (only,) = json.loads(cli("lint", missing, "-o", "json", code=2)[0])[missing]
+    assert only["rule"] == "unreadable"
+    assert "can't be read" in cli("lint", missing, "--ignore", "unreadable", code=2)[0]
+
+
 def test_lint_finds_what_is_pasted_into_a_program(cli: Cli, write: Write) -> None:
     """And is told where that does not count."""
     file = write("hello.yaml", HELLO)

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from tiphys.engine.errors import EngineError, ManifestError
+from tiphys.engine.errors import EngineError
 from tiphys.engine.events.binding import EVENT, KIND, environment, is_wanted, workflow_for
 from tiphys.engine.events.check import check_binding
 from tiphys.engine.events.store import FILE, Event, EventStore
@@ -97,9 +97,15 @@ class Deliveries:
         name = workflow["metadata"]["name"]
         try:
             self._engine.submit([workflow])
-        except ManifestError as problem:
+        except EngineError as error:
             if not self._is_of(event, name):
-                return self._failed(event, result, f"failed to create workflow: {problem}")
+                return self._failed(event, result, f"failed to create workflow: {error}")
+        except (OSError, sqlite3.Error):
+            raise  # a full disk is everyone's: whoever ticks tries again
+        except Exception as error:
+            log.exception("event %s: a defect of the engine", event.id)
+            if not self._is_of(event, name):
+                return self._failed(event, result, f"a defect of the engine: {type(error).__name__}: {error}")
         log.info("event %s: binding %s started %s", event.id, step["binding"], name)
         return {**result, "run": name}
 

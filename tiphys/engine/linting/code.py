@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,6 +22,8 @@ _RUNS_CODE = {
     "php": "r",
 }
 """By interpreter the short flags after which a program stands."""
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
+"""Their flags stand in any order (`-ce`), and more of them may stand between `-c` and the program."""
 _LONG = ("--eval", "--print", "--command", "--execute")
 _VERSION = re.compile(r"[\d.]+$")
 _HERA_RUNNER = "{{inputs.parameters}}"
@@ -59,12 +60,23 @@ def _in_arguments(body: Json, path: Path) -> Iterator[tuple[Path, int, str]]:
     """Tags in the word that an interpreter takes as its program. What comes after that are plain arguments."""
     words = [((*path, "command", index), str(word)) for index, word in enumerate(body.get("command") or [])]
     words += [((*path, "args", index), str(word)) for index, word in enumerate(body.get("args") or [])]
-    flags = ""
-    for (_, before), (place, word) in pairwise(words):
-        flags += _RUNS_CODE.get(_VERSION.sub("", PurePosixPath(before).name), "")
-        if flags and (re.fullmatch(rf"-[a-zA-Z]*[{flags}]", before) or before in _LONG):
-            yield from ((place, offset, tag) for offset, tag in _tags(word))
+    flags, more = "", ""
+    for index, (_, before) in enumerate(words[:-1]):
+        name = _VERSION.sub("", PurePosixPath(before).name)
+        flags += _RUNS_CODE.get(name, "")
+        more = "[a-zA-Z]*" if name in _SHELLS else more
+        if flags and (re.fullmatch(rf"-[a-zA-Z]*[{flags}]{more}", before) or before in _LONG):
+            for place, word in words[_program(words, index) if more else index + 1 :][:1]:
+                yield from ((place, offset, tag) for offset, tag in _tags(word))
             return
+
+
+def _program(words: list[tuple[Path, str]], index: int) -> int:
+    """Where a shell's program stands, if the flag at `index` says that there is one: after all flags and their `-o NAME`."""
+    at = index
+    while at < len(words) and re.fullmatch(r"[-+][a-zA-Z]+|--", words[at][1]):
+        at += 1 + ("o" in words[at][1])
+    return max(at, index + 1)
 
 
 def _tags(text: str) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 Json = dict[str, Any]
 ERROR, WARNING = "error", "warning"
+UNREADABLE = "unreadable"
 OPT_OUT = "tiphys/lint-ignore"
 """Annotation of a Workflow or of a template: the names of rules that do not count there, with commas between them."""
 
@@ -26,6 +27,7 @@ RULES = {
     rule.name: rule
     for rule in (
         Rule("invalid", ERROR, "a shape, field or value that Argo or the engine refuses", refused=True),
+        Rule(UNREADABLE, ERROR, "a file that is not there or no text; always ends with 2", refused=True),
         Rule("not-yaml", ERROR, "a file that can't be read as manifests", refused=True),
         Rule("unknown-field", ERROR, "a field that no Argo knows", refused=True),
         Rule("not-here", ERROR, "what needs a cluster: refused fields, images without a stand-in", refused=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tiphys.engine import Engine, load_text
-from tiphys.engine.errors import EventRefusedError, EventsFullError
+from tiphys.engine.errors import EventRefusedError, EventsFullError, StateLockedError
 from tiphys.engine.events import Deliveries, accept, history, store
 from tiphys.engine.events.store import EventStore
 
@@ -125,6 +126,43 @@ def test_a_binding_that_fails_does_not_stop_the_others(engine: Engine) -> None:
     assert all(
         "failed to evaluate workflow template expression" in found[name] or "cast" in found[name] for name in "ab"
     )
+    assert runs(engine) == ["hello"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such thing"), StateLockedError("no such thing")])
+def test_a_run_that_can_not_be_made_is_an_error_of_its_event(
+    engine: Engine, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is: the event is done with it, and those after it are delivered."""
+    bind(engine)
+    first, second = send(engine, {"message": "first"}), send(engine)
+    create = engine.journal.create
+
+    def failing(run: Any, *arguments: Any) -> Any:
+        if run.spec["arguments"]["parameters"][0]["value"] == "first":
+            raise error
+        return create(run, *arguments)
+
+    monkeypatch.setattr(engine.journal, "create", failing)
+    deliver(engine)
+    assert runs(engine) == ["hello"]
+    assert "no such thing" in outcome(engine, first)[0]["error"]
+    assert "run" in outcome(engine, second)[0]
+
+
+def test_an_event_waits_while_nothing_can_be_written(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is no error of an event: it is delivered when there is room again."""
+    bind(engine)
+    send(engine)
+
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.journal, "create", full)
+        with pytest.raises(sqlite3.OperationalError):
+            deliver(engine)
+    deliver(engine)
     assert runs(engine) == ["hello"]
 
 
