@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from tiphys.engine.engine import Engine
@@ -16,7 +17,7 @@ from tiphys.engine.server.catalog import Catalog
 from tiphys.engine.server.feed import Feed, Folders
 from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.refusals import Code, Refusal
-from tiphys.engine.server.rendering import Rendered
+from tiphys.engine.server.rendering import NOT_SHOWN, Rendered
 
 Found = TypeVar("Found")
 Work = Callable[[Engine], Found]
@@ -55,7 +56,8 @@ class Desk:
         await asyncio.gather(*(self.read(lambda engine: self.catalog.runs(engine.journal)) for _ in range(_THREADS)))
         _, runs = await self.read(lambda engine: self.catalog.runs(engine.journal))
         for summary in runs[:_FIRST_PAGE]:
-            await self.read(lambda engine, run=summary: self.rendered.of(engine, run, Fields()))  # type: ignore[misc]
+            with suppress(*NOT_SHOWN):
+                await self.read(lambda engine, run=summary: self.rendered.of(engine, run, Fields()))  # type: ignore[misc]
 
     def close(self) -> None:
         """Let the threads end."""

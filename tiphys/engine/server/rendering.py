@@ -9,6 +9,7 @@ from typing import Any
 
 from tiphys.engine.argo_shape import workflow_json
 from tiphys.engine.engine import Engine
+from tiphys.engine.errors import JournalDamagedError, UnknownRunError
 from tiphys.engine.journal import Summary
 from tiphys.engine.nodes import SUCCEEDED, Node
 from tiphys.engine.run_state import RunState
@@ -20,6 +21,8 @@ _COMPLETED = "workflows.argoproj.io/completed"
 _PHASE = "workflows.argoproj.io/phase"
 _DONE = ("Succeeded", "Failed", "Error")
 _WHOLE = Fields()
+NOT_SHOWN = (UnknownRunError, JournalDamagedError)
+"""What a run is left out for where many are shown: it is gone since, or its rows can't be read."""
 
 
 def document(run: RunState, version: int) -> Json:
@@ -65,7 +68,7 @@ class Rendered:
         self._lock = threading.Lock()
 
     def of(self, engine: Engine, summary: Summary, fields: Fields, above: str = "") -> bytes:
-        """The run as it is, or was when `summary` was read. Raises UnknownRunError if it is gone since.
+        """The run as it is, or was when `summary` was read. Raises one of NOT_SHOWN.
 
         `fields` name paths in a larger object, in which the run lies below `above`.
         """

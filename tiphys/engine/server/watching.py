@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 
 from tiphys.engine.engine import Engine
-from tiphys.engine.errors import UnknownRunError
 from tiphys.engine.journal import Change, Summary
 from tiphys.engine.server.call import Call
 from tiphys.engine.server.desk import Desk
@@ -14,7 +13,7 @@ from tiphys.engine.server.feed import Subscription
 from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.listing import Choice, parse_choice
 from tiphys.engine.server.lookup import find_run
-from tiphys.engine.server.rendering import chosen, encode
+from tiphys.engine.server.rendering import NOT_SHOWN, chosen, encode
 from tiphys.engine.server.streams import NONE, Messages, Stream, begun, silence
 
 _BREATH = 0.01
@@ -90,7 +89,7 @@ class _Watch:
         if told is not None and told >= summary.version:
             return  # it was read with what there is
         verb = ADDED if told is None else MODIFIED
-        with suppress(UnknownRunError):  # it is gone already, which is news of its own
+        with suppress(*NOT_SHOWN):  # that it is gone is news of its own
             body = await self._desk.read(lambda engine: self._desk.rendered.of(engine, summary, self._fields))
             self._known[summary.name] = summary.version
             yield [_event(verb, body)]
