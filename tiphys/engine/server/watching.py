@@ -72,7 +72,7 @@ class _Watch:
 
     def _start(self, engine: Engine, since: int | None) -> tuple[list[Summary], list[Change]]:
         gone = [] if since is None else [change for change in engine.journal.changes(since) if change.deleted]
-        meant = [change for change in gone if self._choice.namespace in ("", change.namespace)]
+        meant = [change for change in gone if self._choice.matched(change)]
         runs = self._desk.catalog.runs(engine.journal)[1]
         return [summary for summary in runs if self._choice.matches(summary)], meant
 
