@@ -69,7 +69,11 @@ def test_a_watch_ends_in_time_also_after_an_event(tmp_path: Path, events: bool) 
         asked = asyncio.ensure_future(ask(app, WATCH, SOON, events=events, answer=answer))
         while not answer.events() if answer.begun.is_set() else True:
             await asyncio.wait({asked}, timeout=0.01)
-        engine.submit(load_text("kind: Workflow\nmetadata: {name: second}\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}"))
+        engine.submit(
+            load_text(
+                "kind: Workflow\nmetadata: {name: second}\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}"
+            )
+        )
         async with asyncio.timeout(20):
             return await asked
 

@@ -52,6 +52,7 @@ class _Watch:
 
     async def messages(self, since: int | None, seconds: int | None) -> Messages:
         """What there is, or what has changed since that version; then every change, for so many seconds."""
+        deadline = asyncio.get_running_loop().time() + seconds if seconds else None
         with self._desk.feed.subscribe() as subscription:
             runs, gone = await self._desk.read(lambda engine: self._start(engine, since))
             yield NONE
@@ -63,12 +64,10 @@ class _Watch:
                         yield message
                 else:
                     self._known[summary.name] = summary.version
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds or None):
-                    while True:
-                        for change in await _news(subscription):
-                            async for message in self._changed(change):
-                                yield message
+            while changes := await _news(subscription, deadline):
+                for change in changes:
+                    async for message in self._changed(change):
+                        yield message
 
     def _start(self, engine: Engine, since: int | None) -> tuple[list[Summary], list[Change]]:
         gone = [] if since is None else [change for change in engine.journal.changes(since) if change.deleted]
@@ -95,9 +94,14 @@ class _Watch:
             yield [_event(verb, body)]
 
 
-async def _news(subscription: Subscription) -> list[Change]:
-    await subscription.sign.wait()
-    await asyncio.sleep(_BREATH)
+async def _news(subscription: Subscription, deadline: float | None) -> list[Change]:
+    """What has changed, at least one; none if the deadline, in the event loop's time, was there first."""
+    try:
+        async with asyncio.timeout_at(deadline):  # within one await: a stream may have another task take each message
+            await subscription.sign.wait()
+            await asyncio.sleep(_BREATH)
+    except TimeoutError:
+        return []
     return subscription.take()
 
 
