@@ -1,6 +1,6 @@
 """Where handlers have their work done: off the event loop, in few threads, each with a journal connection of its own.
 
-Reads and writes have threads of their own, so that checking a hundred manifests delays no `get`.
+Reads, writes and checks have threads of their own, so that checking a hundred manifests delays no `get`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Desk:
         self.folders = Folders()
         self._readers = _Threads(engine, "read")
         self._writers = _Threads(engine, "write")
+        self._checkers = _Threads(engine, "check")
         self.objects_lock = threading.Lock()
         """Held while an object is looked for and then written."""
 
@@ -50,6 +51,10 @@ class Desk:
     async def write(self, work: Work[Found]) -> Found:
         """What `work` gives, which has written something the engine may care for. Raises as `read` does."""
         return await self._writers.do(lambda engine: _woken(engine, work))
+
+    async def check(self, work: Work[Found]) -> Found:
+        """What `work` finds, which checks a manifest and writes nothing. Raises as `read` does."""
+        return await self._checkers.do(work)
 
     async def warm(self) -> None:
         """Open the journal in the threads for reads, and render what a first page shows: no client need wait for it."""
@@ -63,6 +68,7 @@ class Desk:
         """Let the threads end."""
         self._readers.close()
         self._writers.close()
+        self._checkers.close()
 
 
 def _woken(engine: Engine, work: Work[Found]) -> Found:

@@ -44,7 +44,7 @@ async def submit(call: Call) -> Response:
 
 async def _submitted(call: Call, made: Callable[[Engine], Json], *, dry: bool, server_dry: bool) -> Response:
     if dry or server_dry:
-        return answer(await call.desk.read(lambda engine: _tried(engine, made(engine), named=server_dry)))
+        return answer(await call.desk.check(lambda engine: _tried(engine, made(engine), named=server_dry)))
     return raw(await call.desk.write(lambda engine: _run(engine, made(engine), call.desk.rendered)))
 
 
@@ -133,7 +133,7 @@ async def lint(call: Call) -> Response:
         engine.check([checked])
         return workflow
 
-    return answer(await call.desk.read(check))
+    return answer(await call.desk.check(check))
 
 
 async def delete(call: Call) -> Response:
