@@ -23,7 +23,7 @@ ARTIFACT, PAGE = "/artifacts/default/run/run", "/artifact-files/default/workflow
 class Far(FolderStore):
     """Objects that must be fetched, as from a bucket; one of them can't be, half way."""
 
-    def path(self, key: str) -> Path | None:  # noqa: ARG002
+    def path(self, key: str) -> Path | None:
         """Never on this machine."""
         return None
 
@@ -83,7 +83,7 @@ def test_what_can_not_be_fetched_leaves_nothing(engine: Engine, name: str) -> No
 
 
 class _Gone(Answer):
-    async def send(self, message: Message) -> None:  # noqa: ARG002
+    async def send(self, message: Message) -> None:
         """The client is not there any more."""
         raise OSError
 
