@@ -60,8 +60,9 @@ async def file(call: Call) -> Response:
         raise invalid("write /artifact-files/NAMESPACE/workflows/NAME/NODE/outputs/ARTIFACT")
 
     def run(engine: Engine) -> Summary:
-        found = find_run(engine, call.namespace, identity) if kind == _BY_NAME else find_by_uid(engine, identity)
-        return find_run(engine, call.namespace, found.name)
+        if kind == _BY_NAME:
+            return find_run(engine, call.namespace, identity)
+        return find_run(engine, call.namespace, find_by_uid(call.desk.catalog, engine, identity).name)
 
     artifact = await _found(call, side, run)
     try:
@@ -83,7 +84,7 @@ def _named(call: Call) -> Callable[[Engine], Summary]:
 
 
 def _known(call: Call) -> Callable[[Engine], Summary]:
-    return lambda engine: find_by_uid(engine, call.path["uid"])
+    return lambda engine: find_by_uid(call.desk.catalog, engine, call.path["uid"])
 
 
 async def _whole(call: Call, side: str, run: Callable[[Engine], Summary]) -> Response:
