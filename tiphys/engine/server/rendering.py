@@ -17,6 +17,8 @@ from tiphys.engine.server.fields import Fields
 
 Json = dict[str, Any]
 _MOST_BYTES = 64 << 20
+_NAME = 100
+"""Bytes that a field's name takes beside its characters, about."""
 _COMPLETED = "workflows.argoproj.io/completed"
 _PHASE = "workflows.argoproj.io/phase"
 _DONE = ("Succeeded", "Failed", "Error")
@@ -57,6 +59,9 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+_Key = tuple[str, int, Fields, str]
+
+
 class Rendered:
     """The bytes of runs by name, version and choice of fields; the least used go when there are too many."""
 
@@ -64,7 +69,7 @@ class Rendered:
         """`most` is in bytes."""
         self._most = most
         self._size = 0
-        self._kept: OrderedDict[tuple[str, int, Fields, str], bytes] = OrderedDict()
+        self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, engine: Engine, summary: Summary, fields: Fields, above: str = "") -> bytes:
@@ -85,14 +90,18 @@ class Rendered:
             self._keep(key, made)
         return made
 
-    def _keep(self, key: tuple[str, int, Fields, str], made: bytes) -> None:
-        if len(made) > self._most // 4 or key in self._kept:
+    def _keep(self, key: _Key, made: bytes) -> None:
+        if _weight(key, made) > self._most // 4 or key in self._kept:
             return
         self._kept[key] = made
-        self._size += len(made)
+        self._size += _weight(key, made)
         while self._size > self._most:
-            _, gone = self._kept.popitem(last=False)
-            self._size -= len(gone)
+            self._size -= _weight(*self._kept.popitem(last=False))
+
+
+def _weight(key: _Key, made: bytes) -> int:
+    """The bytes that an entry holds: a client may name more fields than a run has."""
+    return len(made) + sum(len(name) + _NAME for name in key[2].names)
 
 
 def chosen(workflow: Json, fields: Fields, above: str = "") -> Json:
