@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _LARGEST = 64 << 20  # bytes of an exported Workflow
+_LAST = 64 << 10  # bytes of a log
 
 
 @dataclass
@@ -56,7 +58,11 @@ def of_run(engine: Engine, name: str, step: str) -> Found:
 
 def _log(engine: Engine, run: str, node: str) -> str:
     path = engine.log_path(run, node)
-    return path.read_bytes()[-65536:].decode("utf-8", "replace") if path.exists() else ""
+    if not path.exists():
+        return ""
+    with path.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST))
+        return log.read(_LAST).decode("utf-8", "replace")
 
 
 def _with_withheld(capsule: Capsule, engine: Engine, run: RunState, node: Node) -> Capsule:

@@ -73,7 +73,7 @@ def _labels(call: Call, engine: Engine, namespace: str) -> list[dict[str, str]]:
 
 
 def _found(call: Call) -> Callable[[Engine], Summary]:
-    return lambda engine: find_by_uid(engine, call.path["uid"], finished=True)
+    return lambda engine: find_by_uid(call.desk.catalog, engine, call.path["uid"], finished=True)
 
 
 def _namespace(call: Call) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,10 +76,10 @@ def _artifact(node: Node, name: str, side: str) -> Json | None:
 
 
 def _raw(engine: Engine, artifact: Json) -> Found:
-    scratch = _scratch(engine)
-    path = scratch / "raw"
-    path.write_text(artifact["raw"].get("data") or "", encoding="utf-8", errors="surrogateescape")
-    return Found(path, Path(artifact.get("path") or artifact["name"]).name, scratch)
+    with _scratch(engine) as scratch:
+        path = scratch / "raw"
+        path.write_text(artifact["raw"].get("data") or "", encoding="utf-8", errors="surrogateescape")
+        return Found(path, Path(artifact.get("path") or artifact["name"]).name, scratch)
 
 
 def _fetched(engine: Engine, key: str) -> Found:
@@ -85,20 +87,26 @@ def _fetched(engine: Engine, key: str) -> Found:
     try:
         if (path := engine.store.path(key)) is not None:
             return Found(path, name)
-        scratch = _scratch(engine)
-        target = scratch / "artifact"
-        if engine.store.get(key, target):
-            return Found(target, name, scratch)
+        with _scratch(engine) as scratch:
+            target = scratch / "artifact"
+            if engine.store.get(key, target):
+                return Found(target, name, scratch)
+            raise Refusal(Code.NOT_FOUND, f"artifact key {key!r} is not in the store any more")
     except TemplateError as error:
         raise Refusal(Code.NOT_FOUND, str(error)) from None
-    shutil.rmtree(scratch, ignore_errors=True)
-    raise Refusal(Code.NOT_FOUND, f"artifact key {key!r} is not in the store any more")
 
 
-def _scratch(engine: Engine) -> Path:
+@contextmanager
+def _scratch(engine: Engine) -> Iterator[Path]:
+    """A new folder, which goes at once only if what is to be put into it fails."""
     folder = engine.state / "downloads"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=folder))
+    made = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        yield made
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def _missing(file: str) -> Refusal:

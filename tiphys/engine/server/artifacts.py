@@ -7,10 +7,11 @@ import html
 import mimetypes
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tiphys.engine.engine import Engine
 from tiphys.engine.journal import Summary
@@ -59,8 +60,9 @@ async def file(call: Call) -> Response:
         raise invalid("write /artifact-files/NAMESPACE/workflows/NAME/NODE/outputs/ARTIFACT")
 
     def run(engine: Engine) -> Summary:
-        found = find_run(engine, call.namespace, identity) if kind == _BY_NAME else find_by_uid(engine, identity)
-        return find_run(engine, call.namespace, found.name)
+        if kind == _BY_NAME:
+            return find_run(engine, call.namespace, identity)
+        return find_run(engine, call.namespace, find_by_uid(call.desk.catalog, engine, identity).name)
 
     artifact = await _found(call, side, run)
     try:
@@ -71,10 +73,10 @@ async def file(call: Call) -> Response:
             return RedirectResponse(quote(asked) + "/", 307, _GUARDS)
         if found.path.is_dir():
             return _listing(found)
+        return _sent(found)
     except BaseException:
         artifact.clear()
         raise
-    return _sent(found)
 
 
 def _named(call: Call) -> Callable[[Engine], Summary]:
@@ -82,12 +84,16 @@ def _named(call: Call) -> Callable[[Engine], Summary]:
 
 
 def _known(call: Call) -> Callable[[Engine], Summary]:
-    return lambda engine: find_by_uid(engine, call.path["uid"])
+    return lambda engine: find_by_uid(call.desk.catalog, engine, call.path["uid"])
 
 
 async def _whole(call: Call, side: str, run: Callable[[Engine], Summary]) -> Response:
     found = await _found(call, side, run)
-    return _packed(found) if found.path.is_dir() else _sent(found)
+    try:
+        return _packed(found) if found.path.is_dir() else _sent(found)
+    except BaseException:
+        found.clear()
+        raise
 
 
 async def _found(call: Call, side: str, run: Callable[[Engine], Summary]) -> Found:
@@ -97,38 +103,44 @@ async def _found(call: Call, side: str, run: Callable[[Engine], Summary]) -> Fou
     return await asyncio.to_thread(lambda: find_artifact(engine, summary, node, name, side))
 
 
+class _Sending(StreamingResponse):
+    """Sends an artifact, and takes away what was made for it even if no byte of it is ever taken."""
+
+    def __init__(self, found: Found, pieces: AsyncIterator[bytes], headers: Mapping[str, str], kind: str) -> None:
+        super().__init__(pieces, 200, headers, kind)
+        self._found = found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._found.clear()
+
+
 def _sent(found: Found) -> Response:
     kind, encoding = mimetypes.guess_type(found.name)
     kind = "application/gzip" if encoding == "gzip" else kind or "application/octet-stream"
     headers = {**_guards(found.name), "content-length": str(found.path.stat().st_size)}
-    return StreamingResponse(
-        _pieces(found), 200, headers, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
-    )
+    return _Sending(found, _pieces(found), headers, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
 
 
 async def _pieces(found: Found) -> AsyncIterator[bytes]:
-    try:
-        with found.path.open("rb") as opened:
-            while piece := await asyncio.to_thread(opened.read, _PIECE):
-                yield piece
-    finally:
-        found.clear()
+    with found.path.open("rb") as opened:
+        while piece := await asyncio.to_thread(opened.read, _PIECE):
+            yield piece
 
 
 def _packed(found: Found) -> Response:
-    return StreamingResponse(_archive(found), 200, _guards(f"{found.name}.tgz"), "application/gzip")
+    return _Sending(found, _archive(found), _guards(f"{found.name}.tgz"), "application/gzip")
 
 
 async def _archive(found: Found) -> AsyncIterator[bytes]:
     """The folder as a compressed tar file, made beside it before the first byte leaves; links stay links."""
-    try:
-        with tempfile.TemporaryFile() as packed:
-            await asyncio.to_thread(_pack, found, packed)
-            packed.seek(0)
-            while piece := await asyncio.to_thread(packed.read, _PIECE):
-                yield piece
-    finally:
-        found.clear()
+    with tempfile.TemporaryFile() as packed:
+        await asyncio.to_thread(_pack, found, packed)
+        packed.seek(0)
+        while piece := await asyncio.to_thread(packed.read, _PIECE):
+            yield piece
 
 
 def _pack(found: Found, target: object) -> None:
@@ -139,10 +151,10 @@ def _pack(found: Found, target: object) -> None:
 def _listing(found: Found) -> Response:
     """A page that leads to what is in a folder; to its index.html where it has one."""
     entries = sorted(found.path.iterdir())[:_MOST_LISTED]
+    names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
     found.clear()
     if any(entry.name == "index.html" for entry in entries):
         return RedirectResponse("index.html", 307, _GUARDS)
-    names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
     rows = "".join(f'<li><a href="./{quote(name)}">{html.escape(name)}</a></li>\n' for name in names)
     page = f'<html><body><ul>\n<li><a href="..">..</a></li>\n{rows}</ul></body></html>'
     return Response(page.encode("utf-8", "replace"), 200, _GUARDS, "text/html; charset=utf-8")

@@ -1,6 +1,6 @@
 """Where handlers have their work done: off the event loop, in few threads, each with a journal connection of its own.
 
-Reads and writes have threads of their own, so that checking a hundred manifests delays no `get`.
+Reads, writes and checks have threads of their own, so that checking a hundred manifests delays no `get`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from tiphys.engine.engine import Engine
@@ -16,7 +17,7 @@ from tiphys.engine.server.catalog import Catalog
 from tiphys.engine.server.feed import Feed, Folders
 from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.refusals import Code, Refusal
-from tiphys.engine.server.rendering import Rendered
+from tiphys.engine.server.rendering import NOT_SHOWN, Rendered
 
 Found = TypeVar("Found")
 Work = Callable[[Engine], Found]
@@ -39,6 +40,7 @@ class Desk:
         self.folders = Folders()
         self._readers = _Threads(engine, "read")
         self._writers = _Threads(engine, "write")
+        self._checkers = _Threads(engine, "check")
         self.objects_lock = threading.Lock()
         """Held while an object is looked for and then written."""
 
@@ -50,17 +52,23 @@ class Desk:
         """What `work` gives, which has written something the engine may care for. Raises as `read` does."""
         return await self._writers.do(lambda engine: _woken(engine, work))
 
+    async def check(self, work: Work[Found]) -> Found:
+        """What `work` finds, which checks a manifest and writes nothing. Raises as `read` does."""
+        return await self._checkers.do(work)
+
     async def warm(self) -> None:
         """Open the journal in the threads for reads, and render what a first page shows: no client need wait for it."""
         await asyncio.gather(*(self.read(lambda engine: self.catalog.runs(engine.journal)) for _ in range(_THREADS)))
         _, runs = await self.read(lambda engine: self.catalog.runs(engine.journal))
         for summary in runs[:_FIRST_PAGE]:
-            await self.read(lambda engine, run=summary: self.rendered.of(engine, run, Fields()))  # type: ignore[misc]
+            with suppress(*NOT_SHOWN):
+                await self.read(lambda engine, run=summary: self.rendered.of(engine, run, Fields()))  # type: ignore[misc]
 
     def close(self) -> None:
         """Let the threads end."""
         self._readers.close()
         self._writers.close()
+        self._checkers.close()
 
 
 def _woken(engine: Engine, work: Work[Found]) -> Found:

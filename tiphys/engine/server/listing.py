@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tiphys.engine.journal import Summary
+from tiphys.engine.journal import Change, Summary
 from tiphys.engine.server.query import Query, parse_moment
 from tiphys.engine.server.refusals import invalid
 from tiphys.engine.server.rendering import labels_of
@@ -39,14 +39,27 @@ class Choice:
             and (not self.labels or all_hold(self.labels, labels_of(summary)))
         )
 
+    def matched(self, gone: Change) -> bool:
+        """Whether a run that is gone was meant; never by its labels or times, which nobody knows any more."""
+        timed = any(path == "spec.startedAt" for path, _, _ in self.fields)
+        return (
+            not (self.labels or timed or self.created_after is not None or self.finished_before is not None)
+            and (not self.namespace or gone.namespace == self.namespace)
+            and all(self._identifies(clause, gone) for clause in self.fields)
+        )
+
     def _holds(self, clause: tuple[str, str, str], summary: Summary) -> bool:
         path, operator, value = clause
         if path == "spec.startedAt":
             moment = parse_moment(value, path)
             return summary.created > moment if operator == ">" else summary.created < moment
+        return self._identifies(clause, summary)
+
+    def _identifies(self, clause: tuple[str, str, str], run: Summary | Change) -> bool:
+        path, operator, value = clause
         if path == "metadata.name":
-            return self._is_name(summary.name, operator, value)
-        found = {"metadata.namespace": summary.namespace, "metadata.uid": summary.uid}[path]
+            return self._is_name(run.name, operator, value)
+        found = {"metadata.namespace": run.namespace, "metadata.uid": run.uid}[path]
         return (found == value) == (operator != "!=")
 
     def _is_name(self, name: str, operator: str, value: str) -> bool:

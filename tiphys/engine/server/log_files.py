@@ -7,7 +7,6 @@ step's start, counted up by a microsecond a line: it keeps the order, and a stre
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,6 @@ _LONGEST = 1 << 20
 _PIECE = 64 << 10
 """Bytes that are read at once."""
 _MAIN = "main"
-_MOST_TAIL = 100_000
 
 Entry = tuple[str, str | None]
 """The pod, and a line of it; None for one that was not asked for."""
@@ -102,7 +100,11 @@ class Tails:
     def _opened(self, path: Path, pod: str, started: float) -> _File:
         file = _File(path, pod, started)
         if self._wanted.tail is not None:
-            _skip_to_tail(file, min(self._wanted.tail, _MOST_TAIL))
+            file.offset = tail(path, self._wanted.tail)
+            if (
+                self._wanted.timestamps
+            ):  # which count the lines: the same line has the same time, whatever else is shown
+                file.lines = _lines_before(path, file.offset)
         return file
 
     def _lines(self, file: _File, *, whole: bool) -> Iterator[Entry]:
@@ -164,13 +166,28 @@ def _pod_labels(run: RunState, node: Node) -> dict[str, str]:
     return {**common, **own, **state}
 
 
-def _skip_to_tail(file: _File, count: int) -> None:
-    """Go to where the last `count` lines begin."""
-    starts: deque[tuple[int, int]] = deque(maxlen=count or 1)
-    offset = lines = 0
-    with file.path.open("rb") as opened:
-        while line := opened.readline(_LONGEST):
-            starts.append((offset, lines))
-            offset += len(line)
+def tail(path: Path, count: int) -> int:
+    """The offset in bytes at which the last `count` lines begin; only those are read, piece by piece."""
+    with path.open("rb") as log:
+        end = start = log.seek(0, os.SEEK_END)
+        if not count:
+            return end
+        while start:
+            before, start = start, max(0, start - _PIECE)
+            log.seek(start)
+            piece = log.read(before - start)
+            at = len(piece) - (before == end and piece.endswith(b"\n"))  # that one ends the last line
+            while (at := piece.rfind(b"\n", 0, at)) >= 0:
+                count -= 1
+                if not count:
+                    return start + at + 1
+    return 0
+
+
+def _lines_before(path: Path, offset: int) -> int:
+    """How many lines, or parts of long ones, lie before it."""
+    lines = 0
+    with path.open("rb") as log:
+        while log.tell() < offset and log.readline(_LONGEST):
             lines += 1
-    file.offset, file.lines = starts[0] if starts and count else (offset, lines)
+    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tiphys.engine.engine import Engine
 from tiphys.engine.journal import Summary
+from tiphys.engine.server.catalog import Catalog
 from tiphys.engine.server.refusals import Code, Refusal, not_found
 
 LATEST = "@latest"
@@ -20,9 +21,9 @@ def find_run(engine: Engine, namespace: str, name: str, uid: str = "") -> Summar
     return found
 
 
-def find_by_uid(engine: Engine, uid: str, *, finished: bool = False) -> Summary:
+def find_by_uid(catalog: Catalog, engine: Engine, uid: str, *, finished: bool = False) -> Summary:
     """The run of that uid; with `finished` only if it has ended. Raises Refusal."""
-    for summary in engine.journal.runs():
+    for summary in catalog.runs(engine.journal)[1]:
         if summary.uid == uid and (summary.finished or not finished):
             return summary
     raise not_found(WORKFLOWS, uid)

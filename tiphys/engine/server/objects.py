@@ -73,7 +73,7 @@ class Kind:
             self.check(engine, document)
             return document
 
-        return answer(await call.desk.read(check))
+        return answer(await call.desk.check(check))
 
     async def _create(self, call: Call) -> Response:
         document = self.given(call)
@@ -91,7 +91,7 @@ class Kind:
                     raise Refusal(Code.ALREADY_EXISTS, message)
                 return document if dry else engine.objects.apply(document)
 
-        return answer(await call.desk.write(create))
+        return answer(await (call.desk.check(create) if dry else call.desk.write(create)))
 
     async def _update(self, call: Call) -> Response:
         document = self.given(call)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tiphys.engine.argo_shape import workflow_json
 from tiphys.engine.engine import Engine
+from tiphys.engine.errors import JournalDamagedError, UnknownRunError
 from tiphys.engine.journal import Summary
 from tiphys.engine.nodes import SUCCEEDED, Node
 from tiphys.engine.run_state import RunState
@@ -16,10 +17,14 @@ from tiphys.engine.server.fields import Fields
 
 Json = dict[str, Any]
 _MOST_BYTES = 64 << 20
+_NAME = 100
+"""Bytes that a field's name takes beside its characters, about."""
 _COMPLETED = "workflows.argoproj.io/completed"
 _PHASE = "workflows.argoproj.io/phase"
 _DONE = ("Succeeded", "Failed", "Error")
 _WHOLE = Fields()
+NOT_SHOWN = (UnknownRunError, JournalDamagedError)
+"""What a run is left out for where many are shown: it is gone since, or its rows can't be read."""
 
 
 def document(run: RunState, version: int) -> Json:
@@ -54,6 +59,9 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+_Key = tuple[str, int, Fields, str]
+
+
 class Rendered:
     """The bytes of runs by name, version and choice of fields; the least used go when there are too many."""
 
@@ -61,11 +69,11 @@ class Rendered:
         """`most` is in bytes."""
         self._most = most
         self._size = 0
-        self._kept: OrderedDict[tuple[str, int, Fields, str], bytes] = OrderedDict()
+        self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, engine: Engine, summary: Summary, fields: Fields, above: str = "") -> bytes:
-        """The run as it is, or was when `summary` was read. Raises UnknownRunError if it is gone since.
+        """The run as it is, or was when `summary` was read. Raises one of NOT_SHOWN.
 
         `fields` name paths in a larger object, in which the run lies below `above`.
         """
@@ -82,14 +90,18 @@ class Rendered:
             self._keep(key, made)
         return made
 
-    def _keep(self, key: tuple[str, int, Fields, str], made: bytes) -> None:
-        if len(made) > self._most // 4 or key in self._kept:
+    def _keep(self, key: _Key, made: bytes) -> None:
+        if _weight(key, made) > self._most // 4 or key in self._kept:
             return
         self._kept[key] = made
-        self._size += len(made)
+        self._size += _weight(key, made)
         while self._size > self._most:
-            _, gone = self._kept.popitem(last=False)
-            self._size -= len(gone)
+            self._size -= _weight(*self._kept.popitem(last=False))
+
+
+def _weight(key: _Key, made: bytes) -> int:
+    """The bytes that an entry holds: a client may name more fields than a run has."""
+    return len(made) + sum(len(name) + _NAME for name in key[2].names)
 
 
 def chosen(workflow: Json, fields: Fields, above: str = "") -> Json:

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 
 from tiphys.engine.engine import Engine
-from tiphys.engine.errors import UnknownRunError
 from tiphys.engine.journal import Change, Summary
 from tiphys.engine.server.call import Call
 from tiphys.engine.server.desk import Desk
@@ -14,7 +13,7 @@ from tiphys.engine.server.feed import Subscription
 from tiphys.engine.server.fields import Fields
 from tiphys.engine.server.listing import Choice, parse_choice
 from tiphys.engine.server.lookup import find_run
-from tiphys.engine.server.rendering import chosen, encode
+from tiphys.engine.server.rendering import NOT_SHOWN, chosen, encode
 from tiphys.engine.server.streams import NONE, Messages, Stream, begun, silence
 
 _BREATH = 0.01
@@ -53,6 +52,7 @@ class _Watch:
 
     async def messages(self, since: int | None, seconds: int | None) -> Messages:
         """What there is, or what has changed since that version; then every change, for so many seconds."""
+        deadline = asyncio.get_running_loop().time() + seconds if seconds else None
         with self._desk.feed.subscribe() as subscription:
             runs, gone = await self._desk.read(lambda engine: self._start(engine, since))
             yield NONE
@@ -64,16 +64,14 @@ class _Watch:
                         yield message
                 else:
                     self._known[summary.name] = summary.version
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds or None):
-                    while True:
-                        for change in await _news(subscription):
-                            async for message in self._changed(change):
-                                yield message
+            while changes := await _news(subscription, deadline):
+                for change in changes:
+                    async for message in self._changed(change):
+                        yield message
 
     def _start(self, engine: Engine, since: int | None) -> tuple[list[Summary], list[Change]]:
         gone = [] if since is None else [change for change in engine.journal.changes(since) if change.deleted]
-        meant = [change for change in gone if self._choice.namespace in ("", change.namespace)]
+        meant = [change for change in gone if self._choice.matched(change)]
         runs = self._desk.catalog.runs(engine.journal)[1]
         return [summary for summary in runs if self._choice.matches(summary)], meant
 
@@ -90,15 +88,20 @@ class _Watch:
         if told is not None and told >= summary.version:
             return  # it was read with what there is
         verb = ADDED if told is None else MODIFIED
-        with suppress(UnknownRunError):  # it is gone already, which is news of its own
+        with suppress(*NOT_SHOWN):  # that it is gone is news of its own
             body = await self._desk.read(lambda engine: self._desk.rendered.of(engine, summary, self._fields))
             self._known[summary.name] = summary.version
             yield [_event(verb, body)]
 
 
-async def _news(subscription: Subscription) -> list[Change]:
-    await subscription.sign.wait()
-    await asyncio.sleep(_BREATH)
+async def _news(subscription: Subscription, deadline: float | None) -> list[Change]:
+    """What has changed, at least one; none if the deadline, in the event loop's time, was there first."""
+    try:
+        async with asyncio.timeout_at(deadline):  # within one await: a stream may have another task take each message
+            await subscription.sign.wait()
+            await asyncio.sleep(_BREATH)
+    except TimeoutError:
+        return []
     return subscription.take()
 
 

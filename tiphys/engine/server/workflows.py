@@ -18,7 +18,7 @@ from tiphys.engine.server.listing import page, parse_choice
 from tiphys.engine.server.lookup import WORKFLOWS, find_run
 from tiphys.engine.server.naming import placed
 from tiphys.engine.server.refusals import Code, Refusal, invalid, not_found
-from tiphys.engine.server.rendering import Rendered, encode
+from tiphys.engine.server.rendering import NOT_SHOWN, Rendered, encode
 from tiphys.engine.server.submission import from_resource
 from tiphys.engine.shapes import check_run_name
 
@@ -44,7 +44,7 @@ async def submit(call: Call) -> Response:
 
 async def _submitted(call: Call, made: Callable[[Engine], Json], *, dry: bool, server_dry: bool) -> Response:
     if dry or server_dry:
-        return answer(await call.desk.read(lambda engine: _tried(engine, made(engine), named=server_dry)))
+        return answer(await call.desk.check(lambda engine: _tried(engine, made(engine), named=server_dry)))
     return raw(await call.desk.write(lambda engine: _run(engine, made(engine), call.desk.rendered)))
 
 
@@ -115,8 +115,8 @@ def listed(engine: Engine, call: Call, *, finished: bool, namespace: str = "") -
     for summary in found.items:
         try:
             items.append(call.desk.rendered.of(engine, summary, fields, "items"))
-        except UnknownRunError:
-            continue  # deleted since the list was begun
+        except NOT_SHOWN:
+            continue
     head = fields.clean({"metadata": metadata})
     return b'{"metadata":' + encode(head.get("metadata", {})) + b',"items":[' + b",".join(items) + b"]}"
 
@@ -133,7 +133,7 @@ async def lint(call: Call) -> Response:
         engine.check([checked])
         return workflow
 
-    return answer(await call.desk.read(check))
+    return answer(await call.desk.check(check))
 
 
 async def delete(call: Call) -> Response:
