@@ -455,3 +455,9 @@ def test_slips_of_the_hand_are_told_before_anything_runs(cli: Cli, write: Write,
     assert "make it first" in cli("run", file, "--summary", str(tmp_path / "nowhere" / "x.json"), code=2)[1]
     (tmp_path / "empty").mkdir()
     assert "holds no manifest" in cli("lint", str(tmp_path / "empty"), code=2)[1]
+
+
+def test_a_command_for_this_machine_loads_no_client_of_clusters() -> None:
+    """Hera takes a second to load; every command imports what may go wrong on a cluster."""
+    code = "import sys, tiphys.cluster.errors; sys.exit('hera' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=PROJECT).returncode == 0
