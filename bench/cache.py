@@ -65,7 +65,7 @@ class Checkout:
         """Which steps ran although they may be cached, and which were cached."""
         steps = sorted((each for each in nodes if each["type"] == "Retry"), key=lambda each: each["startedAt"])
         hits = {each["displayName"] for each in steps if (each.get("memoizationStatus") or {}).get("hit")}
-        external = {"deploy", "integration-test", "promote", "summary"}
+        external = {"deploy", "integration-test", "canary", "judge", "promote", "summary"}
         names = [each["displayName"] for each in steps if each["displayName"] not in external]
         return [name for name in names if name not in hits], [name for name in names if name in hits]
 

@@ -30,7 +30,18 @@ from tiphys.engine import Engine, Image, load_text
 PROJECT = Path(__file__).resolve().parent.parent
 PORT_BASE = 17400
 STEPS = 20
-LIGHT = ("ingest", "check-data", "deploy", "integration-test", "load-test", "promote", "summary", "package")
+LIGHT = (
+    "ingest",
+    "check-data",
+    "deploy",
+    "integration-test",
+    "load-test",
+    "canary",
+    "judge",
+    "promote",
+    "summary",
+    "package",
+)
 IMAGE = f"tiphys/ingest:{__version__}"
 
 

@@ -1,7 +1,7 @@
-"""From contracts to Argo: the template of a component, and what every workflow of ours says of its pods, in Hera.
+"""From contracts to Argo: the template of a component, in Hera. What holds for all pods of a workflow is in ``workflow``.
 
 Everything a manifest says of a step comes from its contract: parameters, artifacts, credentials, resources, retries,
-deadlines. What holds for all pods stands once, in the workflow's spec. Outside of Python names are kebab-case. Rendering
+deadlines. Outside of Python names are kebab-case. Rendering
 loads Hera and the contracts, never Spark or torch. docs/architecture/09-manifest.md has the reasons.
 """
 
@@ -39,8 +39,6 @@ from tiphys.step import ARTIFACTS_FOLDER, INPUTS_FILE, PARAMETERS_FOLDER, Contra
 CONFIG_MAP = "tiphys"
 SERVICE_ACCOUNT = "tiphys"
 """What steps run as. It may do nothing in the cluster, and its token is in no pod."""
-EXECUTOR_ACCOUNT = "tiphys-executor"
-"""What Argo's own containers in a pod report results as: they alone have its token."""
 USER = 65532
 """The user and the group of every container, Argo's own included: the images are made for it."""
 
@@ -50,10 +48,6 @@ BUILDER_CAPABILITIES = (
 )  # fmt: skip
 """What buildah takes to build with `--isolation chroot` (found by leaving out one after the other): what it gives a
 container by default, and SYS_ADMIN for its mounts."""
-
-DAY = 24 * 3600
-KEEP_SUCCEEDED, KEEP_OTHERS = 7 * DAY, 30 * DAY
-WORKFLOW_LABEL, USE_CASE_LABEL, STARTED_BY_LABEL = "tiphys/workflow", "tiphys/use-case", "tiphys/started-by"
 
 CONTRACT_DIGITS = 12
 """So many digits of its contract's digest stand in a template, for an engine to see that it was rendered from another."""
@@ -151,75 +145,6 @@ def _as_root() -> dict[str, Any]:
             read_only_root_filesystem=True,
         ),
     }
-
-
-def pods(workflow: str) -> dict[str, Any]:
-    """What each workflow of ours says of its pods and of its end: arguments of Hera's WorkflowTemplate.
-
-    The pods fit a namespace that enforces Kubernetes' level `restricted`.
-    """
-    return {
-        "labels": {"app.kubernetes.io/part-of": "tiphys"},
-        "pod_metadata": m.Metadata(
-            labels={"app.kubernetes.io/part-of": "tiphys", "app.kubernetes.io/name": workflow},
-        ),
-        "service_account_name": SERVICE_ACCOUNT,
-        "automount_service_account_token": False,
-        "executor": m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
-        "security_context": m.PodSecurityContext(
-            run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
-            fs_group=USER,
-            seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
-        ),
-        "template_defaults": m.Template(
-            container=m.Container(
-                security_context=m.SecurityContext(
-                    allow_privilege_escalation=False,
-                    capabilities=m.Capabilities(drop=["ALL"]),
-                    read_only_root_filesystem=True,
-                ),
-            ),
-        ),
-        "ttl_strategy": m.TTLStrategy(
-            seconds_after_success=KEEP_SUCCEEDED,
-            seconds_after_failure=KEEP_OTHERS,
-            seconds_after_completion=KEEP_OTHERS,
-        ),
-        "pod_gc": m.PodGC(strategy="OnPodSuccess", delete_delay_duration="10m"),
-        "archive_logs": True,
-        # What a model reached production by outlives the workflow: a bucket's lifecycle rule may end it, Argo may not.
-        "artifact_gc": m.WorkflowLevelArtifactGC(strategy="Never"),
-    }
-
-
-def found_by(workflow: str, *, use_case: str = "use-case", started_by: str = "started-by") -> m.WorkflowMetadata:
-    """Labels of each run to find it by: its workflow, and the values of two of its parameters."""
-    sources = {USE_CASE_LABEL: use_case, STARTED_BY_LABEL: started_by}
-    return m.WorkflowMetadata(
-        labels={WORKFLOW_LABEL: workflow},
-        labels_from={
-            label: m.LabelValueFrom(expression=f"workflow.parameters['{name}']")
-            for label, name in sources.items()
-            if name
-        },
-    )
-
-
-def one_at_a_time(lock: str) -> m.Synchronization:
-    """A mutex of that name, held from the start of a run to its end; tags in the name are filled in first."""
-    return m.Synchronization(mutexes=[m.Mutex(name=lock)])
-
-
-def started_by() -> Parameter:
-    """The parameter that says what started a run; whoever starts it sets it."""
-    return Parameter(
-        name="started-by",
-        value="person",
-        enum=["person", "schedule", "alert", "ci"],
-        description="what started this run: a label to find it by, it changes nothing",
-    )
 
 
 def _account(contract: Contract) -> dict[str, Any]:

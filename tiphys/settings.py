@@ -132,11 +132,65 @@ class PackageSettings:
 class ServingSettings:
     """Where models answer."""
 
-    gateway_url: str = _setting("TIPHYS_GATEWAY_URL", "gateway: http://HOST:PORT")
     staging_http: str = _setting("TIPHYS_STAGING_HTTP", "staging Triton over HTTP: HOST:PORT")
     staging_grpc: str = _setting("TIPHYS_STAGING_GRPC", "staging Triton over gRPC: HOST:PORT")
+    canary_http: str = _setting("TIPHYS_CANARY_HTTP", "canary Triton over HTTP: HOST:PORT")
+    canary_grpc: str = _setting("TIPHYS_CANARY_GRPC", "canary Triton over gRPC: HOST:PORT")
     production_http: str = _setting("TIPHYS_PRODUCTION_HTTP", "production Triton over HTTP: HOST:PORT")
     production_grpc: str = _setting("TIPHYS_PRODUCTION_GRPC", "production Triton over gRPC: HOST:PORT")
+
+
+@dataclass(frozen=True)
+class AgentsSettings:
+    """Where the agents beside the Tritons are, whom they obey, and the gateway's other doors."""
+
+    staging: str = _setting("TIPHYS_STAGING_AGENT", "agent beside staging's Triton: HOST:PORT")
+    canary: str = _setting("TIPHYS_CANARY_AGENT", "agent beside the canary's Triton: HOST:PORT")
+    production: str = _setting("TIPHYS_PRODUCTION_AGENT", "agent beside production's Triton: HOST:PORT")
+    gateway_grpc: str = _setting("TIPHYS_GATEWAY_GRPC", "gateway over gRPC, the V2 inference protocol: HOST:PORT")
+    gateway_admin_url: str = _setting("TIPHYS_GATEWAY_ADMIN_URL", "the gateway's admin port: http://HOST:PORT")
+    staging_token: str = _setting(
+        "TIPHYS_STAGING_AGENT_TOKEN", "what staging's agent is told to go back with", "", secret=True
+    )
+    canary_token: str = _setting(
+        "TIPHYS_CANARY_AGENT_TOKEN", "what the canary's agent is told to go back with", "", secret=True
+    )
+    production_token: str = _setting(
+        "TIPHYS_PRODUCTION_AGENT_TOKEN", "what production's agent is told to go back with", "", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class AskerSettings:
+    """Where the gateway is, and who we are when we ask it."""
+
+    url: str = _setting("TIPHYS_GATEWAY_URL", "gateway: http://HOST:PORT")
+    key: str = _setting("TIPHYS_GATEWAY_KEY", "API key for the gateway", "", secret=True)
+
+
+@dataclass(frozen=True)
+class AdminSettings:
+    """The token of one admin port: the gateway, and each agent, knows by its own whom to obey."""
+
+    token: str = _setting(
+        "TIPHYS_ADMIN_TOKEN", "token of the gateway's admin port; at an agent: of that agent's own", "", secret=True
+    )
+
+
+@dataclass(frozen=True)
+class PassportSettings:
+    """The key that passports are signed with."""
+
+    key: str = _setting("TIPHYS_PASSPORT_KEY", "Ed25519 private key of passports: 32 bytes in hex", secret=True)
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """Whose passports count."""
+
+    public_keys: str = _setting(
+        "TIPHYS_PASSPORT_PUBLIC_KEYS", "Ed25519 public keys that passports may be signed with, in hex, with commas", ""
+    )
 
 
 @dataclass(frozen=True)
@@ -154,7 +208,11 @@ class LedgerServerSettings:
     db_url: str = _setting("TIPHYS_LEDGER_DB_URL", "the ledger's database: postgresql://HOST:PORT/DATABASE")
     db_user: str = _setting("TIPHYS_LEDGER_DB_USER", "the ledger's role in that database", secret=True)
     db_password: str = _setting("TIPHYS_LEDGER_DB_PASSWORD", "that role's password", secret=True)
-    tokens: str = _setting("TIPHYS_LEDGER_TOKENS", "JSON object token -> read|staging|production|agent", secret=True)
+    tokens: str = _setting(
+        "TIPHYS_LEDGER_TOKENS",
+        "JSON object token -> read|evidence|staging|canary|production|agent:ENVIRONMENT",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -172,7 +230,19 @@ class GatewaySettings:
     """How the gateway runs."""
 
     port: int = _setting("TIPHYS_GATEWAY_PORT", "port of the gateway")
+    grpc_port: int = _setting("TIPHYS_GATEWAY_GRPC_PORT", "port of the gateway for the V2 inference protocol over gRPC")
+    admin_port: int = _setting("TIPHYS_GATEWAY_ADMIN_PORT", "port of the gateway's admin page and API")
+    state: Path = _setting(
+        "TIPHYS_GATEWAY_STATE",
+        "the gateway's folder: predictions not landed yet, the last routes, answers of last resort",
+    )
     use_cases: str = _setting("TIPHYS_GATEWAY_USE_CASES", "use cases it always mounts, with commas", "taxi_eta")
+    keys: str = _setting(
+        "TIPHYS_GATEWAY_KEYS",
+        "API keys: JSON object sha256 of the key -> {name, role: rider|tester|admin, rate, burst, daily}",
+        "{}",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -262,7 +332,8 @@ class TerminalSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
-    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, GatewaySettings, RunSettings, DebugSettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, AgentsSettings,
+    GatewaySettings, AskerSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 
@@ -277,9 +348,9 @@ class Variable:
     secret: bool
 
 
-def variables() -> Iterator[Variable]:
-    """Every variable that Tiphys reads, in the order of the groups."""
-    for group in GROUPS:
+def variables(*groups: type) -> Iterator[Variable]:
+    """The variables of these groups; of none named: every one that Tiphys reads, in the order of the groups."""
+    for group in groups or GROUPS:
         for each in dataclasses.fields(group):
             if "name" in each.metadata:
                 meta = each.metadata

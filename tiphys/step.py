@@ -80,7 +80,7 @@ def told(description: str, *, found: str) -> Any:
 
 Kind = Literal["use-case", "s3-prefix", "s3-object", "s3-manifest", "dataset", "model", "mlflow-run", "image"]
 """What a text may name: see `Refers`."""
-Surrounding = Literal["last-trained", "version-tags", "staging", "triton", "gateway", "machine"]
+Surrounding = Literal["last-trained", "version-tags", "load-test-evidence", "staging", "triton", "gateway", "machine"]
 """What a step may look at, or leave behind, beside its inputs and outputs: see `Contract.looks_at`."""
 Effects = Literal["pure", "measured", "external"]
 
@@ -130,10 +130,15 @@ class Access:
     write: tuple[str, ...] = ()
     catalog: Literal["", "read", "write"] = ""
     ray: bool = False
-    ledger: Literal["", "read", "staging", "production"] = ""
+    ledger: Literal["", "read", "evidence", "staging", "canary", "production"] = ""
+    """At the release ledger: read, also leave evidence, also release into that environment; ``production``: into all."""
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
     registry: Literal["", "pull", "push"] = ""
+    gateway: Literal["", "rider", "tester", "admin"] = ""
+    """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
+    signs: bool = False
+    """Whether it signs passports."""
     outside: bool = False
     """Whether it reaches past the platform: git hosts, indexes of packages, Debian's mirror."""
 
@@ -161,7 +166,8 @@ class Contract:
     processes that answer), ``machine`` (processors and memory)."""
     leaves: Mapping[Surrounding, str] = field(default_factory=dict)
     """What it leaves behind that no output names -> the input that says whose: must be so still when its result is used
-    again. ``version-tags``: the tags of a registered version, and the files that they have a digest of."""
+    again. ``version-tags``: the tags of a registered version, and the files that they have a digest of;
+    ``load-test-evidence``: what the ledger was told of a load test of that manifest."""
 
     @property
     def template(self) -> str:

@@ -74,15 +74,19 @@ class Version:
 class Tracking:
     """A client of one MLflow server."""
 
-    def __init__(self, settings: TrackingSettings | None = None, patience: float = PATIENCE) -> None:
-        """Make the client; nothing is connected yet."""
+    def __init__(
+        self, settings: TrackingSettings | None = None, patience: float = PATIENCE, timeout: float = 30.0
+    ) -> None:
+        """Make the client; nothing is connected yet. One try of a call takes at most ``timeout`` seconds."""
         settings = load(TrackingSettings) if settings is None else settings
         self.url = settings.url.rstrip("/")
         tries = max(0, int(patience / 3))
         retries = urllib3.Retry(
             tries, backoff_factor=0.2, backoff_max=3.0, status_forcelist=(429, 502, 503, 504), allowed_methods=None
         )
-        self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3.0, read=30.0), retries=retries)
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=min(3.0, timeout), read=timeout), retries=retries
+        )
 
     # Runs
 
@@ -223,6 +227,11 @@ class Tracking:
             message = f"model {name!r} has no alias {alias!r}"
             raise DataError(message)
         return _version(answer["model_version"])
+
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        """Let an alias of a model name that version from now on."""
+        body = {"name": name, "alias": alias, "version": str(number)}
+        self._call("POST", "registered-models/alias", body)
 
     def tag_version(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set or change tags of a version."""

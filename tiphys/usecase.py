@@ -12,7 +12,10 @@
 ``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one)
 ``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
 ``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
-``slo.py``       ``LOAD: LoadProfile``: how much is asked of the service, and why
+``slo.py``       ``SLO: Slo`` and ``LOAD: LoadProfile``: what is demanded of the service, and why
+``fallback.py``  ``fit(history) -> dict[str, Array]`` and ``answer(arrays, row) -> float``: the status quo in plain NumPy, for
+               the gateway when no model answers; may be missing
+``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
 ``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``
 ============== =====================================================================================
@@ -127,6 +130,11 @@ class Target:
     close: float
     description: str
 
+    @property
+    def outputs(self) -> tuple[str, str, str]:
+        """Names of the served model's outputs: the answer, and the ends of the interval around it."""
+        return self.name, f"{self.name}_low", f"{self.name}_high"
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -197,6 +205,43 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Slo:
+    """What the service owes its users. Every figure has its business reason in ``reasons``, under the field's name."""
+
+    p95_ms: float
+    """Latency of one question, as the asker sees it."""
+    p99_ms: float
+    deadline_ms: float
+    """After so long an answer is worth nothing: the gateway answers with the status quo instead."""
+    max_error_share: float
+    rate: float
+    """Questions a second in the busiest hour."""
+    concurrency: int
+    """Questions that are open at once in the busiest hour."""
+    batch_rows_per_s: float
+    """Rows a second of a batch on one core."""
+    max_model_mb: float
+    max_loss: float
+    """Most that a variant's error may be above the fp32 model's, as a share of it."""
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Persona:
+    """An artificial user of the canary: which real rides are theirs, and how they ask."""
+
+    name: str
+    story: str
+    """Who they are and what a wrong or late answer costs them: a sentence or two."""
+    chooses: Callable[[Examples], Mask]
+    """Which of the held-out examples are theirs."""
+    asks: int = 1
+    """How often they ask for one ride: each move of the pin is a question."""
+    weight: float = 1.0
+    """Their share among the personas."""
+
+
+@dataclass(frozen=True)
 class LoadProfile:
     """What the load test asks of the service. Every figure has its business reason in ``reasons``."""
 
@@ -210,6 +255,21 @@ class LoadProfile:
     max_p99_ms: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the gateway has to say to one question, before the use case puts it into words."""
+
+    value: float
+    low: float | None
+    """Lower end of the interval that holds the truth four times in five; None where the model has none."""
+    high: float | None
+    version: str
+    """Version of the model that answered; empty for the status quo."""
+    id: str
+    """Names this answer, for feedback."""
+    source: Literal["model", "status_quo"] = "model"
+
+
 @dataclass(frozen=True)
 class Api:
     """The user-facing question: mounted by the gateway as ``POST /v1/<route>``."""
@@ -219,8 +279,10 @@ class Api:
     answer: type[BaseModel]
     to_features: Callable[[Any], dict[str, int | float]]
     """A request -> one value a feature. Raises ValueError with a clear text for what the model cannot know."""
-    to_answer: Callable[[float, str], Any]
-    """(model output, model version) -> answer."""
+    to_answer: Callable[[Prediction], Any]
+    """A prediction -> answer."""
+    to_request: Callable[[Mapping[str, int | float]], dict[str, Any]]
+    """One value a feature -> the request as a JSON object: what a past ride would have asked."""
     examples: tuple[Mapping[str, Any], ...]
     """Requests as JSON objects that are valid: for the docs, the load test and ``tiphys predict``."""
 

@@ -8,7 +8,8 @@ from components.build_images.contract import CONTRACT as BUILD_IMAGES
 from components.checkout.contract import CONTRACT as CHECKOUT
 from components.deploy_service.contract import CONTRACT as DEPLOY_SERVICE
 from components.test_code.contract import CONTRACT as TEST_CODE
-from tiphys.manifest import found_by, one_at_a_time, pods, started_by, template
+from tiphys.manifest import template
+from tiphys.workflow import given, started_by, workflow
 
 NAME = "build-and-deploy"
 DESCRIPTION = (
@@ -33,27 +34,10 @@ PARAMETERS = [
 ]
 
 
-def given(name: str) -> str:
-    """Refer to a parameter of the workflow."""
-    return f"{{{{workflow.parameters.{name}}}}}"
-
-
 def pipeline() -> WorkflowTemplate:
     """Render the DAG."""
     with (
-        WorkflowTemplate(
-            name=NAME,
-            annotations={
-                "workflows.argoproj.io/title": "Build and deploy the service",
-                "workflows.argoproj.io/description": DESCRIPTION,
-            },
-            entrypoint="pipeline",
-            arguments=PARAMETERS,
-            active_deadline_seconds=4 * 3600,
-            workflow_metadata=found_by(NAME),
-            synchronization=one_at_a_time(NAME),
-            **pods(NAME),
-        ) as workflow,
+        workflow(NAME, "Build and deploy the service", DESCRIPTION, PARAMETERS, within="4h", lock=NAME) as made,
         DAG(name="pipeline"),
     ):
         checkout = Task(
@@ -77,4 +61,4 @@ def pipeline() -> WorkflowTemplate:
         )
         for before, after in pairwise((checkout, test, build, deploy)):
             before.next(after)
-    return workflow
+    return made

@@ -19,6 +19,7 @@ from components.build_images.contract import Inputs, Outputs
 from tiphys.errors import PermanentError
 from tiphys.lake import sources
 from tiphys.lake.s3 import S3
+from tiphys.oci.buildah import buildah
 from tiphys.oci.push import push_folder
 from tiphys.oci.reference import Reference
 from tiphys.settings import INSTALLERS, RegistrySettings, load, surroundings
@@ -83,7 +84,7 @@ def publish(name: str, tag: str, commit: str, settings: RegistrySettings) -> Ref
     if not settings.registry:
         return Reference(tag.rpartition(":")[0], str(_inspect(tag)["FromImageDigest"]))
     with tempfile.TemporaryDirectory(prefix="image-") as scratch:
-        _buildah("push", "--quiet", tag, f"oci:{scratch}/image")
+        buildah("push", "--quiet", tag, f"oci:{scratch}/image")
         return push_folder(Path(scratch) / "image", f"{settings.registry.rstrip('/')}/{name}", commit[:12], settings)
 
 
@@ -92,13 +93,5 @@ def _labels(tag: str) -> dict[str, str]:
 
 
 def _inspect(tag: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_buildah("inspect", "--type", "image", tag))
+    found: dict[str, Any] = json.loads(buildah("inspect", "--type", "image", tag))
     return found
-
-
-def _buildah(*words: str) -> str:
-    done = subprocess.run(["buildah", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
-        message = f"buildah {words[0]} failed: {done.stderr.strip()[-500:]}"
-        raise PermanentError(message)
-    return done.stdout.strip()

@@ -13,12 +13,28 @@ class Inputs(StepInputs):
     """What to release, and where."""
 
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
-    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N-DIGEST/")
+    repository: str = Field(description="Triton model repository: s3://models/USE_CASE/N-WEIGHTS-MANIFEST/")
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
     image: str = Field(description="image with that repository, by digest: what will be served")
     model_version: str = Field(description="registered version: models:/USE_CASE/N")
     environment: Literal["staging"] = Field("staging", description="environment; production is written by promote only")
     wait_s: int = Field(120, ge=1, le=3600, description="longest wait until the model serves, in seconds")
+    dataset: str = Field("", description="dataset version that it was trained and evaluated on, for the record")
+    mlflow_run: str = Field("", description="MLflow run that trained it, for the record")
+    model_uri: str = Field("", description="its weights: s3://...#sha256=DIGEST, for the record")
+    metrics: str = Field("", description="what evaluate found, as JSON; empty: no evidence of an evaluation is left")
+    gates: str = Field("[]", description="each gate with value, limit and outcome, as JSON")
+    gate_verdict: str = Field("", description="what evaluate said: passed, or what was missed")
+    variant: str = Field("", description="which variant was exported; empty: no evidence of an export is left")
+    variant_why: str = Field("", description="why that one")
+    variants: str = Field("[]", description="all variants with their figures, as JSON")
+    max_difference: float | None = Field(
+        None, description="largest difference of the exported model's answers and PyTorch's, target's unit"
+    )
+    rows_compared: int | None = Field(None, description="real rows that both were asked; count")
+    coverage: float | None = Field(None, description="share of held-out truths within their intervals, 0..1")
+    interval_width: float | None = Field(None, description="median width of those intervals, target's unit")
+    asked_by: str = Field("", description="who or what asked for this run, for the record")
 
 
 class Outputs(StepOutputs):
@@ -30,7 +46,7 @@ class Outputs(StepOutputs):
 
 CONTRACT = Contract(
     name="deploy",
-    summary="Release the model into staging and wait until it serves.",
+    summary="Release the model into staging with what was found out about it so far, and wait until it serves.",
     inputs=Inputs,
     outputs=Outputs,
     effects="external",

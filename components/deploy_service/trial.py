@@ -5,23 +5,26 @@ buildah fetches, runc runs: the image's own user, entry point and files; the mac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import urllib3
 
-from tiphys.errors import GateError, PermanentError
+from tiphys.errors import GateError
 from tiphys.oci import reference
+from tiphys.oci.buildah import buildah
 from tiphys.serving.gateway_client import GatewayClient
 from tiphys.serving.routes import PREFIXES
 from tiphys.settings import RegistrySettings, surroundings
@@ -30,10 +33,10 @@ from tiphys.usecase import UseCase
 _OK, _NO_MODEL = 200, 503
 _STOP_SECONDS = 20
 _TOLD = (
-    "TIPHYS_LEDGER_URL", "TIPHYS_LEDGER_TOKEN", "TIPHYS_STAGING_HTTP", "TIPHYS_STAGING_GRPC", "TIPHYS_PRODUCTION_HTTP",
-    "TIPHYS_PRODUCTION_GRPC", "TIPHYS_GATEWAY_URL",
+    "TIPHYS_STAGING_", "TIPHYS_CANARY_", "TIPHYS_PRODUCTION_", "TIPHYS_GATEWAY_URL", "TIPHYS_GATEWAY_GRPC",
+    "TIPHYS_GATEWAY_ADMIN_URL", "TIPHYS_S3_ENDPOINT",
 )  # fmt: skip
-"""What a gateway is told of the servers around it; this step's own token reads the ledger for it."""
+"""What a gateway is told of the servers around it."""
 
 _TAKE_OVER = "import json, os, sys; os.environ.update(json.load(sys.stdin)); os.execvp(sys.argv[1], sys.argv[1:])"
 """Starts the image's own program with what comes in: buildah takes an environment from its arguments only, and one value
@@ -55,12 +58,12 @@ def ask_gateway(image: str, use_case: str, wait_s: int, settings: RegistrySettin
         GateError: it does not come up, or answers a rider with an error of its own.
         PermanentError: the image cannot be had.
     """
-    api, port = UseCase(use_case).api, _free_port()
+    api, port, key = UseCase(use_case).api, _free_port(), secrets.token_urlsafe(24)
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log, _container(image, settings) as container:
-        with _running(container, port, use_case, log) as process:
+        with _running(container, _told(port, use_case, key), log) as process:
             _until_healthy(address, process, wait_s, image, log)
-            reply = GatewayClient(address).ask_when_mounted(PREFIXES["staging"] + api.route, api.examples[0])
+            reply = GatewayClient(address, key=key).ask_when_mounted(PREFIXES["staging"] + api.route, api.examples[0])
         if reply.status not in {_OK, _NO_MODEL}:
             message = f"{image} answers a rider {reply.status} {reply.error}: it is not released{_said(log)}"
             raise GateError(message)
@@ -78,21 +81,19 @@ def _container(image: str, settings: RegistrySettings) -> Iterator[str]:
         login.touch(0o600)
         login.write_text(settings.auth or '{"auths": {}}', encoding="utf-8")
         how = ["--pull", "--authfile", str(login), f"--tls-verify={'false' if plain else 'true'}"]
-        container = _buildah("from", "--quiet", *(["--pull-never"] if found.host == "localhost" else how), image)
+        container = buildah("from", "--quiet", *(["--pull-never"] if found.host == "localhost" else how), image)
     try:
         yield container
     finally:
-        _buildah("rm", container)
+        buildah("rm", container)
         if found.host != "localhost":
-            _buildah("rmi", image)  # its name only, where the same image was built here
+            buildah("rmi", image)  # its name only, where the same image was built here
 
 
 @contextmanager
-def _running(container: str, port: int, use_case: str, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _running(container: str, told: Mapping[str, str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The image's own program in the container; ended, whatever happens, before this is left."""
-    config = json.loads(_buildah("inspect", container))["OCIv1"]["config"]
-    told = surroundings(*_TOLD)
-    told |= {"TIPHYS_GATEWAY_PORT": str(port), "TIPHYS_BIND": "127.0.0.1", "TIPHYS_GATEWAY_USE_CASES": use_case}
+    config = json.loads(buildah("inspect", container))["OCIv1"]["config"]
     how = ["--isolation", "oci", "--runtime", "runc", "--network", "host", "--terminal=false"]
     own = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     process = subprocess.Popen(  # noqa: S603
@@ -103,7 +104,7 @@ def _running(container: str, port: int, use_case: str, log: IO[bytes]) -> Iterat
     )
     assert process.stdin is not None  # noqa: S101 - asked for above
     with process.stdin:
-        process.stdin.write(json.dumps(told).encode())
+        process.stdin.write(json.dumps(dict(told)).encode())
     try:
         yield process
     finally:
@@ -113,6 +114,23 @@ def _running(container: str, port: int, use_case: str, log: IO[bytes]) -> Iterat
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _told(port: int, use_case: str, key: str) -> dict[str, str]:
+    """Settings of a gateway on trial: one key, made for it; no credentials for S3, so nothing that it logs is kept."""
+    grant = {"name": "deploy-service", "role": "tester"}
+    return {
+        **surroundings(*_TOLD),
+        "TIPHYS_BIND": "127.0.0.1",
+        "TIPHYS_GATEWAY_PORT": str(port),
+        "TIPHYS_GATEWAY_GRPC_PORT": str(_free_port()),
+        "TIPHYS_GATEWAY_ADMIN_PORT": str(_free_port()),
+        "TIPHYS_GATEWAY_STATE": "/tmp/gateway",  # noqa: S108 - inside of the container
+        "TIPHYS_GATEWAY_USE_CASES": use_case,
+        "TIPHYS_GATEWAY_KEYS": json.dumps({hashlib.sha256(key.encode()).hexdigest(): grant}),
+        "TIPHYS_S3_ACCESS_KEY": "nobody",
+        "TIPHYS_S3_SECRET_KEY": "nobody",
+    }
 
 
 def _until_healthy(address: str, process: subprocess.Popen[bytes], wait_s: int, image: str, log: IO[bytes]) -> None:
@@ -140,11 +158,3 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def _buildah(*words: str) -> str:
-    done = subprocess.run(["buildah", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
-        message = f"buildah {words[0]} failed: {done.stderr.strip()[-500:]}"
-        raise PermanentError(message)
-    return done.stdout.strip()

@@ -15,12 +15,13 @@ from tiphys.errors import DataError, PermanentError
 from tiphys.lake.catalog import NAME, Lake
 from tiphys.lake.dataset import MONTHS, REJECTS, Dataset, Ref
 from tiphys.lake.raw import Manifest
+from tiphys.spark.decided import by_month, count, log_reasons
 from tiphys.step import Context
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -75,34 +76,22 @@ def _make(lake: Lake, use_case: UseCase, plan: Plan) -> None:
 
 def _compute(lake: Lake, use_case: UseCase, plan: Plan, table: Table, rejects: Table) -> None:
     from components.etl import rows  # noqa: PLC0415
-    from components.etl.session import session  # noqa: PLC0415
     from tiphys.lake import versions  # noqa: PLC0415
+    from tiphys.spark.kept import kept  # noqa: PLC0415
+    from tiphys.spark.session import session  # noqa: PLC0415
 
     log.info("computing %d of %d months from %d files", len(plan.changed), len(plan.digests), len(plan.files))
     with session(lake) as spark:
-        decided = _kept_for_both(spark, rows.decide(spark, plan.files, use_case.data))
-        counted = _count(decided)
+        decided = kept(rows.decide(spark, plan.files, use_case.data))
+        counted = count(decided)  # both writes start from what this pass left
         _check_all_decided(plan, counted)
         wanted = decided.where(_among(plan.changed))
         _overwrite(rows.refused(wanted), rejects, plan)
         _overwrite(rows.kept(wanted, use_case.data), table, plan)
     for each, good in ((table, True), (rejects, False)):
         each.refresh()
-        _check_written(each, plan, versions.rows_by_month(each, versions.INCOMING), _by_month(counted, good=good))
-    _log_reasons(counted)
-
-
-def _kept_for_both(spark: SparkSession, decided: DataFrame) -> DataFrame:
-    """Keep what the one pass over the files finds. On a cluster a lost executor's part is computed anew; inside this process none is lost alone."""
-    if spark.sparkContext.master.startswith("local"):
-        return decided.localCheckpoint(eager=False)
-    return decided.cache()
-
-
-def _count(decided: DataFrame) -> Counter[tuple[str, str]]:
-    """(month, reason) -> rows; the empty reason is that of kept rows. Also the one pass over the files: both writes start from what it left."""
-    found = decided.groupBy("month", "reason").count().collect()
-    return Counter({(each["month"], each["reason"] or ""): each["count"] for each in found})
+        _check_written(each, plan, versions.rows_by_month(each, versions.INCOMING), by_month(counted, good=good))
+    log_reasons(log, counted, "kept")
 
 
 def _check_all_decided(plan: Plan, counted: Counter[tuple[str, str]]) -> None:
@@ -134,23 +123,6 @@ def _overwrite(frame: DataFrame, table: Table, plan: Plan) -> None:
 def _among(months: tuple[str, ...]) -> str:
     listed = ", ".join(f"'{month}'" for month in months)
     return f"month IN ({listed})"
-
-
-def _by_month(counted: Counter[tuple[str, str]], *, good: bool) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for (month, reason), count in counted.items():
-        if good is (reason == ""):
-            found[month] += count
-    return dict(found)
-
-
-def _log_reasons(counted: Counter[tuple[str, str]]) -> None:
-    reasons: Counter[str] = Counter()
-    for (_, reason), count in counted.items():
-        reasons[reason] += count
-    log.info("%d rows kept", reasons.pop("", 0))
-    for reason, count in reasons.most_common():
-        log.info("%d rows rejected: %s", count, reason)
 
 
 def _tell(lake: Lake, ref: Ref, plan: Plan) -> Outputs:

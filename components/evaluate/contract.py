@@ -31,6 +31,7 @@ class Outputs(StepOutputs):
     mae: float = Field(description="mean absolute error on the test month, in the target's unit")
     status_quo_mae: float = Field(description="the status quo's on the same rows")
     metrics: str = Field(description="all figures as one JSON object, dotted names as the gates use them")
+    gates: str = Field(description="each gate as JSON: metric, value, compare, limit, outcome, reason")
     verdict: str = Field(description="passed, or which gates were missed, with figures")
     model_version: Annotated[str, Refers("model")] = Field(
         description="models:/USE_CASE/N; empty when the gate was missed"

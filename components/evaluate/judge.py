@@ -35,6 +35,18 @@ class Judged:
             return f"{gate.compare} {self.limit:.4g} ({factor}{gate.limit})"
         return f"{gate.compare} {self.limit:.4g}"
 
+    def as_dict(self) -> dict[str, str | float | None]:
+        """For a record: what was asked and found; None for a figure that is no number."""
+        value, limit = (round(each, 6) if math.isfinite(each) else None for each in (self.value, self.limit))
+        return {
+            "metric": self.gate.metric,
+            "value": value,
+            "compare": self.gate.compare,
+            "limit": limit,
+            "outcome": self.outcome,
+            "reason": self.gate.reason,
+        }
+
     def __str__(self) -> str:
         return f"{self.gate.metric} = {self.value:.4g}, asked {self.asked}: {self.gate.reason}"
 

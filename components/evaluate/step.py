@@ -41,10 +41,8 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     """
     use_case, tracking = UseCase(inputs.use_case), Tracking()
     weights = model_files.fetch(S3(), inputs.model_uri)
-    rows = _rows(use_case, inputs.dataset)
-    answers = _answers(use_case, rows, weights)
-    slices = {name: chosen(rows.test, rows.past) for name, chosen in use_case.part("slices").SLICES.items()}
-    found = figures.everything(answers.model, answers.baselines, rows.test.target, use_case.target.close, slices)
+    measured = measure(use_case, inputs.dataset, weights)
+    rows, answers, found = measured.rows, measured.answers, measured.figures
     judged = judge.judge(use_case.part("gates").GATES, found)
     verdict = judge.verdict(judged)
     page = context.artifact("evaluation.html")
@@ -57,6 +55,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         mae=found["mae"],
         status_quo_mae=found[f"{STATUS_QUO}.mae"],
         metrics=json.dumps({name: round(value, 6) for name, value in found.items()}),
+        gates=json.dumps([each.as_dict() for each in judged]),
         verdict=verdict,
         model_version="",
         report=page,
@@ -84,6 +83,28 @@ class Answers:
 
     model: Array
     baselines: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was asked, what was answered, and the figures of that."""
+
+    rows: Rows
+    answers: Answers
+    figures: Figures
+
+
+def measure(use_case: UseCase, dataset: str, weights: bytes) -> Measured:
+    """Ask a model and its baselines the dataset's test month, and compute every figure.
+
+    Raises:
+        DataError: the dataset is not there or too small, or the weights are of another model.
+    """
+    rows = _rows(use_case, dataset)
+    answers = _answers(use_case, rows, weights)
+    slices = {name: chosen(rows.test, rows.past) for name, chosen in use_case.part("slices").SLICES.items()}
+    found = figures.everything(answers.model, answers.baselines, rows.test.target, use_case.target.close, slices)
+    return Measured(rows, answers, found)
 
 
 def _rows(use_case: UseCase, name: str) -> Rows:

@@ -18,7 +18,7 @@ from tiphys.release.records import Environment
 from tiphys.serving.gateway_client import GatewayClient, Reply
 from tiphys.serving.repository import TRITON_TYPES
 from tiphys.serving.triton import TritonUser
-from tiphys.usecase import UseCase
+from tiphys.usecase import Prediction, UseCase
 
 if TYPE_CHECKING:
     from tiphys.usecase import Array
@@ -60,18 +60,36 @@ def image(staging: Environment, model: str, wanted: str) -> Check:
 def known_rows(
     user: TritonUser, use_case: UseCase, reference: Mapping[str, Any], version: str, tolerance: float
 ) -> Check:
-    """Ask a batch of known rows; the answers must be the model's own, and that version's."""
-    expected = np.asarray(reference[use_case.target.name], np.float64)
-    answers, answered_by = user.infer(use_case.name, rows(use_case, reference), use_case.target.name)
-    off = np.abs(answers.reshape(-1) - expected) / np.maximum(1.0, np.abs(expected))
-    worst = float(off.max())
+    """Ask a batch of known rows; the answers, and their intervals where it has some, must be the model's own."""
+    names = [each for each in use_case.target.outputs if each in reference]
+    worst, answered_by = 0.0, ""
+    for name in names:
+        expected = np.asarray(reference[name], np.float64)
+        answers, answered_by = user.infer(use_case.name, rows(use_case, reference), name, version)
+        off = np.abs(answers.reshape(-1) - expected) / np.maximum(1.0, np.abs(expected))
+        worst = max(worst, float(off.max()) if np.isfinite(off).all() else np.inf)
     return Check(
         name=f"{user.protocol}: answers equal the model's own",
-        asked=f"{len(expected)} known rows",
+        asked=f"{len(reference[use_case.target.name])} known rows for {', '.join(names)}",
         expected=f"version {version}, off by at most {tolerance:g}",
         found=f"version {answered_by}, off by {worst:.2g}",
         held=answered_by == version and worst <= tolerance,
     )
+
+
+def intervals(user: TritonUser, use_case: UseCase, reference: Mapping[str, Any], version: str) -> Check:
+    """Ask known rows for their intervals: each answer lies within its own; a model of before intervals has none."""
+    value, low, high = use_case.target.outputs
+    found = {
+        name: user.infer(use_case.name, rows(use_case, reference), name, version)[0].reshape(-1)
+        for name in (value, low, high)
+        if name in reference
+    }
+    if len(found) < len(use_case.target.outputs):
+        return Check("intervals hold their answer", "known rows", "intervals, if it has any", "it has none", held=True)
+    outside = ~((found[low] <= found[value]) & (found[value] <= found[high]))
+    said = f"{int(outside.sum())} of {len(outside)} lie outside"
+    return Check("intervals hold their answer", f"{len(outside)} known rows", "0 lie outside", said, not outside.any())
 
 
 def wrong_tensors(user: TritonUser, use_case: UseCase, reference: Mapping[str, Any]) -> Iterator[Check]:
@@ -101,14 +119,16 @@ def _refused(name: str, ask: Callable[[], Any]) -> Check:
     return Check(name, "a question it must refuse", "a refusal with its reason", found[:500], held)
 
 
-def examples(gateway: GatewayClient, path: str, user: TritonUser, use_case: UseCase, version: str) -> Iterator[Check]:
+def examples(  # noqa: PLR0913, PLR0917 - whom to ask what, and what to hold it against
+    gateway: GatewayClient, path: str, user: TritonUser, use_case: UseCase, reference: Mapping[str, Any], version: str
+) -> Iterator[Check]:
     """Ask the gateway the use case's own examples: it must say what the model behind it says."""
     api = use_case.api
     for question in api.examples:
         row = api.to_features(api.request.model_validate_json(json.dumps(dict(question))))
         values = {name: [value] for name, value in row.items()}
-        prediction, _ = user.infer(use_case.name, rows(use_case, values), use_case.target.name)
-        expected = api.to_answer(float(prediction.reshape(-1)[0]), version).model_dump(mode="json")
+        said = Prediction(*_asked(user, use_case, values, reference, version), version=version, id="")
+        expected = api.to_answer(said).model_dump(mode="json")
         reply = gateway.ask_when_mounted(path, question)
         yield Check(
             name="gateway: answers as the model",
@@ -119,11 +139,27 @@ def examples(gateway: GatewayClient, path: str, user: TritonUser, use_case: UseC
         )
 
 
+def _asked(
+    user: TritonUser, use_case: UseCase, values: Mapping[str, Any], reference: Mapping[str, Any], version: str
+) -> tuple[float, float | None, float | None]:
+    """What the model says to one row: the answer and, where it has one, its interval."""
+    told = [
+        float(user.infer(use_case.name, rows(use_case, values), name, version)[0].reshape(-1)[0])
+        if name in reference
+        else None
+        for name in use_case.target.outputs
+    ]
+    value, low, high = told
+    return value if value is not None else np.nan, low, high
+
+
 def _alike(found: Any, expected: Any) -> bool:
     if isinstance(found, float) and isinstance(expected, float):
         return bool(np.isclose(found, expected, rtol=1e-4))
     if isinstance(found, dict) and isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(_alike(found[name], expected[name]) for name in expected)
+        return found.keys() == expected.keys() and all(
+            _alike(found[name], expected[name]) for name in expected if name != "prediction_id"
+        )
     return bool(found == expected)
 
 

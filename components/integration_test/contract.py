@@ -14,11 +14,12 @@ class Inputs(StepInputs):
 
     use_case: str = Field(description="use case: a folder of usecases/, or a dotted package")
     repository: str = Field(
-        description="Triton model repository with the model's own answers: s3://models/USE_CASE/N-DIGEST/"
+        description="Triton model repository with the model's own answers: s3://models/USE_CASE/N-WEIGHTS-MANIFEST/"
     )
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
     image: str = Field(description="image by digest that staging must have taken the model from")
     model_version: str = Field(description="registered version that must answer: models:/USE_CASE/N")
+    asked_by: str = Field("", description="who or what asked for this run, for the record")
     tolerance: float = Field(
         1e-3, gt=0, le=0.01, description="most that an answer may differ from the model's own, as a share of it"
     )
@@ -37,7 +38,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("models",), ledger="read"),
+    access=Access(read=("models",), ledger="evidence", gateway="tester"),
     resources=Resources(cpu="500m", memory="192Mi", cpu_limit="1", memory_limit="256Mi"),
     timeout="5m",
 )

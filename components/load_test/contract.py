@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tiphys.step import Contract, Refers, Resources, StepInputs, StepOutputs, artifact, measured
+from tiphys.step import Access, Contract, Refers, Resources, StepInputs, StepOutputs, artifact, measured
 
 
 class Inputs(StepInputs):
@@ -22,6 +22,10 @@ class Inputs(StepInputs):
     mlflow_run: Annotated[str, Refers("mlflow-run")] = Field(
         "", description="MLflow run that keeps the report, too; empty: none"
     )
+    manifest_sha256: str = Field(
+        "", description="sha256 of the repository's manifest.json: whose evidence this is; empty: none is left"
+    )
+    asked_by: str = Field("", description="who or what asked for this run, for the record")
     seconds: float | None = Field(None, ge=1, le=600, description="duration in s; empty: as the use case says")
     rate: float | None = Field(None, gt=0, le=10000, description="requests a second; empty: as the use case says")
 
@@ -47,6 +51,8 @@ CONTRACT = Contract(
     outputs=Outputs,
     effects="measured",
     looks_at={"staging": "use_case", "triton": "use_case", "gateway": "use_case", "machine": "use_case"},
+    leaves={"load-test-evidence": "manifest_sha256"},
+    access=Access(ledger="evidence", gateway="tester"),
     resources=Resources(cpu="500m", memory="192Mi", cpu_limit="2", memory_limit="512Mi"),
     timeout="15m",
 )

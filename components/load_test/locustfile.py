@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from locust import FastHttpUser, constant_throughput, events
 
-HEADERS = {"Content-Type": "application/json"}
+from tiphys.settings import AskerSettings, load
 
 
 class Samples:
@@ -50,6 +52,7 @@ class Asker(FastHttpUser):  # type: ignore[misc]
     """One user: asks the examples in turn, as often as the plan says."""
 
     path = ""
+    headers: Mapping[str, str] = MappingProxyType({})
     bodies: itertools.cycle[bytes]
     connection_timeout = 5.0
     network_timeout = 5.0
@@ -57,7 +60,7 @@ class Asker(FastHttpUser):  # type: ignore[misc]
 
     def ask(self) -> None:
         """Ask one question."""
-        self.client.post(self.path, data=next(self.bodies), headers=HEADERS, name=self.path)
+        self.client.post(self.path, data=next(self.bodies), headers=self.headers, name=self.path)
 
     tasks = (ask,)
 
@@ -75,6 +78,7 @@ def prepare(environment: Any, **_: Any) -> None:
         return
     plan = json.loads(Path(options.plan).read_bytes())
     Asker.path = plan["path"]
+    Asker.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {load(AskerSettings).key}"}
     Asker.bodies = itertools.cycle([json.dumps(each).encode() for each in plan["questions"]])
     Asker.wait_time = constant_throughput(plan["rate"] / plan["users"])
     samples = Samples()

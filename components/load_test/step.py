@@ -13,11 +13,14 @@ from typing import Any
 
 from components.load_test import report
 from components.load_test.contract import CONTRACT, Inputs, Outputs
-from components.load_test.figures import Figures, demands, summarise
+from components.load_test.figures import Demand, Figures, demands, summarise
 from tiphys.errors import GateError, RetryableError
+from tiphys.release import promotion
+from tiphys.release.client import LedgerClient
+from tiphys.release.records import Evidence, Recorded
 from tiphys.serving.gateway_client import GatewayClient
 from tiphys.serving.triton import TritonControl
-from tiphys.settings import ServingSettings, load
+from tiphys.settings import AskerSettings, LedgerSettings, ServingSettings, load
 from tiphys.step import Context
 from tiphys.tracking import Tracking
 from tiphys.usecase import LoadProfile, UseCase
@@ -38,9 +41,9 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     """
     use_case, serving = UseCase(inputs.use_case), load(ServingSettings)
     profile = _profile(use_case, inputs)
-    _check_version(use_case, serving, inputs)
-    figures = _put_load(use_case, serving.gateway_url, profile)
-    _check_version(use_case, serving, inputs)
+    before = _under_test(use_case, serving, inputs)
+    figures = _put_load(use_case, load(AskerSettings).url, profile)
+    check_same(before, _under_test(use_case, serving, inputs))
     demanded = demands(figures, profile)
     outputs = _outputs(figures, context)
     about = {"model": inputs.model_version, "route": _path(use_case), "rate": profile.rate, "users": profile.users}
@@ -48,6 +51,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     outputs.figures.write_text(report.as_json(figures, demanded, about), encoding="utf-8")
     context.publish(outputs)
     _keep(inputs.mlflow_run, outputs)
+    _leave_evidence(inputs, context, outputs, demanded)
     missed = [f"{each.name} is {each.found}, wanted {each.wanted}" for each in demanded if not each.held]
     if missed:
         why = f" ({next(iter(figures.reasons))})" if figures.reasons else ""
@@ -68,6 +72,26 @@ def _keep(run: str, outputs: Outputs) -> None:
     tracking.log_metrics(run, {f"load_test.{name}": float(getattr(outputs, name)) for name in names})
 
 
+def _leave_evidence(inputs: Inputs, context: Context, outputs: Outputs, demanded: list[Demand]) -> None:
+    """Tell the ledger, if it is known whose evidence it is."""
+    if not inputs.manifest_sha256:
+        return
+    content = outputs.model_dump(exclude={"report", "figures"})
+    content["slo"] = {each.name: {"wanted": each.wanted, "found": each.found, "held": each.held} for each in demanded}
+    LedgerClient(load(LedgerSettings)).add_evidence(
+        Evidence(
+            use_case=inputs.use_case,
+            model_version=inputs.model_version,
+            manifest_sha256=inputs.manifest_sha256,
+            kind="load-test",
+            held=all(each.held for each in demanded),
+            content=content,
+            run=context.run,
+            asked_by=inputs.asked_by,
+        )
+    )
+
+
 def _profile(use_case: UseCase, inputs: Inputs) -> LoadProfile:
     found: LoadProfile = use_case.part("slo").LOAD
     return dataclasses.replace(found, seconds=inputs.seconds or found.seconds, rate=inputs.rate or found.rate)
@@ -77,15 +101,49 @@ def _path(use_case: UseCase) -> str:
     return f"/staging/v1/{use_case.api.route}"
 
 
-def _check_version(use_case: UseCase, serving: ServingSettings, inputs: Inputs) -> None:
+def check_same(before: Recorded, after: Recorded) -> None:
+    """Refuse figures that are of two releases.
+
+    Raises:
+        RetryableError: staging was released anew in between.
+    """
+    if (before.generation, before.image) != (after.generation, after.image):
+        message = (
+            f"staging went from generation {before.generation} to {after.generation} during the test: "
+            "the figures are of both and count for neither; run it again"
+        )
+        raise RetryableError(message)
+
+
+def check_asked_for(staging: Recorded, inputs: Inputs) -> None:
+    """Refuse to measure another repository than the one whose evidence this is.
+
+    Raises:
+        GateError: staging serves another version, or the same number of another repository.
+    """
+    found = (staging.model_version, staging.manifest_sha256)
+    if found != (inputs.model_version, inputs.manifest_sha256 or staging.manifest_sha256):
+        message = (
+            f"staging does not serve {inputs.model_version} of manifest {inputs.manifest_sha256[:12] or 'any'}: it serves "
+            f"{staging.model_version} of manifest {staging.manifest_sha256[:12]}; deploy it first"
+        )
+        raise GateError(message)
+
+
+def _under_test(use_case: UseCase, serving: ServingSettings, inputs: Inputs) -> Recorded:
+    """Return what staging serves by its agent's word, after asking Triton and the gateway."""
+    staging = promotion.candidate(LedgerClient(load(LedgerSettings)), inputs.use_case)
+    check_asked_for(staging, inputs)
     number = inputs.model_version.rpartition("/")[2]
     if not TritonControl(serving.staging_http).ready(use_case.name, number):
         message = f"staging does not serve {inputs.model_version}: deploy it first; 'tiphys release show staging' tells"
         raise GateError(message)
-    reply = GatewayClient(serving.gateway_url).ask_when_mounted(_path(use_case), use_case.api.examples[0])
+    asker = load(AskerSettings)
+    reply = GatewayClient(asker.url, key=asker.key).ask_when_mounted(_path(use_case), use_case.api.examples[0])
     if reply.status != _OK:
         message = f"the gateway's {_path(use_case)} answers {reply.status}: {reply.error}"
         raise GateError(message)
+    return staging
 
 
 def _put_load(use_case: UseCase, gateway_url: str, profile: LoadProfile) -> Figures:

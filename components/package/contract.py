@@ -16,7 +16,7 @@ class Inputs(StepInputs):
         description="use case: a folder of usecases/, or a dotted package"
     )
     repository: Annotated[str, Refers("s3-prefix")] = Field(
-        description="Triton model repository: s3://models/USE_CASE/N-DIGEST/"
+        description="Triton model repository: s3://models/USE_CASE/N-WEIGHTS-MANIFEST/"
     )
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json")
     model_version: Annotated[str, Refers("model")] = Field(description="registered version: models:/USE_CASE/N")

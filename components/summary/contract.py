@@ -1,7 +1,7 @@
 """What the summary takes: the run's end, and whatever its steps got to say before it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from tiphys.step import Contract, Resources, StepInputs, StepOutputs, artifact
 class Inputs(StepInputs):
     """A figure is None when its step did not get that far: Argo then leaves the tag in the text."""
 
+    kind: Literal["training", "scoring"] = Field("training", description="what the run was for")
     status: str = Field(description="phase of the run: Succeeded, Failed or Error")
     duration: float = Field(description="seconds since the run started")
     failures: str = Field("", description="what failed, as Argo's JSON")
@@ -33,7 +34,16 @@ class Inputs(StepInputs):
     rate: float | None = Field(None, description="requests a second that were answered")
     errors: int | None = Field(None, description="requests that failed under load")
     staging: str | None = Field(None, description="what staging serves")
+    canary: str | None = Field(None, description="what the canary came to")
+    canary_answers: int | None = Field(None, description="questions that artificial riders asked it; count")
+    canary_reasons: str | None = Field(None, description="why it came to that")
+    judgement: str | None = Field(None, description="promote or rollback")
     production: str | None = Field(None, description="what production serves")
+    kept: str | None = Field(None, description="what production goes on serving after a refusal")
+    passport: str | None = Field(None, description="sha256 of the passport that the release into production carries")
+    predictions: str | None = Field(None, description="version of the table of answers that scoring left")
+    rows_scored: int | None = Field(None, description="rows that the model answered")
+    scored_now: bool | None = Field(None, description="whether they were scored by this run, not found")
 
     @model_validator(mode="before")
     @classmethod
@@ -53,7 +63,7 @@ class Outputs(StepOutputs):
 
 CONTRACT = Contract(
     name="summary",
-    summary="Sum up the run: data, model, gate, load test, and what serves where.",
+    summary="Sum up the run: data, model, gate, load test, canary, and what serves where.",
     inputs=Inputs,
     outputs=Outputs,
     effects="external",

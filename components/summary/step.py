@@ -44,8 +44,22 @@ def rows(inputs: Inputs) -> Iterator[Row]:
         yield "image", inputs.image
     if inputs.p95_ms is not None:
         yield "under load", _latency(inputs)
-    for environment in ("staging", "production"):
-        yield environment, getattr(inputs, environment) or "nothing new by this run"
+    if inputs.kind == "scoring":
+        yield from _scored(inputs)
+        return
+    yield "staging", inputs.staging or "nothing new by this run"
+    yield from _judged(inputs)
+    yield "production", inputs.production or (f"{inputs.kept}, as before" if inputs.kept else "nothing new by this run")
+    if inputs.passport:
+        yield "passport", inputs.passport
+
+
+def _scored(inputs: Inputs) -> Iterator[Row]:
+    """What batch scoring left."""
+    if inputs.predictions is not None and inputs.rows_scored is not None:
+        found = "" if inputs.scored_now else "; scored before, found again"
+        yield "answers", f"{inputs.rows_scored:,} rows, {inputs.rows_rejected or 0:,} rejected{found}"
+        yield "predictions", inputs.predictions
 
 
 def _failures(inputs: Inputs) -> Iterator[Row]:
@@ -84,6 +98,16 @@ def _quality(metrics: dict[str, object]) -> Iterator[Row]:
     for name, value in metrics.items():
         if name.endswith(".mae") and name.count(".") == 1 and isinstance(value, float | int):
             yield f"  {name[:-4].replace('_', ' ')}", f"{value:.1f}  ({(mae - value) / value:+.1%} against it)"
+
+
+def _judged(inputs: Inputs) -> Iterator[Row]:
+    """What riders and the judge said."""
+    if inputs.canary:
+        asked = f" after {inputs.canary_answers:,} questions" if inputs.canary_answers else ""
+        yield "canary", f"{inputs.canary.replace('_', ' ')}{asked}"
+    if inputs.judgement:
+        why = f": {inputs.canary_reasons}" if inputs.judgement != "promote" and inputs.canary_reasons else ""
+        yield "judgement", f"{inputs.judgement}{why}"
 
 
 def _latency(inputs: Inputs) -> str:

@@ -16,7 +16,7 @@ from tiphys.cache.references import World
 from tiphys.cache.refusal import NotCachedError
 from tiphys.errors import TiphysError
 
-_GATEWAY = "tiphys.serving.gateway"
+_GATEWAY = "tiphys.serving.gateway.__main__"
 _TRITON_CODE = "tiphys/serving/onnxruntime_backend"
 
 
@@ -45,6 +45,7 @@ def left(kind: str, text: str, world: World) -> str:
     known: dict[str, Callable[[World, str], str]] = {
         "last-trained": datasets.is_last_trained,
         "version-tags": references.version_tags,
+        "load-test-evidence": _load_test_evidence,
     }
     if kind not in known:
         message = f"nothing is known of what it leaves: {kind!r}: this tiphys is older than the manifest"
@@ -78,6 +79,12 @@ def _staging(text: str, world: World, _place: Place, parts: Parts) -> None:
         "served image": observed.image,
     }
     parts.put_many("staging", serving)
+
+
+def _load_test_evidence(world: World, manifest_sha256: str) -> str:
+    """The newest evidence of a load test: without it there is no promotion, so it has to be there, and be the same."""
+    found = world.ledger.evidence(manifest_sha256=manifest_sha256, kind="load-test", limit=1) if manifest_sha256 else []
+    return f"evidence {found[0].number}, {'held' if found[0].held else 'did not hold'}" if found else "no evidence"
 
 
 def _triton(_text: str, _world: World, place: Place, parts: Parts) -> None:

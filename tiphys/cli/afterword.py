@@ -14,15 +14,29 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary-text"
 """Global output parameter that a workflow's exit handler may leave: its table."""
+_LONGEST = 200
+"""Characters of a value that are shown."""
 
 
 def afterword(engine: Engine, run: RunState, home: Path) -> list[str]:
-    """Lines to print; none for a workflow that leaves no summary."""
+    """Lines to print; of a workflow that leaves no summary what its steps told, if they told anything."""
     told = _outputs(run)
     if SUMMARY not in told:
-        return []
+        return _told(told)
     addresses = engine.objects.data("ConfigMap", "tiphys") or {}
     return ["", told[SUMMARY], "", *_places(told, addresses, _reports(run, home)), *_next(run, addresses)]
+
+
+def _told(told: dict[str, str]) -> list[str]:
+    """Global output parameters, one a line, long ones cut as `tiphys get` does."""
+    width = max(map(len, told), default=0)
+    lines = [f"{name:<{width}}  {_short(value)}" for name, value in told.items()]
+    return ["", *lines] if lines else []
+
+
+def _short(value: str) -> str:
+    first = value.partition("\n")[0][:_LONGEST]
+    return first if first == value.rstrip("\n") else first + "…"
 
 
 def _places(told: dict[str, str], addresses: dict[str, str], reports: list[Path]) -> Iterator[str]:

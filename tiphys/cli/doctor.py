@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 def main(_arguments: argparse.Namespace) -> int:
     """Print every check; 1 if something needed is missing."""
     from tiphys.settings import stack_settings
-    from tiphys.stack import doctor
+    from tiphys.stack.doctor import doctor
 
     signs = {"good": "ok", "advice": "note", "missing": "MISSING"}
     checks = doctor(stack_settings())

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from tiphys.cli.help_format import HelpFormatter
+from tiphys.cli.help_format import Action, HelpFormatter, add_actions
 from tiphys.cli.runs import explained, say
 
 if TYPE_CHECKING:
@@ -31,18 +31,12 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for name, declare, function in (
+    actions: tuple[Action, ...] = (
         ("list", _declare_list, _list),
         ("get", _declare_get, _get),
         ("send", _declare_send, _send),
-    ):
-        text = (function.__doc__ or "").splitlines()[0].lower().rstrip(".")
-        action = actions.add_parser(
-            name, help=text, description=text.capitalize() + ".", epilog=_EXAMPLES, formatter_class=HelpFormatter
-        )
-        declare(action)
-        action.set_defaults(func=function)
+    )
+    add_actions(parser, _EXAMPLES, actions)
 
 
 def _declare_list(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,12 @@ from dataclasses import fields
 from typing import Any
 
 from tiphys.settings import (
+    AdminSettings,
+    AgentsSettings,
+    AskerSettings,
     CatalogSettings,
     LedgerSettings,
+    PassportSettings,
     RaySettings,
     S3Settings,
     ServingSettings,
@@ -31,6 +35,7 @@ BUCKET = "artifacts"
 
 _ADDRESSES: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
+    AgentsSettings, AskerSettings,
 )  # fmt: skip
 _GROUP = "argoproj.io"
 _CHANGE = ["create", "get", "list", "watch", "update", "patch", "delete"]
@@ -128,6 +133,9 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         CatalogSettings: bool(access.catalog),
         RaySettings: access.ray,
         LedgerSettings: bool(access.ledger),
+        AskerSettings: bool(access.gateway),
+        AdminSettings: access.gateway == "admin",
+        PassportSettings: access.signs,
     }
     return [each for group, needed in wanted.items() if needed for each in _secret_variables(group)]
 

@@ -86,7 +86,9 @@ class _Maker:
     def main(self, body: Json, template: Json, logs: Path) -> Json:
         """A main container: `main` writes to the step's own log, and its stdout is the result."""
         if body["name"] == MAIN:
-            plain: Json = {key: self._spec[key] for key in ("argv", "env", "cwd", "enter") if key in self._spec}
+            plain: Json = {
+                key: self._spec[key] for key in ("argv", "env", "cwd", "enter", "state") if key in self._spec
+            }
             entry = {"name": MAIN, "role": "main", "volumes": [], **plain}
         else:
             entry = self.container(body, "main", logs)

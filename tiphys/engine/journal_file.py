@@ -102,6 +102,8 @@ def _upgrade(database: Database, path: Path, scripts: Mapping[int, str]) -> None
     database.execute("BEGIN IMMEDIATE")
     try:
         found = _version(database, path)
+        if not found:
+            _require_empty(database, path)
         for version in range(found, VERSION) if found else (0,):
             for statement in scripts[version].split(";"):
                 database.execute(statement)
@@ -111,6 +113,11 @@ def _upgrade(database: Database, path: Path, scripts: Mapping[int, str]) -> None
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _require_empty(database: Database, path: Path) -> None:
+    if database.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise damaged(path, "it has tables and no version: it was made before journals had one")
 
 
 def _version(database: Database, path: Path) -> int:

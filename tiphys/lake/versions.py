@@ -59,10 +59,16 @@ def rejects_columns() -> dict[str, str]:
 
 def prepare(catalog: SqlCatalog, namespace: str, contract: DataContract) -> tuple[Table, Table]:
     """Open the table and its rejects, made or widened where the contract asks for it."""
+    return tables(catalog, namespace, contract.table, table_columns(contract), rejects_columns())
+
+
+def tables(
+    catalog: SqlCatalog, namespace: str, name: str, columns: Mapping[str, str], rejects: Mapping[str, str]
+) -> tuple[Table, Table]:
+    """Open a table of that name and its rejects, made or widened for those columns: name -> type as a contract names it."""
     with contextlib.suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(namespace)
-    table = _table(catalog, namespace, contract.table, table_columns(contract))
-    return table, _table(catalog, namespace, contract.table + REJECTS, rejects_columns())
+    return _table(catalog, namespace, name, columns), _table(catalog, namespace, name + REJECTS, rejects)
 
 
 def versions(table: Table | None, rejects: Table | None) -> dict[str, dict[str, str]]:

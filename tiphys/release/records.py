@@ -5,14 +5,17 @@ It knows no database, no HTTP and no model server.
 
 from __future__ import annotations
 
+import json
+import math
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from tiphys.oci.reference import IMAGE
 
-ENVIRONMENTS = ("staging", "production")
+ENVIRONMENTS = ("staging", "canary", "production")
+"""Where models serve: nobody but tests asks staging, a share of the users asks the canary, all others production."""
 
 UseCaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200), Field(examples=["eta"])
@@ -22,6 +25,12 @@ ImageName = Annotated[str, StringConstraints(pattern=rf"^(?:{IMAGE})?$", max_len
 PinnedImage = Annotated[str, StringConstraints(pattern=rf"^{IMAGE}$", max_length=700)]
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ReleaseKind = Literal["release", "rollback", "withdrawal"]
+EvidenceKind = Literal["evaluation", "export", "integration-test", "load-test", "canary", "judgement"]
+"""Which steps leave evidence, by the name of their template where there is one."""
+CONTENT_CAP = 64 * 1024
+"""Most bytes that the content of one piece of evidence may have, as JSON."""
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Record(BaseModel):
@@ -39,7 +48,19 @@ class Release(_Record):
     manifest_sha256: Sha256
     image: ImageName = ""
     """The image that holds it; empty only in releases of before there were images, which are served from copies."""
+    kind: ReleaseKind = "release"
+    """``withdrawal`` takes a canary's traffic away; the model it names stays loaded."""
+    share: Share = 0.0
+    """Part of the live questions that the canary answers, by asker; only of a release into ``canary``."""
+    shadow: Share = 0.0
+    """Part of the live questions that the canary is asked as well, its answers thrown away; only in ``canary``."""
+    until: AwareDatetime | None = None
+    """When a canary's traffic ends unless it is released again: a judge that died takes no users along."""
+    passport: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")] = ""
+    """Digest of the passport that let it through; a release into production has one."""
     reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+    asked_by: Annotated[str, StringConstraints(max_length=200)] = ""
+    """Who or what asked for it: a person at a command line, a schedule, an alert."""
     run: Annotated[str, StringConstraints(max_length=200)] = ""
 
     @property
@@ -123,6 +144,97 @@ class Observed(_Record):
     """The version that answers now, which after a failure is the one before; empty when none does."""
     image: ImageName = ""
     """The image that this version was taken from, by digest."""
+
+
+class Outcome(_Record):
+    """What became of a release, as its agent first said it. Nothing changes it any more."""
+
+    environment: str
+    generation: int
+    state: ObservedState
+    """``serving`` or ``failed``; one that failed was refused, and what served before went on serving."""
+    message: str
+    made_at: datetime
+
+
+def canonical(content: Any) -> str:
+    """Return JSON that is the same text for the same content: keys sorted, no blanks, Unicode as it is.
+
+    Raises:
+        ValueError: it has a number that JSON lacks (NaN, infinity).
+    """
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Put texts in the place of numbers that JSON lacks: a candidate that says NaN has to leave evidence of it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+class Evidence(_Record):
+    """What a step found out about a candidate, kept for ever: a part of the passport, or the reason for there being none."""
+
+    use_case: UseCaseName
+    model_version: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    manifest_sha256: Sha256
+    """The repository that was looked at: evidence of another one counts for nothing."""
+    kind: EvidenceKind
+    held: bool
+    content: dict[str, Any]
+    """What was found, as JSON of at most 64 KiB; its keys are the step's own. Numbers that JSON lacks become texts."""
+    run: Annotated[str, StringConstraints(max_length=200)] = ""
+    asked_by: Annotated[str, StringConstraints(max_length=200)] = ""
+
+    @field_validator("content")
+    @classmethod
+    def _is_small_json(cls, content: dict[str, Any]) -> dict[str, Any]:
+        plain: dict[str, Any] = _plain(content)
+        size = len(canonical(plain).encode())
+        if size > CONTENT_CAP:
+            message = f"has {size} bytes as JSON, {CONTENT_CAP} are allowed: leave a summary and name the artifact"
+            raise ValueError(message)
+        return plain
+
+
+class EvidenceRecorded(Evidence):
+    """Evidence in the ledger. Nothing changes it any more."""
+
+    number: int
+    """Grows with each piece of evidence, from 1."""
+    made_at: datetime
+
+    def evidence(self) -> Evidence:
+        """Return what was found, without when it was written."""
+        return Evidence(**self.model_dump(exclude={"number", "made_at"}))
+
+
+class Passport(_Record):
+    """A signed record of why a release may serve users; what is signed is the text, byte for byte."""
+
+    text: Annotated[str, StringConstraints(min_length=2, max_length=256 * 1024)]
+    """JSON; ``tiphys/release/passport.py`` says what stands in it."""
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+    """Ed25519 over the text's UTF-8 bytes, in hex."""
+    public_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """The public half of the key that signed, in hex; who verifies has to know it from elsewhere."""
+
+
+class PassportRecorded(Passport):
+    """A passport in the ledger. Nothing changes it any more."""
+
+    sha256: Sha256
+    """Digest of the text's UTF-8 bytes: what a release names it by."""
+    made_at: datetime
+
+    def passport(self) -> Passport:
+        """Return what was signed, without when it was written."""
+        return Passport(**self.model_dump(exclude={"sha256", "made_at"}))
 
 
 class Environment(_Record):

@@ -1,4 +1,4 @@
-"""The release ledger's tables in PostgreSQL: append-only, with a line of generations for each environment's models and services.
+"""The release ledger in PostgreSQL: append-only, with a line of generations for each environment's models and services.
 
 Compare-and-set needs no lock: a release is inserted as generation N+1 only while N is the newest, and the primary
 key lets one of any number of writers through. It knows no HTTP.
@@ -14,96 +14,33 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.rows import dict_row
 
-from tiphys.errors import RetryableError
-from tiphys.release.records import Environment, Observed, Recorded, Release, ServiceRecorded, ServiceRelease
+from tiphys.errors import DataError, RetryableError
+from tiphys.release import tables
+from tiphys.release.records import (
+    Environment,
+    Evidence,
+    EvidenceRecorded,
+    Observed,
+    Outcome,
+    Passport,
+    PassportRecorded,
+    Recorded,
+    Release,
+    ServiceRecorded,
+    ServiceRelease,
+    canonical,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS release (
-    environment     text        NOT NULL,
-    generation      bigint      NOT NULL CHECK (generation > 0),
-    use_case        text        NOT NULL,
-    model_version   text        NOT NULL,
-    repository      text        NOT NULL,
-    manifest_sha256 text        NOT NULL,
-    image           text        NOT NULL DEFAULT '',
-    reason          text        NOT NULL,
-    run             text        NOT NULL,
-    made_at         timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (environment, generation)
-);
-CREATE TABLE IF NOT EXISTS service_release (
-    environment text        NOT NULL,
-    generation  bigint      NOT NULL CHECK (generation > 0),
-    revision    text        NOT NULL,
-    images      text        NOT NULL,
-    reason      text        NOT NULL,
-    run         text        NOT NULL,
-    made_at     timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (environment, generation)
-);
-CREATE TABLE IF NOT EXISTS observed (
-    environment text        NOT NULL,
-    model       text        NOT NULL,
-    generation  bigint      NOT NULL,
-    state       text        NOT NULL,
-    message     text        NOT NULL,
-    version     text        NOT NULL,
-    image       text        NOT NULL DEFAULT '',
-    reported_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (environment, model)
-);
-ALTER TABLE release ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
-ALTER TABLE observed ADD COLUMN IF NOT EXISTS image text NOT NULL DEFAULT '';
-CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'the release ledger is append-only'; END $$;
-CREATE OR REPLACE TRIGGER release_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON release
-    EXECUTE FUNCTION refuse_change();
-CREATE OR REPLACE TRIGGER service_release_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON service_release
-    EXECUTE FUNCTION refuse_change();
-"""
-
-_CURRENT = """
-SELECT DISTINCT ON (use_case) * FROM release WHERE environment = %(environment)s ORDER BY use_case, generation DESC
-"""
-
-_APPEND = """
-INSERT INTO release (environment, generation, use_case, model_version, repository, manifest_sha256, image,
-                     reason, run)
-SELECT %(environment)s, %(expected)s + 1, %(use_case)s, %(model_version)s, %(repository)s, %(manifest_sha256)s,
-       %(image)s, %(reason)s, %(run)s
-WHERE (SELECT coalesce(max(generation), 0) FROM release WHERE environment = %(environment)s) = %(expected)s
-ON CONFLICT (environment, generation) DO NOTHING
-RETURNING *
-"""
-
-_APPEND_SERVICES = """
-INSERT INTO service_release (environment, generation, revision, images, reason, run)
-SELECT %(environment)s, %(expected)s + 1, %(revision)s, %(images)s, %(reason)s, %(run)s
-WHERE (SELECT coalesce(max(generation), 0) FROM service_release WHERE environment = %(environment)s) = %(expected)s
-ON CONFLICT (environment, generation) DO NOTHING
-RETURNING *
-"""
-
-_SERVICES = "SELECT * FROM service_release WHERE environment = %(environment)s ORDER BY generation DESC LIMIT %(limit)s"
-
-_HISTORY = "SELECT * FROM release WHERE environment = %(environment)s ORDER BY generation DESC LIMIT %(limit)s"
-
-_OBSERVED = "SELECT model, generation, state, message, version, image FROM observed WHERE environment = %(environment)s"
-
-_OBSERVE = """
-INSERT INTO observed (environment, model, generation, state, message, version, image)
-VALUES (%(environment)s, %(model)s, %(generation)s, %(state)s, %(message)s, %(version)s, %(image)s)
-ON CONFLICT (environment, model) DO UPDATE SET
-    generation = excluded.generation, state = excluded.state, message = excluded.message,
-    version = excluded.version, image = excluded.image, reported_at = now()
-"""
+    from collections.abc import Mapping, Sequence
 
 
 def _services(row: Mapping[str, Any]) -> ServiceRecorded:
     return ServiceRecorded(**{**row, "images": json.loads(row["images"])})
+
+
+def _evidence(row: Mapping[str, Any]) -> EvidenceRecorded:
+    return EvidenceRecorded(**{**row, "content": json.loads(row["content"])})
 
 
 class Store:
@@ -137,8 +74,8 @@ class Store:
     async def current(self, environment: str) -> Environment:
         """Return an environment as it is now; one that nobody wrote is at generation 0."""
         where = {"environment": environment}
-        releases = [Recorded(**row) for row in await self._rows(_CURRENT, where)]
-        observed = [Observed(**row) for row in await self._rows(_OBSERVED, where)]
+        releases = [Recorded(**row) for row in await self._rows(tables.CURRENT, where)]
+        observed = [Observed(**row) for row in await self._rows(tables.OBSERVED, where)]
         return Environment(
             environment=environment,
             generation=max((each.generation for each in releases), default=0),
@@ -146,9 +83,15 @@ class Store:
             observed={each.model: each for each in observed},
         )
 
-    async def history(self, environment: str, limit: int) -> list[Recorded]:
-        """Return the last ``limit`` releases of an environment, newest first."""
-        return [Recorded(**row) for row in await self._rows(_HISTORY, {"environment": environment, "limit": limit})]
+    async def history(self, environment: str, limit: int, use_case: str = "") -> list[Recorded]:
+        """Return the last ``limit`` releases of an environment, or of one use case there, newest first."""
+        wanted = {"environment": environment, "use_case": use_case, "limit": limit}
+        return [Recorded(**row) for row in await self._rows(tables.HISTORY, wanted)]
+
+    async def had(self, environment: str, release: Release) -> bool:
+        """Whether the environment was released that very model before: image, manifest, passport and all."""
+        wanted = {"environment": environment, **release.model_dump()}
+        return bool(await self._rows(tables.HAD, wanted))
 
     async def append(self, environment: str, expected: int, release: Release) -> Recorded | None:
         """Write a release if ``expected`` still is the environment's generation; None when it is not.
@@ -160,7 +103,7 @@ class Store:
         if written is not None:
             return written
         values = {"environment": environment, "expected": expected, **release.model_dump()}
-        rows = await self._rows(_APPEND, values)
+        rows = await self._rows(tables.APPEND, values)
         return Recorded(**rows[0]) if rows else await self._newest_if_same(environment, release)
 
     async def _newest_if_same(self, environment: str, release: Release) -> Recorded | None:
@@ -174,7 +117,7 @@ class Store:
 
     async def services(self, environment: str, limit: int) -> list[ServiceRecorded]:
         """Return the last ``limit`` releases of an environment's services, newest first."""
-        rows = await self._rows(_SERVICES, {"environment": environment, "limit": limit})
+        rows = await self._rows(tables.SERVICES, {"environment": environment, "limit": limit})
         return [_services(row) for row in rows]
 
     async def append_services(self, environment: str, expected: int, release: ServiceRelease) -> ServiceRecorded | None:
@@ -186,17 +129,59 @@ class Store:
         if newest and newest[0].release() == release:
             return newest[0]
         values = {"environment": environment, "expected": expected, **release.model_dump()}
-        rows = await self._rows(_APPEND_SERVICES, {**values, "images": json.dumps(release.images, sort_keys=True)})
+        rows = await self._rows(
+            tables.APPEND_SERVICES, {**values, "images": json.dumps(release.images, sort_keys=True)}
+        )
         return _services(rows[0]) if rows else None
 
     async def observe(self, environment: str, observed: Observed) -> None:
-        """Remember the agent's last report of one model."""
-        await self._rows(_OBSERVE, {"environment": environment, **observed.model_dump()})
+        """Remember the agent's last report of one model, and for ever what became of the release."""
+        values = {"environment": environment, **observed.model_dump()}
+        await self._rows(tables.OBSERVE, values)
+        if observed.state != "loading":
+            await self._rows(tables.ADD_OUTCOME, values)
+
+    async def outcomes(self, environment: str, limit: int) -> list[Outcome]:
+        """Return what became of the last releases of an environment, newest first."""
+        return [
+            Outcome(**row) for row in await self._rows(tables.OUTCOMES, {"environment": environment, "limit": limit})
+        ]
+
+    async def evidence(self, limit: int, **wanted: str) -> list[EvidenceRecorded]:
+        """Return evidence, newest first, with these texts in ``use_case``, ``model_version``, ``manifest_sha256``, ``kind``."""
+        anything = dict.fromkeys(("use_case", "model_version", "manifest_sha256", "kind"), "")
+        return [_evidence(row) for row in await self._rows(tables.EVIDENCE, {**anything, **wanted, "limit": limit})]
+
+    async def weighed(self, manifest_sha256: str, cited: Sequence[int]) -> list[EvidenceRecorded]:
+        """Return the newest evidence of each kind of one repository, and of the rest what is ``cited`` by number."""
+        wanted = {"manifest_sha256": manifest_sha256, "cited": list(cited)}
+        return [_evidence(row) for row in await self._rows(tables.WEIGHED, wanted)]
+
+    async def add_evidence(self, evidence: Evidence) -> tuple[EvidenceRecorded, bool]:
+        """Write evidence, unless it is the newest of its kind of that repository already; say whether it was written."""
+        newest = await self.evidence(1, manifest_sha256=evidence.manifest_sha256, kind=evidence.kind)
+        if newest and newest[0].evidence() == evidence:
+            return newest[0], False
+        values = {**evidence.model_dump(), "content": canonical(evidence.content)}
+        return _evidence((await self._rows(tables.ADD_EVIDENCE, values))[0]), True
+
+    async def passport(self, sha256: str) -> PassportRecorded | None:
+        """Return the passport whose text has that digest."""
+        rows = await self._rows(tables.PASSPORT, {"sha256": sha256})
+        return PassportRecorded(**rows[0]) if rows else None
+
+    async def add_passport(self, sha256: str, passport: Passport) -> PassportRecorded | None:
+        """Write a passport under its text's digest; returns the one that is there now, be it signed by another key."""
+        await self._rows(tables.ADD_PASSPORT, {"sha256": sha256, **passport.model_dump()})
+        return await self.passport(sha256)
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._lock:
             try:
                 return await self._execute(query, values)
+            except psycopg.DataError as error:  # a text that PostgreSQL has no place for, as one with a zero character
+                message = f"the ledger cannot keep that: {str(error).splitlines()[0]}"
+                raise DataError(message) from error
             except psycopg.OperationalError:
                 await self.close()
             try:
@@ -211,6 +196,6 @@ class Store:
             self._connection = await psycopg.AsyncConnection.connect(
                 **self._arguments, autocommit=True, row_factory=dict_row
             )
-            await self._connection.execute(_SCHEMA)
+            await self._connection.execute(tables.SCHEMA)
         cursor = await self._connection.execute(query, values)
         return await cursor.fetchall() if cursor.description else []

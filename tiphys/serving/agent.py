@@ -1,8 +1,8 @@
 """The agent beside a Triton: makes it serve what the release ledger says, and keeps it serving whatever goes away.
 
 One thread waits for news from the ledger; the main loop compares, once a second or at news, what should serve with
-what does, and acts on the difference. A release that is refused leaves the old model serving. Run it with
-``python -m tiphys.serving.agent``. It knows nothing of how models are made.
+what does, and acts on the difference. A release that is refused leaves the old model serving. What serves stands on its page,
+which gateways follow. Run it with ``python -m tiphys.serving.agent``. It knows nothing of how models are made.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tiphys.errors import PermanentError, RetryableError, SettingsError
 from tiphys.lake.s3 import S3
 from tiphys.release.client import LedgerClient
-from tiphys.release.records import ENVIRONMENTS, Observed, ObservedState, Recorded
-from tiphys.serving.copies import Copies, Source, name_of
-from tiphys.serving.health import serve_health
+from tiphys.release.records import ENVIRONMENTS, Environment, Observed, ObservedState, Recorded
+from tiphys.release.rollback import way
+from tiphys.serving.agent_http import serve
+from tiphys.serving.copies import Copies, Source
+from tiphys.serving.emergency import Emergency, overruled
+from tiphys.serving.memory import Memory, Served
+from tiphys.serving.page import Page, entry
+from tiphys.serving.shelf import Shelf
 from tiphys.serving.triton import TritonAwayError, TritonControl
 from tiphys.settings import (
+    AdminSettings,
     AgentSettings,
     LedgerSettings,
     ListenSettings,
@@ -33,6 +39,7 @@ from tiphys.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _TICK_SECONDS = 1.0
 _FOLLOW_SECONDS = 20.0
@@ -40,6 +47,8 @@ _LEDGER_PAUSE_SECONDS = 2.0
 _PATIENCE = 5.0
 _LOAD_ATTEMPTS = 3
 """Loads after which a release that Triton does not survive counts as refused."""
+_SETTLED_SECONDS = 10.0
+"""After a change gateways have so long to follow before a version that they may still ask is put away."""
 
 log = logging.getLogger(__name__)
 
@@ -56,59 +65,75 @@ class _Pending:
 
 @dataclass
 class State:
-    """What the agent knows; the health page reads it."""
+    """What the agent knows of its surroundings; the health page reads it."""
 
     ledger_up: bool = False
     triton_up: bool = False
     ticked: float = field(default_factory=time.monotonic)
     loads: int = 0
     refusals: int = 0
+    rollbacks: int = 0
     observed: dict[str, Observed] = field(default_factory=dict)
 
 
 class Agent:
     """Follows one environment for one Triton."""
 
-    def __init__(
-        self, environment: str, ledger: LedgerClient, triton: TritonControl, copies: Copies, source: Source
-    ) -> None:
+    def __init__(self, environment: str, ledger: LedgerClient, shelf: Shelf, memory: Memory) -> None:
         """Start from what was serving when the agent ended the last time."""
         self._environment = environment
         self._ledger = ledger
-        self._triton = triton
-        self._copies = copies
-        self._source = source
-        self._serving = copies.serving()
+        self._shelf = shelf
+        self._memory = memory
         self._pending: dict[str, _Pending] = {}
         self._settled: dict[str, int] = {}
+        self._changed: dict[str, float] = {}
+        self._prepared: dict[str, int] = {}
         self._unreported: dict[str, Observed] = {}
-        self._desired: Mapping[str, Recorded] = {}
+        self._seen: Environment | None = None
+        self._ways: Mapping[str, list[Recorded]] = {}
         self._news = threading.Event()
         self._stop = threading.Event()
+        self._lock = threading.RLock()
+        self._follower = threading.Thread(target=self._follow, name="ledger", daemon=True)
         self.state = State()
+        self.page = Page(environment)
+        self.emergency = Emergency(environment, shelf, memory, self._lock, self._went_back)
 
     def run(self) -> None:
         """Work until :meth:`stop`."""
-        threading.Thread(target=self._follow, name="ledger", daemon=True).start()
+        self._publish()
+        self._follower.start()
         while not self._stop.is_set():
             self._news.wait(_TICK_SECONDS)
             self._news.clear()
-            self.tick(self._desired)
+            self.tick()
+
+    def follows(self) -> bool:
+        """Say whether anyone still listens to the ledger."""
+        return self._follower.is_alive()
 
     def stop(self) -> None:
         """End the main loop soon."""
         self._stop.set()
         self._news.set()
 
-    def tick(self, desired: Mapping[str, Recorded]) -> None:
+    def tick(self) -> None:
         """Act once on the difference between what should serve and what does."""
-        self.state.triton_up = self._triton.live()
-        for release in desired.values():
+        self.state.triton_up = self._shelf.live()
+        seen = self._seen
+        for release in seen.releases.values() if seen else ():
             self._consider(release)
         for model in list(self._pending):
             self._work(model)
-        self._restore()
+        for model, served in self._memory.served.items():
+            self._restore(served)
+            self._prepare(model, served)
+        if seen is not None and self.state.ledger_up:
+            self.emergency.confirm(self._ledger, seen)
+        self._publish()
         self._report()
+        self.state.loads = self._shelf.loads
         self.state.ticked = time.monotonic()
 
     def _follow(self) -> None:
@@ -116,7 +141,9 @@ class Agent:
         while not self._stop.is_set():
             try:
                 found = self._ledger.current(self._environment, after=after, wait=_FOLLOW_SECONDS)
-            except (RetryableError, PermanentError) as error:
+                if found.generation != after:
+                    self._ways = {name: list(way(self._ledger, self._environment, name)) for name in found.releases}
+            except (RetryableError, PermanentError, ValueError, OSError) as error:
                 if self.state.ledger_up or after is None:
                     log.warning("serving on without the ledger: %s", error)
                 self.state.ledger_up = False
@@ -125,59 +152,66 @@ class Agent:
             self.state.ledger_up = True
             if found.generation != after:
                 after = found.generation
-                self._desired = found.releases
+                self._seen = self.emergency.seen = found
                 self._news.set()
 
     def _consider(self, release: Recorded) -> None:
         model = release.model
-        pending = self._pending.get(model)
-        known = self._settled.get(model) if pending is None else pending.release.generation
-        if known == release.generation:
-            return
-        self._pending[model] = _Pending(release)
+        with self._lock:
+            pending = self._pending.get(model)
+            known = self._settled.get(model) if pending is None else pending.release.generation
+            if known == release.generation or overruled(self._memory.served.get(model), release):
+                return
+            self._pending[model] = _Pending(release)
         self._say(release, "loading", "seen")
 
     def _work(self, model: str) -> None:
-        pending = self._pending[model]
-        release = pending.release
-        if time.monotonic() < pending.not_before:
+        pending = self._pending.get(model)
+        if pending is None or time.monotonic() < pending.not_before:
             return
         pending.attempts += 1
         try:
-            version = self._serve(release)
+            self._serve(pending.release)
         except PermanentError as error:
-            self._refuse(release, str(error))
+            self._refuse(pending.release, str(error))
         except RetryableError as error:
             self._again(pending, error)
-        else:
-            self._serving[model] = (release.release(), version)
-            self._copies.remember(self._serving)
-            self._copies.prune(model)
-            self._settle(release, "serving", f"version {version} answers")
+        except OSError as error:  # a full disk, say: what serves serves on
+            self._again(pending, RetryableError(str(error)))
 
-    def _serve(self, release: Recorded) -> str:
-        """Fetch, check, show to Triton and load; return the version. What was shown before is shown again on failure."""
+    def _serve(self, release: Recorded) -> None:
+        """Fetch, check, load, and from then on say that it serves. What served before serves on in case of failure."""
         model = release.model
-        manifest = self._copies.obtain(release, self._source)
-        before = self._copies.shown(model)
-        if before == name_of(release) and self._triton.ready(model, manifest.version):
-            return manifest.version
-        self._copies.show(model, name_of(release))
-        try:
-            self._load(model, manifest.version)
-        except (PermanentError, RetryableError):
-            self._copies.show(model, before)
-            raise
-        return manifest.version
+        manifest = self._shelf.obtain(release)
+        with self._shelf.still():
+            before = self._memory.served.get(model)
+            if self._pending.get(model, _Pending(release)).release != release or overruled(before, release):
+                return
+            self._shelf.put(release, [before.release] if before else [])
+            with self._lock:
+                if overruled(self._memory.served.get(model), release):  # the canary's traffic was taken away meanwhile
+                    return
+                served = (
+                    before.after(release, manifest.version)
+                    if before
+                    else Served(release=release, version=manifest.version)
+                )
+                self._keep(model, served.knowing(list(self._ways.get(release.use_case, ()))))
+        self._settle(release, "serving", f"version {manifest.version} answers")
+        self._shelf.copies.prune(model, [release, *served.way])
 
-    def _load(self, model: str, version: str) -> None:
-        self.state.loads += 1
-        started = time.monotonic()
-        self._triton.load(model)
-        if not self._triton.ready(model, version):
-            message = f"Triton loaded {model!r} but version {version} does not answer"
-            raise TritonAwayError(message)
-        log.info("%s version %s loaded in %.1f s", model, version, time.monotonic() - started)
+    def served(self, model: str) -> Served | None:
+        """Return what serves for a model."""
+        return self._memory.served.get(model)
+
+    def file(self, served: Served, path: str) -> Path:
+        """Where a file of what serves lies."""
+        return self._shelf.copies.file(served.release, path)
+
+    def _keep(self, model: str, served: Served) -> None:
+        self._memory.keep(model, served)
+        self._changed[model] = time.monotonic()
+        self._publish()
 
     def _again(self, pending: _Pending, error: RetryableError) -> None:
         pending.deaths += isinstance(error, TritonAwayError) and self.state.triton_up  # it lived before this load
@@ -192,39 +226,79 @@ class Agent:
         self._settle(release, "failed", message)
 
     def _settle(self, release: Recorded, state: ObservedState, message: str) -> None:
-        model = release.model
-        self._settled[model] = release.generation
-        del self._pending[model]
+        self._settled[release.model] = release.generation
+        self._pending.pop(release.model, None)
         self._say(release, state, message)
 
-    def _restore(self) -> None:
+    def _went_back(self, model: str, served: Served) -> None:
+        """Take in that an emergency rollback switched versions, on whatever thread it did; the lock is held."""
+        self._keep(model, served)
+        self._pending.pop(model, None)
+        self.state.rollbacks += 1
+        if served.override is not None:
+            overruled_one = served.release.model_copy(update={"generation": served.override.over})
+            self._say(overruled_one, "failed", f"rolled back by {served.override.asked_by}: {served.override.reason}")
+        self._news.set()
+
+    def _restore(self, served: Served) -> None:
         """Load what served before into a Triton that does not have it (it was restarted, or the agent was)."""
-        for model, (release, version) in self._serving.items():
-            if self._triton.ready(model, version) or not self._triton.live():
-                continue
-            try:
-                self._copies.check(release)
-                self._copies.show(model, name_of(release))
-                self._load(model, version)
-            except (PermanentError, RetryableError, OSError) as error:
-                log.warning("cannot bring %s version %s back yet: %s", model, version, error)
+        release = served.release
+        if self._shelf.is_ready(release) or not self._shelf.live():
+            return
+        try:
+            self._shelf.obtain(release)
+            self._shelf.put(release, served.way[:1])
+        except (PermanentError, RetryableError, OSError) as error:
+            log.warning("cannot bring %s version %s back yet: %s", release.model, served.version, error)
+
+    def _prepare(self, model: str, served: Served) -> None:
+        """Stand what a rollback would go to beside what serves, once the last change has settled; tried once a change."""
+        generation = served.release.generation
+        settled = time.monotonic() - self._changed.setdefault(model, time.monotonic()) > _SETTLED_SECONDS
+        if not settled or self._prepared.get(model) == generation or model in self._pending or not self.state.triton_up:
+            return
+        self._prepared[model] = generation
+        known = served.knowing(list(self._ways.get(served.release.use_case, ())))
+        try:
+            if known != served:
+                self._memory.keep(model, known)
+            if not known.way or not self._shelf.keeps_previous:
+                return
+            self._shelf.obtain(known.way[0])
+            self._shelf.put(served.release, known.way[:1])
+        except (PermanentError, RetryableError, OSError) as error:
+            log.warning("%s: what a rollback would go to does not stand ready: %s", model, error)
+
+    def _publish(self) -> None:
+        with self._lock:
+            found = {model: self._described(served) for model, served in sorted(self._memory.served.items())}
+            self.page.publish({model: each for model, each in found.items() if each})
+
+    def _described(self, served: Served) -> dict[str, Any]:
+        copies, release = self._shelf.copies, served.release
+        try:
+            return entry(served, self._shelf.loaded(release), copies.manifest(release), copies.config(release))
+        except (PermanentError, OSError) as error:
+            log.warning("%s is not on the page: %s", release.model_version, error)
+            return {}
 
     def _say(self, release: Recorded, state: ObservedState, message: str) -> None:
         model = release.model
-        serving, version = self._serving.get(model, (None, ""))
+        served = self._memory.served.get(model)
         observed = Observed(
             generation=release.generation,
             state=state,
             message=message[:4000],
             model=model,
-            version=version,
-            image=serving.image if serving else "",
+            version=served.version if served else "",
+            image=served.release.image if served else "",
         )
         if observed != self.state.observed.get(model):
             log.info("%s generation %d is %s: %s", model, release.generation, state, message)
             self.state.observed[model] = observed
             self._unreported[model] = observed
-            self._report()
+            if threading.current_thread() is threading.main_thread():
+                self._report()
 
     def _report(self) -> None:
         for model, observed in list(self._unreported.items()):
@@ -232,7 +306,8 @@ class Agent:
                 self._ledger.observe(self._environment, observed)
             except (RetryableError, PermanentError):
                 return  # the follower says so; it is reported at a later tick
-            del self._unreported[model]
+            if self._unreported.get(model) == observed:
+                del self._unreported[model]
 
 
 def main() -> None:
@@ -244,16 +319,19 @@ def main() -> None:
         message = f"TIPHYS_AGENT_ENVIRONMENT is {settings.environment!r}; there are {', '.join(ENVIRONMENTS)}"
         raise SettingsError(message)
     serving = load(ServingSettings)
-    agent = Agent(
-        settings.environment,
-        LedgerClient(load(LedgerSettings)),
-        TritonControl(serving.staging_http if settings.environment == "staging" else serving.production_http),
+    http, grpc = (getattr(serving, f"{settings.environment}_{kind}") for kind in ("http", "grpc"))
+    shelf = Shelf(
         Copies(settings.state, settings.repository),
+        TritonControl(http, grpc),
         Source(S3(load(S3Settings), patience=_PATIENCE), load(RegistrySettings)),
+        keeps_previous=settings.environment == "production",
+    )
+    agent = Agent(
+        settings.environment, LedgerClient(load(LedgerSettings)), shelf, Memory(settings.state / "serving.json")
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    serve_health(agent.state, settings.environment, load(ListenSettings).bind, settings.port)
+    serve(agent, settings.environment, load(AdminSettings).token, (load(ListenSettings).bind, settings.port))
     agent.run()
 
 

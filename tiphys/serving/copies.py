@@ -2,19 +2,21 @@
 
 ::
 
-    STATE/copies/DIGEST/manifest.json, reference.json, MODEL/...     one folder an image, never changed
-    REPOSITORY/MODEL -> .../copies/DIGEST/MODEL                      what Triton sees; replaced atomically
-    STATE/serving.json                                               what was last seen to serve
+    STATE/copies/DIGEST/manifest.json, reference.json, MODEL/...   one folder an image, never changed
+    STATE/shown/MODEL-.../MODEL/config.pbtxt, N -> .../MODEL/N     one version or two of a model, side by side
+    STATE/shown/MODEL-.../loaded                                   there once Triton had loaded these
+    REPOSITORY/MODEL -> .../shown/MODEL-.../MODEL                  what Triton sees; replaced atomically
 
 It knows no ledger and no Triton.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,10 @@ from tiphys.serving.manifest import MANIFEST, Manifest, check_config, check_file
 from tiphys.settings import RegistrySettings
 
 _KEPT = 3
-"""Copies of a model that stay on disk: the serving one and what a rollback may want."""
+"""Copies of a model that stay on disk whatever they are needed for."""
+_LOADED = "loaded"
+_VERSIONS = re.compile(r"(\bversions\s*:\s*\[)[\s\d]*(\])")
+"""Where a configuration of ours says which versions are served."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,10 @@ class Copies:
 
     def __init__(self, state: Path, repository: Path) -> None:
         """Keep copies below ``state``; Triton reads ``repository``."""
-        self._copies = state / "copies"
+        self._copies, self._shown = state / "copies", state / "shown"
         self._repository = repository
-        self._record = state / "serving.json"
-        self._copies.mkdir(parents=True, exist_ok=True)
-        self._repository.mkdir(parents=True, exist_ok=True)
+        for folder in (self._copies, self._shown, self._repository):
+            folder.mkdir(parents=True, exist_ok=True)
         for stale in (*self._copies.glob(".new-*"), *repository.glob(".new-*")):
             _remove(stale)
 
@@ -106,52 +110,95 @@ class Copies:
             shutil.rmtree(new, ignore_errors=True)
         return manifest
 
-    def shown(self, model: str) -> str | None:
-        """Return the name of the copy that Triton's repository shows for a model."""
-        link = self._repository / model
-        return link.readlink().parts[-2] if link.is_symlink() else None
+    def manifest(self, release: Release) -> Manifest:
+        """Read the manifest of a copy, its digest checked. Raises as :meth:`check`."""
+        where = self._copies / name_of(release) / MANIFEST
+        return parse(where.read_bytes(), release.manifest_sha256, str(where))
 
-    def show(self, model: str, copy: str | None) -> None:
-        """Let Triton's repository show that copy of a model, or none, in one atomic step."""
-        link = self._repository / model
-        if copy is None:
-            link.unlink(missing_ok=True)
-        else:
-            new = self._repository / f".new-{model}"
+    def config(self, release: Release) -> str:
+        """Read Triton's configuration in a copy."""
+        return (self._copies / name_of(release) / release.model / "config.pbtxt").read_text("utf-8")
+
+    def file(self, release: Release, path: str) -> Path:
+        """Where a file of a copy lies."""
+        return self._copies / name_of(release) / path
+
+    def fit(self, one: Release, other: Release) -> bool:
+        """Whether two versions of a model can be served side by side: their configurations differ in the version alone."""
+        try:
+            configs = [self.config(each) for each in (one, other)]
+        except OSError:
+            return False
+        alike = len({_VERSIONS.sub(r"\1\2", each) for each in configs}) == 1
+        return alike and one.number != other.number and len(_VERSIONS.findall(configs[0])) == 1
+
+    def shown(self, model: str) -> dict[str, str]:
+        """Return what Triton's repository shows for a model: version -> name of its copy."""
+        copies = self._copies.resolve()
+        versions = [each.resolve() for each in (self._repository / model).glob("[0-9]*")]
+        return {each.name: each.relative_to(copies).parts[0] for each in versions if each.is_relative_to(copies)}
+
+    def has_loaded(self, model: str) -> bool:
+        """Whether Triton loaded what its repository shows of a model, and not only what was shown before."""
+        return ((self._repository / model).resolve().parent / _LOADED).exists()
+
+    def note_loaded(self, model: str) -> None:
+        """Remember that Triton loaded what is shown of a model now."""
+        folder = (self._repository / model).resolve().parent
+        (folder / _LOADED).touch()
+        _sync(folder)
+
+    def show(self, releases: Sequence[Release]) -> Path | None:
+        """Let Triton's repository show these versions of one model, in one atomic step; the first's configuration holds.
+
+        Returns what it showed before, for :meth:`show_again`. An ensemble's parts are shown before the model that asks them.
+        """
+        first = releases[0]
+        new = Path(tempfile.mkdtemp(prefix=f"{first.model}-", dir=self._shown))
+        new.chmod(0o755)
+        for folder in self.manifest(first).folders:
+            self._gather(releases if folder == first.model else releases[:1], folder, new / folder)
+        _sync_tree(new)
+        link = self._repository / first.model
+        before = link.resolve().parent if link.is_symlink() else None
+        self.show_again(first.model, new)
+        return before
+
+    def _gather(self, releases: Sequence[Release], folder: str, target: Path) -> None:
+        target.mkdir(mode=0o755)
+        copies = [self._copies / name_of(each) / folder for each in releases]
+        text = (copies[0] / "config.pbtxt").read_text("utf-8")
+        if len(releases) > 1:
+            numbers = ", ".join(sorted((each.number for each in releases), key=int))
+            text = _VERSIONS.sub(rf"\1 {numbers} \2", text)
+        (target / "config.pbtxt").write_text(text, "utf-8")
+        for each, copy in zip(releases, copies, strict=True):
+            (target / each.number).symlink_to(os.path.relpath(copy / each.number, target))
+
+    def show_again(self, model: str, shown: Path | None) -> None:
+        """Let Triton's repository show what it showed before; None: nothing of that model."""
+        folders = {each.parent for each in shown.glob("*/config.pbtxt")} if shown else set()
+        for each in sorted(folders, key=lambda each: each.name == model):
+            new = self._repository / f".new-{each.name}"
             new.unlink(missing_ok=True)
-            new.symlink_to(os.path.relpath(self._copies / copy / model, self._repository))
-            new.replace(link)
+            new.symlink_to(os.path.relpath(each, self._repository))
+            new.replace(self._repository / each.name)
+        for link in (self._repository / model, *self._repository.glob(f"{model}__*")):
+            if link.is_symlink() and link.name not in {each.name for each in folders}:
+                link.unlink()
         _sync(self._repository)
 
-    def serving(self) -> dict[str, tuple[Release, str]]:
-        """Return what was last seen to serve: model -> (release, version)."""
-        try:
-            found = json.loads(self._record.read_bytes())
-            return {model: (Release(**each["release"]), each["version"]) for model, each in found.items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-
-    def remember(self, serving: dict[str, tuple[Release, str]]) -> None:
-        """Write down what serves, for the time after a restart without ledger and without S3."""
-        content = {
-            model: {"release": release.model_dump(), "version": version}
-            for model, (release, version) in serving.items()
-        }
-        new = self._record.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as opened:
-            json.dump(content, opened, indent=2)
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(self._record)
-        _sync(self._record.parent)
-
-    def prune(self, model: str) -> None:
-        """Remove the oldest copies of a model; what Triton is shown stays."""
+    def prune(self, model: str, needed: Collection[Release]) -> None:
+        """Remove what a model does not need any more; what Triton is shown and the newest copies stay."""
+        link = self._repository / model
+        for each in self._shown.glob(f"{model}-*"):
+            if link.resolve().parent != each.resolve():
+                shutil.rmtree(each, ignore_errors=True)
         folders = [each for each in self._copies.iterdir() if (each / model).is_dir()]
         folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
-        shown = self.shown(model)
+        keep = {*self.shown(model).values(), *(name_of(each) for each in needed)}
         for each in folders[_KEPT:]:
-            if each.name != shown:
+            if each.name not in keep:
                 shutil.rmtree(each, ignore_errors=True)
 
 
@@ -171,7 +218,9 @@ def _checked(folder: Path, text: bytes, release: Release, where: str) -> Manifes
         raise DataError(message)
     for path, digest in manifest.files.items():
         check_file(folder / path, digest, where + path)
-    check_config((folder / manifest.config_path).read_text("utf-8"), manifest, where + manifest.config_path)
+    for each in manifest.folders:
+        config = f"{each}/config.pbtxt"
+        check_config((folder / config).read_text("utf-8"), manifest, where + config, each)
     return manifest
 
 
@@ -184,7 +233,8 @@ def _remove(path: Path) -> None:
 
 def _sync_tree(folder: Path) -> None:
     for each in folder.rglob("*"):
-        _sync(each)
+        if not each.is_symlink():
+            _sync(each)
     _sync(folder)
 
 

@@ -19,8 +19,8 @@ FOLDER = "models"
 """Where the repository is in the image."""
 LAYER_CAP = 4 << 30
 """Most bytes of a layer that the agent fetches."""
-_ENTRIES = 16
-"""Most entries that an archive of ours has: three files, the manifest, their folders."""
+_ENTRIES = 64
+"""Most entries that an archive of ours has: three files or four, the manifest, their folders; four more for each part."""
 
 
 def names(folder: Path, paths: tuple[str, ...]) -> dict[str, Path]:

@@ -1,7 +1,10 @@
-"""The one door to Triton: control of its models over HTTP, and tritonclient for those who ask as a user would.
+"""The one door to Triton: control of its models, and tritonclient for those who ask as a user would.
 
-The control half needs only urllib3, because an agent that sits idle beside every Triton has to be small. It knows
-nothing of where models come from.
+The control half needs only urllib3 and, once it loads something, grpc, because an agent that sits idle beside every Triton has
+to be small. It knows nothing of where models come from.
+
+Models are loaded over gRPC: Triton 2.51 answers ``load`` over HTTP within one of its few HTTP threads, and every kept
+connection of that thread stands still until the model is there (measured: 0.6 to 2 s; over gRPC no question took longer than 40 ms).
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 _LOAD_SECONDS = 120.0
 _ASK_SECONDS = 2.0
 _OK = 200
+_LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
+_MODEL_NAME = b"\x12"
+"""Begins field 2, ``model_name``, of a RepositoryModelLoadRequest; a length of one byte follows."""
 
 
 class TritonAwayError(RetryableError):
@@ -30,9 +36,10 @@ class TritonAwayError(RetryableError):
 class TritonControl:
     """Load and watch models of a Triton in explicit model control mode."""
 
-    def __init__(self, address: str) -> None:
-        """Remember the HTTP address, ``HOST:PORT``."""
+    def __init__(self, address: str, grpc: str = "") -> None:
+        """Remember the addresses, ``HOST:PORT``; who only watches and asks needs none for gRPC."""
         self.address = address
+        self._grpc = grpc
         self._pool = urllib3.PoolManager(retries=False, maxsize=2)
 
     def live(self) -> bool:
@@ -50,18 +57,22 @@ class TritonControl:
             PermanentError: Triton refuses it, and says why.
             TritonAwayError: Triton does not answer.
         """
-        url = f"http://{self.address}/v2/repository/models/{model}/load"
-        try:
-            reply = self._pool.request("POST", url, body=b"{}", timeout=_LOAD_SECONDS)
-        except urllib3.exceptions.HTTPError as error:
-            message = f"Triton at {self.address} does not answer: {error}"
-            raise TritonAwayError(message) from error
-        if reply.status != _OK:
-            message = f"Triton at {self.address} cannot load {model!r}: {_said(reply.data)}"
-            raise PermanentError(message)
+        import grpc  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 12 MB that only a load wants
 
-    def ask(self, model: str, inputs: Mapping[str, tuple[str, float]]) -> tuple[float, str]:
-        """Ask for one row: input name -> (Triton's type, value). Returns the answer and the version that gave it.
+        with grpc.insecure_channel(self._grpc) as channel:  # a new one: one that failed waits before it tries again
+            load = channel.unary_unary(_LOAD)
+            try:
+                load(_MODEL_NAME + bytes([len(model)]) + model.encode(), timeout=_LOAD_SECONDS)
+            except grpc.RpcError as error:
+                said = error.details() or error.code().name
+                if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                    message = f"Triton at {self._grpc} does not answer: {said}"
+                    raise TritonAwayError(message) from error
+                message = f"Triton at {self._grpc} cannot load {model!r}: {said}"
+                raise PermanentError(message) from error
+
+    def ask(self, model: str, inputs: Mapping[str, tuple[str, float]], version: str = "") -> tuple[float, str]:
+        """Ask for one row: input name -> (Triton's type, value). Returns the first output and the version that gave it.
 
         Raises:
             PermanentError: Triton refuses the question.
@@ -70,7 +81,8 @@ class TritonControl:
         tensors = [
             {"name": name, "datatype": kind, "shape": [1, 1], "data": [value]} for name, (kind, value) in inputs.items()
         ]
-        url = f"http://{self.address}/v2/models/{model}/infer"
+        which = f"/versions/{version}" if version else ""
+        url = f"http://{self.address}/v2/models/{model}{which}/infer"
         try:
             reply = self._pool.request("POST", url, body=json.dumps({"inputs": tensors}), timeout=_ASK_SECONDS)
         except urllib3.exceptions.HTTPError as error:
@@ -109,9 +121,11 @@ class TritonUser:
         self.protocol = protocol
 
     def infer(
-        self, model: str, inputs: Mapping[str, tuple[str, npt.NDArray[Any]]], output: str
+        self, model: str, inputs: Mapping[str, tuple[str, npt.NDArray[Any]]], output: str, version: str = ""
     ) -> tuple[npt.NDArray[Any], str]:
         """Ask for a batch: input name -> (Triton's type, array). Returns the output and the version that answered.
+
+        Without ``version`` Triton answers with the newest that it has.
 
         Raises:
             PermanentError: Triton refuses the request, and says why.
@@ -125,7 +139,7 @@ class TritonUser:
             one.set_data_from_numpy(values)
             given.append(one)
         try:
-            answer = self._client.infer(model, given, **self._options)
+            answer = self._client.infer(model, given, model_version=version, **self._options)
         except OSError as error:
             raise self._away(error) from error
         except utils.InferenceServerException as error:
@@ -134,8 +148,8 @@ class TritonUser:
             message = f"Triton refuses the request over {self.protocol}: {error}"
             raise PermanentError(message) from error
         found = answer.get_response()
-        version = found["model_version"] if isinstance(found, dict) else found.model_version
-        return answer.as_numpy(output), str(version)
+        answered_by = found["model_version"] if isinstance(found, dict) else found.model_version
+        return answer.as_numpy(output), str(answered_by)
 
     def _away(self, error: Exception) -> TritonAwayError:
         return TritonAwayError(f"Triton at {self._address} does not answer over {self.protocol}: {error}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from tiphys.release.records import ENVIRONMENTS
 from tiphys.settings import StackSettings
 from tiphys.stack.keys import Keys, Registry
 from tiphys.stack.layout import Layout
@@ -22,7 +24,7 @@ spark.log.level WARN
 """
 
 
-def config_map(settings: StackSettings, registry: Registry | None = None) -> dict[str, str]:
+def config_map(settings: StackSettings, keys: Keys) -> dict[str, str]:
     """Addresses of everything: the data of ConfigMap ``tiphys``; the registry only where there is one."""
     ports = Ports(settings.port_base)
     return {
@@ -35,11 +37,15 @@ def config_map(settings: StackSettings, registry: Registry | None = None) -> dic
         "TIPHYS_RAY_URL": ports.url("ray"),
         "TIPHYS_LEDGER_URL": ports.url("ledger"),
         "TIPHYS_GATEWAY_URL": ports.url("gateway"),
-        "TIPHYS_STAGING_HTTP": ports.address("staging_http"),
-        "TIPHYS_STAGING_GRPC": ports.address("staging_grpc"),
-        "TIPHYS_PRODUCTION_HTTP": ports.address("production_http"),
-        "TIPHYS_PRODUCTION_GRPC": ports.address("production_grpc"),
-        **_images(registry or Registry()),
+        "TIPHYS_GATEWAY_GRPC": ports.address("gateway_grpc"),
+        "TIPHYS_GATEWAY_ADMIN_URL": ports.url("gateway_admin"),
+        **{
+            f"TIPHYS_{environment.upper()}_{kind.upper()}": ports.address(f"{environment}_{kind}")
+            for environment in ENVIRONMENTS
+            for kind in ("http", "grpc", "agent")
+        },
+        "TIPHYS_PASSPORT_PUBLIC_KEYS": keys.passport_public_key,
+        **_images(keys.registry),
     }
 
 
@@ -72,6 +78,10 @@ def secrets(settings: StackSettings, keys: Keys) -> dict[str, dict[str, str]]:
         "TIPHYS_LEDGER_DB_PASSWORD": keys.passwords["ledger"],
         "TIPHYS_LEDGER_TOKENS": json.dumps(tokens),
     }
+    found["gateway"] |= {"TIPHYS_GATEWAY_KEYS": json.dumps(_gateway_keys(keys)), "TIPHYS_ADMIN_TOKEN": keys.admin_token}
+    for environment in ENVIRONMENTS:
+        found[f"agent_{environment}"] |= {"TIPHYS_ADMIN_TOKEN": keys.agent_tokens[environment]}
+        found["cli"] |= {f"TIPHYS_{environment.upper()}_AGENT_TOKEN": keys.agent_tokens[environment]}
     return found
 
 
@@ -89,9 +99,24 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         data["TIPHYS_LEDGER_TOKEN"] = principal.ledger_token
     if principal.registry and keys.registry.auth:
         data["TIPHYS_REGISTRY_AUTH"] = keys.registry.auth
+    if principal.gateway:
+        data["TIPHYS_GATEWAY_KEY"] = principal.gateway_key
+    if principal.gateway == "admin":
+        data["TIPHYS_ADMIN_TOKEN"] = keys.admin_token
+    if principal.signs:
+        data["TIPHYS_PASSPORT_KEY"] = keys.passport_key
     if principal.outside:
         data |= keys.outside
     return data
+
+
+def _gateway_keys(keys: Keys) -> dict[str, dict[str, Any]]:
+    """sha256 of each API key -> whose it is and what it may do: the gateway never sees the keys themselves."""
+    return {
+        hashlib.sha256(each.gateway_key.encode()).hexdigest(): {"name": name, "role": each.gateway}
+        for name, each in keys.principals.items()
+        if each.gateway
+    }
 
 
 def argo(settings: StackSettings, keys: Keys, namespace: str = "default") -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tiphys.errors import PermanentError, RetryableError, SettingsError
+from tiphys.errors import PermanentError, RetryableError
 from tiphys.settings import OUTSIDE, PackageSettings, RegistrySettings, StackSettings, load, surroundings
 from tiphys.stack import config, detach, keys, logs, ports, state
 from tiphys.stack.layout import Layout
@@ -28,6 +28,8 @@ OnChange = Callable[[ServerState], None]
 NEEDED_DISK = 1 << 30  # bytes: databases, logs and Ray's sessions before any data
 _LOOK_EVERY = 0.1
 _STOP_WITHIN = 60.0
+_RENEWS_WITHIN = 20.0
+_DYING_WITHIN = 30.0  # seconds: what a killed supervisor took with it may hold its ports a little longer
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: On
     takes the place of the one before. Two calls at once start one stack: the second waits.
 
     Raises:
-        PermanentError: a port is taken, the disk is full, a program is missing.
+        PermanentError: a port is taken, the disk is full, a program is missing, another version's servers run.
         RetryableError: a server did not become healthy; its log's last lines are in the message.
     """
     layout = Layout.of(settings)
@@ -61,27 +63,7 @@ def up(settings: StackSettings, contracts: Mapping[str, Contract], on_change: On
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PermanentError(_disk_full(layout.home)) from error
         raise
-    return StackInfo(config.config_map(settings, found.registry), config.secrets(settings, found), started)
-
-
-def environment(settings: StackSettings, contracts: Mapping[str, Contract], name: str) -> dict[str, str]:
-    """What a component's step finds in its environment: the ConfigMap and its own Secret.
-
-    Raises:
-        SettingsError: nobody has that name, or no stack was ever started here.
-    """
-    path = Layout.of(settings).secrets / "keys.json"
-    if not path.exists():
-        message = f"no servers were ever started in {settings.home}: run 'tiphys up' first"
-        raise SettingsError(message)
-    kept = keys.ensure(path, contracts)
-    if name == "argo":
-        return config.argo(settings, kept)
-    found = config.secrets(settings, kept)
-    if name not in found:
-        message = f"nobody is called {name!r}; there are argo, {', '.join(sorted(found))}"
-        raise SettingsError(message)
-    return config.config_map(settings, kept.registry) | found[name]
+    return StackInfo(config.config_map(settings, found), config.secrets(settings, found), started)
 
 
 def down(settings: StackSettings) -> bool:
@@ -114,8 +96,12 @@ def _ensure_running(settings: StackSettings, found: keys.Keys, on_change: OnChan
         return False
     _require_disk(layout.home)
     sweep(settings.home)  # without a PID namespace, a killed supervisor leaves processes that hold ports
-    ports.require_free(ports.Ports(settings.port_base))
-    (layout.run / "state.json").unlink(missing_ok=True)
+    mine = ports.Ports(settings.port_base)
+    was_killed = _was_killed(layout)
+    (layout.run / "state.json").unlink(missing_ok=True)  # before a port can be refused: it is waited for once
+    if was_killed:
+        _sleep_unless(lambda: not any(map(ports.is_taken, mine.every())), _DYING_WITHIN)
+    ports.require_free(mine)
     process = detach.start(settings)
     try:
         _await_healthy(layout, found, on_change, process)
@@ -125,23 +111,41 @@ def _ensure_running(settings: StackSettings, found: keys.Keys, on_change: OnChan
     return True
 
 
+def _was_killed(layout: Layout) -> bool:
+    """Whether the last supervisor ended without stopping its servers."""
+    told = state.read(layout.run / "state.json")
+    return told is not None and any(each.state != "stopped" for each in told.servers.values())
+
+
 def _renew(layout: Layout, found: keys.Keys) -> None:
-    told = state.read(layout.run / "state.json")
+    """Have the supervisor read the keys again, if it knows others, and begin anew with what it gave up.
+
+    Raises:
+        PermanentError: it does not take the keys over.
+    """
     supervisor = detach.find(layout)
-    if told is None or supervisor is None:
+    if supervisor is None or not (layout.run / "state.json").exists():  # without one it does not hear signals yet
         return
-    if told.keys != found.digest() or any(each.state == "failed" for each in told.servers.values()):
-        _signal(supervisor, signal.SIGHUP)
-        _sleep_unless(lambda: _has_renewed(layout, found), 10.0)
+    if _knows(layout, found) and _has_none_failed(layout):
+        return
+    _signal(supervisor, signal.SIGHUP)
+    _sleep_unless(lambda: _knows(layout, found) and _has_none_failed(layout), _RENEWS_WITHIN)
+    if detach.is_running(layout) and not _knows(layout, found):
+        message = (
+            "the servers that run do not take the keys of this version of Tiphys, as if another had started them: "
+            f"'tiphys down', then 'tiphys up'; the supervisor's last words: {_last_lines(layout.log('supervisor'))}"
+        )
+        raise PermanentError(message)
 
 
-def _has_renewed(layout: Layout, found: keys.Keys) -> bool:
+def _knows(layout: Layout, found: keys.Keys) -> bool:
     told = state.read(layout.run / "state.json")
-    return (
-        told is not None
-        and told.keys == found.digest()
-        and all(each.state != "failed" for each in told.servers.values())
-    )
+    return told is not None and told.keys == found.digest()
+
+
+def _has_none_failed(layout: Layout) -> bool:
+    told = state.read(layout.run / "state.json")
+    return told is not None and all(each.state != "failed" for each in told.servers.values())
 
 
 def _await_healthy(

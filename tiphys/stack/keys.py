@@ -7,6 +7,7 @@ computed from what stands here.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -16,10 +17,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tiphys.errors import PermanentError
+from tiphys.release import signing
+from tiphys.release.records import ENVIRONMENTS
 from tiphys.settings import PackageSettings, RegistrySettings
 from tiphys.step import Access, Contract
 
-Level = Literal["", "read", "staging", "production", "agent"]
+Level = Literal[
+    "", "read", "evidence", "staging", "canary", "production", "agent:staging", "agent:canary", "agent:production"
+]
+"""What a principal's token is good for at the ledger, as ``tiphys/release/tokens.py`` reads it."""
+AtGateway = Literal["", "rider", "tester", "admin"]
+"""``rider`` asks production as a user does, ``tester`` any environment, ``admin`` may also use the admin ports."""
 BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "artifacts")
 API_ROLES = ("admin", "events")
 """At the engine's API: who may do all, and who may only hand in events."""
@@ -38,8 +46,14 @@ class Principal(BaseModel):
     write: tuple[str, ...] = ()
     catalog: Literal["", "read", "write"] = ""
     ray: bool = False
-    ledger: Level = ""
+    ledger: str = ""
+    """A :data:`Level`, or one of before, which is replaced when the keys are completed."""
     registry: Literal["", "pull", "push"] = ""
+    gateway: AtGateway = ""
+    gateway_key: str = ""
+    """Its API key; none of a principal that asks no model."""
+    signs: bool = False
+    """Whether it holds the key that passports are signed with."""
     outside: bool = False
 
 
@@ -75,6 +89,13 @@ class Keys(BaseModel):
     admin_access_key: str
     admin_secret_key: str
     signing_key: str
+    passport_key: str = ""
+    """The private half of the Ed25519 key of passports: its seed, in hex."""
+    passport_public_key: str = ""
+    admin_token: str = ""
+    """For the admin port of the gateway."""
+    agent_tokens: dict[str, str] = {}
+    """For a rollback at the agent of each environment: who has one can move no other."""
     api_tokens: dict[str, str] = {}
     """The bearer token of each role at the engine's API."""
     registry: Registry = Registry()
@@ -84,30 +105,43 @@ class Keys(BaseModel):
     def values(self) -> frozenset[str]:
         """Every secret text in here; to look for, never to show."""
         keys = (
-            key for each in self.principals.values() for key in (each.access_key, each.secret_key, each.ledger_token)
+            key
+            for each in self.principals.values()
+            for key in (each.access_key, each.secret_key, each.ledger_token, each.gateway_key)
+            if key
         )
-        admin = (self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key)
+        admin = (
+            self.ray_token, self.admin_access_key, self.admin_secret_key, self.signing_key, self.passport_key,
+            self.admin_token,
+        )  # fmt: skip
         login = (self.registry.auth,) if self.registry.auth else ()
-        return frozenset((*keys, *self.passwords.values(), *self.api_tokens.values(), *admin, *login))
+        tokens = (*self.api_tokens.values(), *self.agent_tokens.values())
+        return frozenset((*keys, *self.passwords.values(), *tokens, *admin, *login))
 
     def digest(self) -> str:
-        """Changes whenever anything in here does."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Changes whenever anything in here does; not with the order, which is the shell's for what comes from there."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
 
 
 SERVICES: dict[str, tuple[Access, Level]] = {
-    "cli": (Access(read=("landing",), write=("landing",)), "production"),
+    "cli": (
+        Access(read=("landing", "models"), write=("landing",), gateway="admin", signs=True, registry="pull"),
+        "production",
+    ),
+    "rider": (Access(gateway="rider"), ""),
     "cache": (
         Access(read=("landing", "raw", "lake", "checkpoints", "models"), catalog="read", registry="pull"),
         "read",
     ),
     "engine": (Access(read=("artifacts",), write=("artifacts",)), ""),
     "mlflow": (Access(read=("mlflow",), write=("mlflow",)), ""),
-    "agent": (Access(read=("models",), registry="pull"), "agent"),
-    "gateway": (Access(), "read"),
+    "agent_staging": (Access(read=("models",), registry="pull"), "agent:staging"),
+    "agent_canary": (Access(read=("models",), registry="pull"), "agent:canary"),
+    "agent_production": (Access(read=("models",), registry="pull"), "agent:production"),
+    "gateway": (Access(write=("landing",)), ""),
     "ledger": (Access(), ""),
 }
-"""Who calls servers without being a component; the cli promotes and rolls back for a person."""
+"""Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user."""
 
 
 def ensure(
@@ -166,7 +200,15 @@ def _complete(old: Keys | None, contracts: Mapping[str, Contract]) -> Keys:
     wanted |= SERVICES
     had = old.principals if old else {}
     passwords = old.passwords if old else {}
+    seed = (old.passport_key if old else "") or secrets.token_hex(32)
     return Keys(
+        passport_key=seed,
+        passport_public_key=(old.passport_public_key if old else "") or signing.public_key(seed),
+        admin_token=(old.admin_token if old else "") or secrets.token_hex(24),
+        agent_tokens={
+            environment: (old.agent_tokens if old else {}).get(environment) or secrets.token_hex(24)
+            for environment in ENVIRONMENTS
+        },
         principals={name: _principal(had.get(name), *each) for name, each in sorted(wanted.items())},
         passwords={role: passwords.get(role) or secrets.token_hex(20) for role in DATABASE_ROLES},
         ray_token=old.ray_token if old else secrets.token_hex(32),
@@ -190,6 +232,9 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         ray=access.ray,
         ledger=ledger,
         registry=access.registry,
+        gateway=access.gateway,
+        gateway_key=((old.gateway_key if old else "") or secrets.token_urlsafe(24)) if access.gateway else "",
+        signs=access.signs,
         outside=access.outside,
     )
 

@@ -39,10 +39,10 @@ class StackState(BaseModel):
 
 
 def read(path: Path) -> StackState | None:
-    """The last state that was written; None where there is none."""
+    """The last state that was written; None where there is none, or one that a crash or another version left."""
     try:
         return StackState.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -6,12 +6,13 @@ It knows the model's features and nothing of how the question travels.
 from __future__ import annotations
 
 import calendar
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, StrictInt
 
-from tiphys.usecase import Api
+from tiphys.usecase import Api, Prediction
 
 Zone = Annotated[StrictInt, Field(ge=1, le=263)]
 
@@ -37,8 +38,14 @@ class Answer(BaseModel):
     """The estimated time of travel."""
 
     duration_s: float = Field(description="estimated duration of the ride in seconds")
+    low_s: float | None = Field(description="four rides in five take at least so long, in seconds; null if not known")
+    high_s: float | None = Field(description="and at most so long")
     text: str = Field(description="the same for a person")
-    model_version: str = Field(description="version of the model that answered")
+    model_version: str = Field(description="version of the model that answered; empty if none did")
+    prediction_id: str = Field(description="names this answer, for feedback")
+    source: Literal["model", "status_quo"] = Field(
+        description="status_quo: no model answered in time, this is what past rides of the pair and hour took"
+    )
 
 
 def to_features(request: Request) -> dict[str, int | float]:
@@ -51,12 +58,34 @@ def to_features(request: Request) -> dict[str, int | float]:
     }
 
 
-def to_answer(prediction: float, version: str) -> Answer:
+def to_request(row: Mapping[str, int | float]) -> dict[str, Any]:
+    """Turn one value a feature back into a question."""
+    return {
+        "pickup_zone": int(row["pickup_zone"]),
+        "dropoff_zone": int(row["dropoff_zone"]),
+        "pickup_time": datetime.fromtimestamp(row["pickup_time"], UTC).replace(tzinfo=None).isoformat(),
+        "passengers": min(max(int(row["passengers"]), 1), 9),
+    }
+
+
+def to_answer(prediction: Prediction) -> Answer:
     """Turn seconds into an answer; a model that says less than nothing is taken as saying nothing."""
-    duration = max(0.0, round(prediction, 1))
+    duration = _seconds(prediction.value)
     minutes = max(1, round(duration / 60))
     text = "about 1 minute" if minutes == 1 else f"about {minutes} minutes"
-    return Answer(duration_s=duration, text=text, model_version=version)
+    return Answer(
+        duration_s=duration,
+        low_s=None if prediction.low is None else _seconds(prediction.low),
+        high_s=None if prediction.high is None else _seconds(prediction.high),
+        text=text,
+        model_version=prediction.version,
+        prediction_id=prediction.id,
+        source=prediction.source,
+    )
+
+
+def _seconds(value: float) -> float:
+    return max(0.0, round(value, 1))
 
 
 API = Api(
@@ -65,6 +94,7 @@ API = Api(
     answer=Answer,
     to_features=to_features,
     to_answer=to_answer,
+    to_request=to_request,
     examples=(
         {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": "2019-06-14T17:30:00", "passengers": 1},
         {"pickup_zone": 132, "dropoff_zone": 230, "pickup_time": "2019-06-16T22:05:00", "passengers": 2},

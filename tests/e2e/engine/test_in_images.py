@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,12 +17,15 @@ import pytest
 
 from tiphys.engine import Engine, ManifestError, RunState, load_text
 from tiphys.engine.control import resubmit
+from tiphys.engine.launcher.contained import Termination
+from tiphys.engine.oci.config import runtime_config
 from tiphys.engine.oci.pod import cgroup_name
+from tiphys.engine.oci.security import User
 from tiphys.engine.oci.storage import OciImage, Storage
 
 PROJECT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("container_tools")]
-IMAGE = "localhost/tiphys-test/shell:1"
+IMAGE = f"localhost/tiphys-test/shell:{os.getpid()}"
 PROGRAMS = ("sh", "cat", "env", "id", "ln", "ls", "mkdir", "mkfifo", "sleep", "tail", "touch", "grep")
 HEAD = """
 apiVersion: argoproj.io/v1alpha1
@@ -93,6 +97,11 @@ def parameters(run: RunState) -> dict[str, str]:
     """The output parameters of the only step."""
     node = next(iter(run.nodes.values()))
     return {entry["name"]: entry["value"] for entry in (node.outputs or {}).get("parameters") or []}
+
+
+def own_words(log: str) -> list[str]:
+    """What the steps have said, without what a shell says on stderr, sooner or later, of a child that SIGTERM has ended."""
+    return [line for line in log.splitlines() if line != "Terminated"]
 
 
 def test_a_step_sees_its_image_and_not_the_machine(inside: Callable[..., RunState], log: Callable[[], str]) -> None:
@@ -235,6 +244,90 @@ def test_containers_of_a_pod_share_its_volumes(inside: Callable[..., RunState]) 
     assert parameters(run) == {"p": "first\nthen"}
 
 
+def test_sidecars_that_are_told_to_end_while_they_start_fail_nothing(inside: Callable[..., RunState]) -> None:
+    """A main that is quicker than the start of its sidecars; what the runtime makes of an early SIGTERM is nobody's failure."""
+    one = "{name: beside%d, image: IMAGE, args: [\"trap 'exit 0' TERM; while true; do sleep 0.1; done\"]}"
+    sidecars = ", ".join(one % number for number in range(6))
+    run = inside(f"    sidecars: [{sidecars}]\n    container: {{image: IMAGE, args: ['true']}}")
+    assert run.phase == "Succeeded", run.message
+
+
+def test_sigterm_ends_a_program_that_does_not_care_for_it(inside: Callable[..., RunState]) -> None:
+    """As in Argo, where it is not PID 1: its exit code is that of SIGTERM, and no SIGKILL was waited for."""
+    run = inside("""
+    containerSet:
+      containers:
+      - {name: careless, image: IMAGE, args: ["while true; do sleep 0.1; done"]}
+      - {name: broken, image: IMAGE, args: ["sleep 0.5; exit 3"]}
+""")
+    messages = {node.name.rpartition(".")[2]: node.message for node in run.nodes.values() if node.type == "Container"}
+    assert messages == {"careless": "careless: Error (exit code 143): ", "broken": "broken: Error (exit code 3): "}
+
+
+def test_sigterm_reaches_the_children_of_a_program_that_does_not_care_for_it(
+    inside: Callable[..., RunState], log: Callable[[], str]
+) -> None:
+    """One that saves is waited for, one that ignores it is not; the program itself does nothing after it, as if dead."""
+    saves = "(trap 'sleep 0.5; echo saved; exit 0' TERM; touch /v/ready; while true; do sleep 0.1; done)"
+    ignores = "(trap '' TERM; while true; do sleep 0.1; done) &"
+    run = inside(f"""
+    volumes: [{{name: v, emptyDir: {{}}}}]
+    containerSet:
+      volumeMounts: [{{name: v, mountPath: /v}}]
+      containers:
+      - {{name: parent, image: IMAGE, args: ["{ignores} {saves}; echo went on"]}}
+      - {{name: broken, image: IMAGE, args: ["until test -e /v/ready; do sleep 0.1; done; exit 3"]}}
+""")
+    messages = {node.name.rpartition(".")[2]: node.message for node in run.nodes.values() if node.type == "Container"}
+    assert messages == {"parent": "parent: Error (exit code 143): ", "broken": "broken: Error (exit code 3): "}
+    assert own_words(log()) == ["saved"]
+
+
+def test_a_container_of_a_set_is_started_again_in_its_image(
+    inside: Callable[..., RunState], log: Callable[[], str]
+) -> None:
+    """As often as its retries say; the last attempt hears SIGTERM, too."""
+    run = inside("""
+    volumes: [{name: v, emptyDir: {}}]
+    containerSet:
+      volumeMounts: [{name: v, mountPath: /v}]
+      retryStrategy: {retries: 3, duration: 10ms}
+      containers:
+      - {name: third, image: IMAGE, args: ["echo x >> /v/n; test $(grep -c x /v/n) = 3 || exit 1;
+          trap 'echo told; exit 0' TERM; touch /v/ready; while true; do sleep 0.1; done"]}
+      - {name: broken, image: IMAGE, args: ["until test -e /v/ready; do sleep 0.1; done; exit 3"]}
+""")
+    messages = {node.name.rpartition(".")[2]: node.message for node in run.nodes.values() if node.type == "Container"}
+    assert messages == {"third": "", "broken": "broken: Error (exit code 3): "}
+    assert own_words(log()) == ["told"]
+
+
+def test_a_program_is_told_to_end_when_it_is_there(shell: str, tmp_path: Path) -> None:
+    """While the runtime still makes the container ready, SIGTERM waits."""
+    image = (storage := Storage(["*"])).find(shell)
+    assert image is not None
+    (tmp_path / "rootfs").symlink_to(storage.root(image))
+    argv = ["/bin/sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]
+    name = f"told-{os.getpid()}"
+    config = runtime_config({}, {}, User(0, 0, ()), argv=argv, env={}, cwd="/", volumes=[], cgroup=f"/tiphys/{name}")
+    config["root"] = {"path": str((tmp_path / "rootfs").resolve()), "readonly": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    runc = ["runc", "--root", str(tmp_path / "state")]
+    subprocess.run([*runc, "create", "--bundle", tmp_path, name], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    try:
+        termination = Termination(str(tmp_path / "state" / name / "state.json"))
+        for _ in range(2):
+            termination.bring()
+            assert termination.wanted
+        subprocess.run([*runc, "start", name], check=True, timeout=60)
+        until = time.monotonic() + 60
+        while termination.wanted and time.monotonic() < until:
+            termination.bring()
+        assert not termination.wanted
+    finally:
+        subprocess.run([*runc, "delete", "--force", name], check=True, timeout=60)
+
+
 def test_a_daemon_s_probe_is_asked_inside(inside: Callable[..., RunState]) -> None:
     """An exec probe finds the container's files."""
     run = inside("""
@@ -253,16 +346,18 @@ def test_a_daemon_s_probe_is_asked_inside(inside: Callable[..., RunState]) -> No
     assert run.phase == "Succeeded", run.message
 
 
+@pytest.mark.parametrize("program", ["%s", "(%s); echo went on"])
 def test_a_deadline_ends_the_container_and_leaves_no_group(
-    inside: Callable[..., RunState], log: Callable[[], str], state: Path
+    inside: Callable[..., RunState], log: Callable[[], str], state: Path, program: str
 ) -> None:
-    """SIGTERM reaches the program; its control groups are gone."""
-    run = inside("""
+    """SIGTERM reaches the program, or its child; its control groups are gone."""
+    cares = "trap 'sleep 0.5; echo told; exit 3' TERM; while true; do sleep 0.1; done"
+    run = inside(f"""
     activeDeadlineSeconds: 2
-    container: {image: IMAGE, args: ["trap 'echo told; exit 3' TERM; while true; do sleep 0.1; done"]}
+    container: {{image: IMAGE, args: ["{program % cares}"]}}
 """)
     assert (run.phase, run.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
-    assert log() == "told\n"
+    assert own_words(log()) == ["told"]
     attempt = state / "attempts" / f"{next(iter(run.nodes))}-1"
     assert not [*Path("/sys/fs/cgroup").glob(f"*/tiphys/{cgroup_name(attempt, 'main')}")]
 

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 _DEFECT = """
-from components.etl.session import session
+from tiphys.spark.session import session
 from tiphys.lake.catalog import Lake
 from tiphys.settings import CatalogSettings, S3Settings, load
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from components.etl.conf import parse
 from tests.e2e.lake.conftest import Steps, month_file
 from tests.e2e.lake.standalone import Standalone, new
 from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import Dataset
+from tiphys.spark.conf import parse
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 

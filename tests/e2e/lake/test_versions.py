@@ -123,7 +123,7 @@ SPARK_DIES = """
 import logging, os, signal, threading
 from pyspark import SparkContext
 from pyspark.sql.functions import col
-from components.etl.session import session
+from tiphys.spark.session import session
 from tiphys.errors import RetryableError
 from tiphys.lake.catalog import Lake
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import urllib3
 from safetensors.torch import load, save
@@ -18,7 +24,8 @@ from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import last_trained
 from tiphys.lake.s3 import S3
 from tiphys.model_files import address
-from tiphys.settings import CatalogSettings, RaySettings, S3Settings, TrackingSettings
+from tiphys.serving.manifest import parse
+from tiphys.settings import PROJECT, CatalogSettings, RaySettings, S3Settings, TrackingSettings
 from tiphys.settings import load as settings
 from tiphys.tracking import Tracking
 
@@ -147,6 +154,63 @@ def test_a_good_model_is_registered_once_as_safetensors(
     weights = tracking.artifact(version.run, "model/model.safetensors", version.sha256)
     assert set(load(weights)) >= {"pace"}
     assert b"All figures" in tracking.artifact(version.run, "evaluation.html")
+
+
+def test_the_figures_of_a_registered_model_can_be_computed_again(
+    step: Step, stack: Any, trained: dict[str, Any], kettles: str
+) -> None:
+    """From its dataset version and its registered weights alone; nothing is registered or recorded by that."""
+    code, told, log = step(
+        "evaluate", "again", use_case=TINY, dataset=kettles, model_uri=trained["model_uri"],
+        mlflow_run=trained["mlflow_run"],
+    )  # fmt: skip
+    assert code == 0, log
+    environment = {**os.environ, **stack.environment("evaluate")}
+    command = [sys.executable, "-m", "components.evaluate.recompute", TINY, kettles, told["model_version"]]
+    done = subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = told["metrics"] if isinstance(told["metrics"], dict) else json.loads(told["metrics"])
+    assert json.loads(done.stdout) == pytest.approx(metrics, rel=1e-5, abs=1e-5)
+    command[-1] = "models:/tiny/99999"
+    done = subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, "does not exist" in done.stderr) == (65, True)
+
+
+def test_a_registered_model_is_exported_with_its_interval_its_variants_and_the_status_quo(
+    stack: Stack, step: Step, trained: dict[str, Any], kettles: str
+) -> None:
+    """The chosen file answers as the reference says, four truths of five lie in their intervals; a second time nothing moves."""
+    given = {"use_case": TINY, "dataset": kettles}
+    run = {"model_uri": trained["model_uri"], "mlflow_run": trained["mlflow_run"]}
+    code, judged, log = step("evaluate", "for-export", **given, **run)
+    assert code == 0, log
+    code, told, log = step("export", "exported", **given, model_version=judged["model_version"])
+    assert code == 0, log
+    assert told["chosen"] == "onnx-fp32"
+    assert 0.7 < told["coverage"] < 0.9
+    reasons = {each["name"]: each["reason"] for each in told["variants"]}
+    assert reasons["onnx-int8-dynamic"] == ""
+    assert reasons["onnx-tensorrt"]
+    store = S3(settings(S3Settings, stack.environment("export")))
+    manifest = parse(store.get(told["repository"] + "manifest.json"), told["manifest_sha256"], "here")
+    assert manifest.outputs == ["seconds", "seconds_low", "seconds_high"]
+    assert manifest.variant == "onnx-fp32"
+    reference = json.loads(store.get(told["repository"] + "reference.json"))
+    asked = {name: np.array([reference[name]], dtype).T for name, dtype in manifest.inputs.items()}
+    session = onnxruntime.InferenceSession(store.get(told["repository"] + manifest.onnx_path))
+    for name, found in zip(manifest.outputs, session.run(manifest.outputs, asked), strict=True):
+        np.testing.assert_allclose(found[:, 0], reference[name], rtol=1e-5)
+    with np.load(io.BytesIO(store.get(told["repository"] + "fallback.npz")), allow_pickle=False) as arrays:
+        assert {"pace", "_edges", "_low", "_high", "_floor"} == set(arrays)
+    code, again, log = step("export", "exported-again", **given, model_version=judged["model_version"])
+    assert code == 0, log
+    measured = {"why", "variants"}
+    assert {n: v for n, v in again.items() if n not in measured} == {n: v for n, v in told.items() if n not in measured}
+    assert "is there already" in log
 
 
 def test_a_spoiled_model_fails_the_gate_with_the_reason_and_is_not_registered(

@@ -20,12 +20,15 @@ from tiphys import stack as servers
 from tiphys.lake.s3 import S3
 from tiphys.oci import image as images
 from tiphys.oci.layout import Layout
+from tiphys.release import passport
 from tiphys.release.client import LedgerClient
-from tiphys.release.records import Observed, Recorded, Release
+from tiphys.release.records import Evidence, EvidenceRecorded, Observed, Recorded, Release
 from tiphys.serving import model_image
+from tiphys.serving.agent_client import AgentClient
 from tiphys.serving.gateway_client import GatewayClient, Reply
 from tiphys.serving.repository import Repository, build
-from tiphys.settings import PROJECT, LedgerSettings, S3Settings, load
+from tiphys.serving.triton import TritonControl
+from tiphys.settings import PROJECT, AskerSettings, LedgerSettings, PassportSettings, S3Settings, load
 from tiphys.usecase import UseCase
 
 TINY = "tests.usecases.tiny"
@@ -107,9 +110,30 @@ class Shop:
         """The ledger, with that component's token."""
         return LedgerClient(load(LedgerSettings, self.stack.environment(component)))
 
+    def prove(self, release: Release, **missed: str) -> list[EvidenceRecorded]:
+        """Leave evidence of every kind that held; ``load_test="too slow"`` leaves one that did not."""
+        what = release.model_dump(include={"use_case", "model_version", "manifest_sha256", "run"})
+        figures = {"mae": 20.5, "status_quo.mae": 40.0, "lightgbm.mae": 22.0}
+        content = {"dataset": "tiny.boilings@test", "revision": "0" * 40, "metrics": figures, "verdict": "passed"}
+        reasons = {kind: missed.get(kind.replace("-", "_"), "") for kind in passport.KINDS}
+        return [
+            self.ledger("cli").add_evidence(
+                Evidence(**what, kind=kind, held=not why, content={**content, "reasons": [why]} if why else content)
+            )
+            for kind, why in reasons.items()
+        ]
+
+    def certified(self, release: Release) -> Release:
+        """The same with evidence of every kind and a passport: what production asks for."""
+        key = load(PassportSettings, self.stack.environment("cli")).key
+        sealed = passport.seal(passport.state(release, self.prove(release), "a test", release.run), key)
+        return release.model_copy(update={"passport": self.ledger("cli").add_passport(sealed)})
+
     def release(self, release: Release, environment: str = "staging") -> Recorded:
-        """Write it into the ledger."""
+        """Write it into the ledger; production gets it with a passport."""
         ledger = self.ledger()
+        if environment == "production" and not release.passport and release.kind == "release":
+            release = self.certified(release)
         return ledger.release_over(ledger.current(environment), release)
 
     def serve(self, factor: float, environment: str = "staging") -> Observed:
@@ -119,7 +143,8 @@ class Shop:
 
     def gateway(self) -> GatewayClient:
         """The gateway."""
-        return GatewayClient(self.stack.config["TIPHYS_GATEWAY_URL"])
+        key = load(AskerSettings, self.stack.environment("cli")).key
+        return GatewayClient(self.stack.config["TIPHYS_GATEWAY_URL"], key=key)
 
     def ask(self, environment: str = "staging") -> Reply:
         """Ask how long two litres take."""
@@ -157,6 +182,30 @@ class Shop:
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
+    def cli(self, *words: str, code: int = 0, shell: str = "") -> str:
+        """Run ``tiphys WORDS`` with this stack, after ``eval "$(tiphys env SHELL)"``; answers with what it printed."""
+        settings = self.stack.settings
+        surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        told = self.stack.environment(shell) if shell else {}
+        told |= {"TIPHYS_HOME": str(settings.home), "TIPHYS_PORT_BASE": str(settings.port_base)}
+        command = [sys.executable, "-m", "tiphys", *words]
+        found = subprocess.run(
+            command, env=surroundings | told, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert found.returncode == code, found.stdout + found.stderr
+        return found.stdout if "--json" in words else found.stdout + found.stderr
+
+    def page(self, environment: str) -> dict[str, Any]:
+        """What the agent says of the tiny model: the page that gateways follow."""
+        models = AgentClient(self.stack.config[f"TIPHYS_{environment.upper()}_AGENT"]).serving()["models"]
+        return dict(models.get("tiny", {}))
+
+    def triton(self, environment: str, version: str) -> float:
+        """Ask an environment's Triton for two litres with that version."""
+        inputs: dict[str, tuple[str, float]] = {"litres": ("FP32", 2.0), "celsius": ("INT64", 20)}
+        address = self.stack.config[f"TIPHYS_{environment.upper()}_HTTP"]
+        return TritonControl(address).ask("tiny", inputs, version)[0]
 
     def step(self, component: str, folder: Path, code: int = 0, **inputs: Any) -> tuple[str, Path]:
         """Run a component as its container would; answers with its output and the folder of its output files."""

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.usecases.pair.pieces import PACE, SPREAD, pieces
 from tests.usecases.tiny.features import FEATURES
 from tiphys.errors import PermanentError
 from tiphys.serving.manifest import FileDigest, Manifest
-from tiphys.serving.repository import Repository, config
+from tiphys.serving.repository import Repository, build_ensemble, config
+from tiphys.serving.triton import TritonControl
+from tiphys.stack.layout import Layout
+from tiphys.usecase import UseCase
 
 pytestmark = pytest.mark.e2e
 
@@ -50,19 +54,37 @@ def test_environments_do_not_touch_each_other(shop: Any) -> None:
     assert shop.answer("production") == (24.0, production.version)
 
 
-def test_a_corrupt_model_is_refused_and_the_old_one_serves_on(shop: Any) -> None:
-    """One flipped byte: the message names the file and both digests."""
-    old = shop.serve(14.0)
+@pytest.mark.parametrize("file", ["model.onnx", "config.pbtxt", "reference.json", "manifest.json"])
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.999])
+def test_a_corrupt_file_is_refused_and_the_old_model_serves_on(shop: Any, file: str, place: float) -> None:
+    """One flipped bit, anywhere in any file: the message names the file and both digests."""
+    served = shop.page("staging")
+    old = served["version"] if served else shop.serve(14.0).version
     repository = shop.make(15.0)
-    path = repository.manifest.onnx_path
+    (path,) = [each for each in repository.files if each.endswith(file)]
     good = repository.files[path]
-    bad = good[:100] + bytes([good[100] ^ 1]) + good[101:]
-    recorded = shop.release(shop.put(repository, model_onnx=bad))
+    at = int(place * len(good))
+    bad = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+    recorded = shop.release(shop.put(repository, **{file.replace(".", "_"): bad}))
     with pytest.raises(PermanentError) as refusal:
         shop.ledger().wait_until_served(recorded, 60)
     for named in (path, hashlib.sha256(bad).hexdigest(), hashlib.sha256(good).hexdigest()):
         assert named in str(refusal.value)
-    assert shop.answer() == (28.0, old.version)
+    assert shop.page("staging")["version"] == old
+    assert shop.answer()[1] == old
+
+
+def test_a_copy_that_was_damaged_on_disk_is_not_loaded(shop: Any, eventually_answers: Answers) -> None:
+    """Triton is restarted: the agent finds the damage, fetches the copy anew, and serves what it served."""
+    served = shop.serve(26.0)
+    copy = Layout.of(shop.stack.settings).data("agent-staging") / "copies" / served.image.rpartition(":")[2]
+    good = {path: path.read_bytes() for path in copy.rglob("*.*") if path.is_file()}
+    assert len(good) == 4
+    for path, content in good.items():
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    shop.kill("triton-staging", signal.SIGKILL)
+    eventually_answers((52.0, served.version))
+    assert {path: path.read_bytes() for path in good} == good
 
 
 def test_a_replaced_manifest_is_refused(shop: Any) -> None:
@@ -136,3 +158,20 @@ def test_a_release_made_while_s3_is_away_is_served_when_it_is_back(shop: Any) ->
     with shop.without("s3"):
         recorded = shop.release(release)
     assert shop.ledger().wait_until_served(recorded, 120).version == release.number
+
+
+def test_two_models_that_answer_as_one_are_served(shop: Any) -> None:
+    """Parts and all, each configuration checked; the next version takes their place, and a rollback brings them back."""
+    known = {name: [1.0] for name in ("litres", "celsius", "seconds", "seconds_low", "seconds_high")}
+    for number in (1, 2):
+        repository = build_ensemble(UseCase("tests.usecases.pair"), str(number), pieces(), known)
+        release = shop.put(repository, where=f"pair/{number}/").model_copy(
+            update={"use_case": "tests.usecases.pair", "model_version": f"models:/pair/{number}"}
+        )
+        served = shop.ledger().wait_until_served(shop.release(release, "production"), 60)
+        assert served.version == str(number)
+    shop.cli("release", "rollback", "production", "pair")
+    triton = TritonControl(shop.stack.config["TIPHYS_PRODUCTION_HTTP"])
+    answer, version = triton.ask("pair", {"litres": ("FP32", 2.0), "celsius": ("INT64", 20)}, "1")
+    assert version == "1"
+    assert answer == pytest.approx(2.0 * 80 * PACE + 2.0, abs=SPREAD + 0.01)

@@ -16,6 +16,9 @@ from tiphys import stack as servers
 from tiphys.errors import PermanentError
 from tiphys.oci import reference
 from tiphys.release.records import Release
+from tiphys.stack import probes
+from tiphys.stack.servers import triton
+from tiphys.stack.spec import Plan
 from tiphys.step import contracts
 
 pytestmark = pytest.mark.e2e
@@ -51,6 +54,17 @@ def test_the_agent_says_which_image_serves(shop: Any) -> None:
     refused(shop, wrong)
     observed = shop.ledger().current("staging").observed["tiny"]
     assert (observed.state, observed.image) == ("failed", release.image)
+
+
+def test_a_model_that_cannot_be_loaded_is_no_reason_to_start_triton_anew(shop: Any) -> None:
+    """Triton calls itself not ready then, and goes on answering: the supervisor must not take all other models away."""
+    old = shop.serve(60.5)
+    refused(shop, shop.put(shop.make(61.0, onnx=b"no model")))
+    address = shop.stack.config["TIPHYS_STAGING_HTTP"]
+    with pytest.raises(OSError, match="400"):
+        probes.http_ok(address, "/v2/health/ready")
+    triton.server(Plan(shop.stack.settings, None), "staging").alive()  # type: ignore[arg-type]  # it has no secret
+    assert shop.answer() == (121.0, old.version)
 
 
 @pytest.mark.parametrize("which", ["layer", "manifest"])

@@ -123,8 +123,9 @@ def export(shop: Any, model: Registered, folder: Path) -> Exported:
     shop.step("export", folder, use_case=TINY, dataset=model.dataset, model_version=model.uri)
     told = outputs(folder)
     assert float(told["max_difference"]) < 0.1
-    assert int(told["rows_compared"]) == 300
-    where = f"s3://models/{model.version.name}/{model.version.number}-{model.version.sha256[:12]}/"
+    assert int(told["rows_compared"]) == 150, "the half of the last month that did not make the interval"
+    version, manifest = model.version, told["manifest_sha256"]
+    where = f"s3://models/{version.name}/{version.number}-{version.sha256[:12]}-{manifest[:12]}/"
     assert told["repository"] == where, "the same number of another registry would lie in the same place"
     return Exported(model, told["repository"], told["manifest_sha256"])
 
@@ -140,7 +141,10 @@ def package(shop: Any, made: Exported, folder: Path) -> Exported:
 def test_a_registered_model_reaches_production_through_every_step(
     shop: Any, registered: Registered, tmp_path: Path
 ) -> None:
-    """Export, package, deploy, integration test, load test and promote, each with its own credentials only."""
+    """Export, package, deploy, integration test, load test and promote, each with its own credentials only.
+
+    Canary and judge have a test of their own (test_canary): what they would have found is put into the ledger here.
+    """
     made = package(shop, export(shop, registered, tmp_path / "export"), tmp_path / "package")
     shop.step("deploy", tmp_path / "deploy", **made.release())
     generation = outputs(tmp_path / "deploy")["generation"]
@@ -161,6 +165,7 @@ def test_a_registered_model_reaches_production_through_every_step(
     assert 0 < float(figures["p50_ms"]) <= float(figures["p95_ms"]) <= float(figures["p99_ms"])
     tracking = Tracking(load(TrackingSettings, shop.stack.environment("export")))
     assert b"p95" in tracking.artifact(registered.run, "load-test/load-test.html")
+    shop.prove(shop.ledger().current("staging").releases[TINY])
     shop.step("promote", tmp_path / "promote", use_case=TINY, staging_generation=generation)
     number = str(registered.version.number)
     assert outputs(tmp_path / "promote")["serving"] == f"tiny version {number}"
@@ -180,13 +185,16 @@ def test_export_twice_leaves_the_same_state(shop: Any, registered: Registered, t
     assert version.tags["manifest_sha256"] == first.manifest_sha256
 
 
-def test_export_refuses_a_model_that_answers_otherwise(shop: Any, registered: Registered, tmp_path: Path) -> None:
-    """A repository whose digests agree but whose model says something else fails the parity check."""
+def test_a_repository_that_answers_otherwise_is_left_alone(shop: Any, registered: Registered, tmp_path: Path) -> None:
+    """Its digests agree and the version names it, but its model says something else: the right one lies beside it."""
     number = registered.version.number
-    shop.put(shop.make(1.0, number=number), f"tiny-served/{number}-{registered.version.sha256[:12]}/")
-    inputs = {"use_case": TINY, "dataset": registered.dataset, "model_version": registered.uri}
-    said, _ = shop.step("export", tmp_path, code=65, **inputs)
-    assert "differs from PyTorch" in said
+    other = shop.put(shop.make(1.0, number=number), f"tiny-served/{number}-other/")
+    tracking = Tracking(load(TrackingSettings, shop.stack.environment("export")))
+    tracking.tag_version(tracking.version(registered.uri), {"repository": other.repository})
+    made = export(shop, registered, tmp_path)
+    assert made.repository != other.repository
+    assert made.manifest_sha256 != other.manifest_sha256
+    assert tracking.version(registered.uri).tags["repository"] == made.repository
 
 
 def test_an_integration_test_of_another_version_fails_with_its_report(

@@ -50,7 +50,7 @@ def test_no_bucket_takes_the_room_of_another(stack: Stack) -> None:
 
 def test_a_read_key_cannot_write_or_delete(stack: Stack) -> None:
     """The agent reads models; it can neither put one nor remove one."""
-    agent = stack.s3("agent")
+    agent = stack.s3("agent_production")
     assert list(agent.list_objects("models")) is not None
     with pytest.raises(S3Error) as refused:
         put(agent, "models", "forged/model.onnx", b"x")
@@ -87,7 +87,7 @@ def test_nobody_comes_in_without_a_key(stack: Stack) -> None:
     with pytest.raises(S3Error) as refused:
         list(Minio(endpoint, secure=False).list_objects("models"))
     assert code_of(refused) == "AccessDenied"
-    known = stack.secrets["agent"]["TIPHYS_S3_ACCESS_KEY"]
+    known = stack.secrets["agent_staging"]["TIPHYS_S3_ACCESS_KEY"]
     with pytest.raises(S3Error) as refused:
         list(Minio(endpoint, known, "guessed", secure=False).list_objects("models"))
     assert code_of(refused) == "SignatureDoesNotMatch"

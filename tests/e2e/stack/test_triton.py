@@ -112,6 +112,49 @@ def test_a_wrong_shape_gets_a_clear_error(stack: Stack, repository: Path) -> Non
         ask(grpc, client, np.zeros((1, 4), np.float32))
 
 
+def test_a_text_that_is_none_is_refused_alone(stack: Stack, repository: Path) -> None:
+    """Bytes that are no UTF-8 are that request's fault: those that were joined with it get their answers."""
+    grpc.InferenceServerClient(stack.config["TIPHYS_STAGING_GRPC"]).load_model("tried")
+
+    def one(number: int) -> str:
+        rows, word = np.full((1, 3), number, np.float32), b"\xff\xfe" if number % 4 == 0 else b"good"
+        inputs = [grpc.InferInput("x", [1, 3], "FP32"), grpc.InferInput("word", [1, 1], "BYTES")]
+        inputs[0].set_data_from_numpy(rows)
+        inputs[1].set_data_from_numpy(np.array([[word]], dtype=object))
+        with grpc.InferenceServerClient(stack.config["TIPHYS_STAGING_GRPC"]) as client:
+            try:
+                return str(client.infer("tried", inputs).as_numpy("total")[0, 0])
+            except InferenceServerException as error:
+                return error.message()
+
+    with ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(one, range(32)))
+    for number, answer in enumerate(said):
+        assert ("codec can't decode" in answer) if number % 4 == 0 else (answer == str(3.0 * number)), said
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.4e38])
+def test_numbers_that_are_none_go_through_and_change_no_other_answer(
+    stack: Stack, repository: Path, value: float
+) -> None:
+    """What a model makes of them is its matter; the server goes on."""
+    client = grpc.InferenceServerClient(stack.config["TIPHYS_STAGING_GRPC"])
+    client.load_model("tried")
+    found = ask(grpc, client, np.array([[value] * 3, [1, 2, 3]], np.float32)).as_numpy("total")
+    assert not np.isfinite(found[0, 0])
+    assert found[1, 0] == 6.0
+
+
+@pytest.mark.parametrize("rows", [0, 65])
+def test_no_rows_and_too_many_rows_are_refused(stack: Stack, repository: Path, rows: int) -> None:
+    """The model's batch is 1 to 64 rows; the server goes on."""
+    client = grpc.InferenceServerClient(stack.config["TIPHYS_STAGING_GRPC"])
+    client.load_model("tried")
+    with pytest.raises(InferenceServerException):
+        ask(grpc, client, np.zeros((rows, 3), np.float32))
+    assert ask(grpc, client, np.ones((1, 3), np.float32)).as_numpy("total").tolist() == [[3.0]]
+
+
 def test_a_broken_model_is_refused_by_name(stack: Stack, repository: Path) -> None:
     """A file that is no ONNX is not loaded, and the message says which file."""
     (repository / "1" / "model.onnx").write_bytes(b"no model")

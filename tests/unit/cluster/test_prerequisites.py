@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tiphys.cluster.prerequisites import documents
-from tiphys.settings import PROJECT, variables
+from tiphys.settings import PROJECT, StackSettings, variables
+from tiphys.stack import config
+from tiphys.stack.keys import ensure
 from tiphys.step import contracts
 
 pytestmark = pytest.mark.unit
@@ -76,6 +79,19 @@ def test_no_secret_variable_stands_in_the_config_map_and_no_address_in_a_secret(
 def test_a_component_gets_only_the_keys_that_its_contract_asks_for() -> None:
     """`deploy` talks to the ledger alone: no S3, no catalog, no Ray."""
     assert set(named("Secret")["tiphys-deploy"]["stringData"]) == {"TIPHYS_LEDGER_TOKEN"}
+
+
+def test_what_a_step_is_told_on_a_laptop_it_is_told_on_a_cluster(tmp_path: Path) -> None:
+    """The same keys for each, and every address: a step that runs here must not fail there for want of one."""
+    settings = StackSettings(home=tmp_path, port_base=9000, java_home="")
+    keys = ensure(tmp_path / "keys.json", contracts())
+    told = config.secrets(settings, keys)
+    for name in contracts():
+        there = set(named("Secret")[f"tiphys-{name.replace('_', '-')}"].get("stringData", {}))
+        assert there == set(told[name]), name
+    only_ledger = {"TIPHYS_PASSPORT_PUBLIC_KEYS"}
+    here = set(config.config_map(settings, keys)) - only_ledger
+    assert here <= set(named("ConfigMap")["tiphys"]["data"])
 
 
 def test_a_value_that_nobody_gave_says_what_belongs_there() -> None:

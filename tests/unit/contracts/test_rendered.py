@@ -12,10 +12,11 @@ from hera.workflows import models as m
 
 from tiphys.engine.merge import with_defaults
 from tiphys.errors import PermanentError
-from tiphys.manifest import BUILDER_CAPABILITIES, EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
+from tiphys.manifest import BUILDER_CAPABILITIES, SERVICE_ACCOUNT
 from tiphys.rendering import KINDS, documents, text
 from tiphys.settings import PROJECT
 from tiphys.step import contracts
+from tiphys.workflow import EXECUTOR_ACCOUNT
 
 Json = dict[str, Any]
 pytestmark = pytest.mark.unit
@@ -116,9 +117,9 @@ def test_a_step_has_no_token_and_argos_own_containers_have_theirs(document: Json
         assert own == (wanted if template["name"] in makes_pods else {})
 
 
-def test_only_the_etl_may_make_pods() -> None:
+def test_only_steps_with_spark_may_make_pods() -> None:
     """Spark's executors are the only pods that a step of ours makes."""
-    assert [each.name for each in contracts().values() if each.access.pods] == ["etl"]
+    assert [each.name for each in contracts().values() if each.access.pods] == ["batch_score", "etl"]
 
 
 @each_template

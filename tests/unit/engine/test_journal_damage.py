@@ -91,6 +91,13 @@ def test_a_journal_cut_short_is_refused_with_its_name(journal: Path, kept: int) 
         _ = [Engine(journal.parent).get(run.name) for run in Engine(journal.parent).runs()]
 
 
+def test_a_journal_of_before_versions_is_refused(journal: Path) -> None:
+    """Its tables are not ours to change: it is named, with what to do."""
+    spoil(journal, "PRAGMA user_version = 0")
+    with pytest.raises(JournalDamagedError, match=r"no version.*move it away"):
+        Engine(journal.parent).runs()
+
+
 def test_a_journal_of_a_newer_version_is_refused(journal: Path) -> None:
     """An older engine must not write into it."""
     spoil(journal, "PRAGMA user_version = 99")

@@ -79,6 +79,7 @@ def test_names_behind_a_fallback_may_be_missing() -> None:
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
     )
 )
 def test_what_to_json_writes_is_json(value: Any) -> None:

@@ -52,7 +52,8 @@ def test_the_light_ones_need_no_heavy_one() -> None:
 def test_an_unknown_image_is_refused_with_the_names_that_there_are() -> None:
     """Nothing is built then."""
     with pytest.raises(
-        RecipeError, match="no image 'ingset'; there are: all, light, base, build-images, builder, check-data"
+        RecipeError,
+        match="no image 'ingset'; there are: all, light, base, batch-score, build-images, builder, canary, check-data",
     ):
         chosen(["ingest", "ingset"], recipes())
 

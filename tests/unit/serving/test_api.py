@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tiphys.usecase import UseCase
-from usecases.taxi_eta.api import API, Request, to_answer, to_features
+from tiphys.usecase import Prediction, UseCase
+from usecases.taxi_eta.api import API, Request, to_answer, to_features, to_request
 from usecases.taxi_eta.slo import LOAD
 
 pytestmark = pytest.mark.unit
@@ -18,6 +20,7 @@ def test_a_question_becomes_the_features_of_the_model() -> None:
     )
     expected = {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": 946684800 + 86401, "passengers": 1}
     assert to_features(request) == expected
+    assert to_features(Request.model_validate_json(json.dumps(to_request(expected)))) == expected
     assert list(expected) == [each.name for each in UseCase("taxi_eta").features]
 
 
@@ -26,9 +29,10 @@ def test_a_question_becomes_the_features_of_the_model() -> None:
 )
 def test_an_answer_is_for_a_person_too(seconds: float, text: str) -> None:
     """No ride takes less than nothing."""
-    answer = to_answer(seconds, "7")
+    answer = to_answer(Prediction(seconds, seconds - 60, seconds + 60, "7", "id"))
     assert answer.text.startswith(text)
-    assert answer.duration_s >= 0
+    assert answer.low_s is not None
+    assert 0 <= answer.low_s <= answer.duration_s
     assert answer.model_version == "7"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.usecases.tiny.features import FEATURES
 from tiphys.errors import DataError
 from tiphys.serving.manifest import Manifest, check_config, parse
-from tiphys.serving.repository import Repository, build, config
+from tiphys.serving.repository import Batching, Repository, build, config
 from tiphys.usecase import UseCase
 
 pytestmark = pytest.mark.unit
@@ -79,7 +79,7 @@ def test_other_manifests_are_refused(repository: Repository, other: dict[str, An
 
 def test_the_configuration_that_we_write_is_served(repository: Repository) -> None:
     """It names the model, its version and its inputs."""
-    text = config("tiny", "7", FEATURES, "seconds")
+    text = config("tiny", "7", FEATURES, ["seconds"])
     check_config(text, repository.manifest, "here")
     for part in ('"litres" data_type: TYPE_FP32', '"celsius" data_type: TYPE_INT64', "versions: [ 7 ]"):
         assert part in text
@@ -87,9 +87,42 @@ def test_the_configuration_that_we_write_is_served(repository: Repository) -> No
 
 def test_triton_is_given_no_limit_of_its_queue() -> None:
     """Any such limit makes its batcher leave some requests lying for half a second; the gateway bounds what waits."""
-    text = config("tiny", "7", FEATURES, "seconds")
+    text = config("tiny", "7", FEATURES, ["seconds"])
     assert "dynamic_batching" in text
     assert "queue_policy" not in text
+
+
+@pytest.mark.parametrize(
+    ("batching", "parts"),
+    [
+        (Batching(enabled=False), ("KIND_CPU",)),
+        (Batching(preferred=(4, 8), max_queue_delay_us=500), ("preferred_batch_size: [ 4, 8 ]", "microseconds: 500")),
+        (Batching(instances=3), ("count: 3",)),
+        (Batching(accelerator="cuda"), ("KIND_GPU",)),
+        (Batching(accelerator="tensorrt"), ("KIND_GPU", 'gpu_execution_accelerator [ { name: "tensorrt" } ]')),
+    ],
+)
+def test_every_way_to_gather_and_compute_is_served(
+    repository: Repository, batching: Batching, parts: tuple[str, ...]
+) -> None:
+    """What the sweep and the variants may choose fits the grammar."""
+    text = config("tiny", "7", FEATURES, ["seconds"], batching)
+    check_config(text, repository.manifest, "here")
+    assert all(each in text for each in parts)
+    assert ("dynamic_batching" in text) == batching.enabled
+
+
+def test_the_manifest_tells_what_is_asked_and_answered() -> None:
+    """Inputs with their types, outputs in order, the variant; an older manifest without them is read, too."""
+    reference = {"litres": [1.0], "celsius": [20], "seconds": [3.0], "seconds_low": [2.0], "seconds_high": [4.0]}
+    made = build(UseCase("tests.usecases.tiny"), "7", b"onnx", reference, variant="onnx-fp32", fallback=b"npz")
+    found = made.manifest
+    assert found.inputs == {"litres": "float32", "celsius": "int64"}
+    assert found.outputs == ["seconds", "seconds_low", "seconds_high"]
+    assert found.files["fallback.npz"].bytes == 3
+    old = found.model_dump(include={"format", "use_case", "model", "version", "files"})
+    text = json.dumps(old).encode()
+    assert parse(text, hashlib.sha256(text).hexdigest(), "here").outputs == []
 
 
 @pytest.mark.parametrize(
@@ -111,7 +144,7 @@ def test_triton_is_given_no_limit_of_its_queue() -> None:
 )
 def test_a_configuration_that_asks_for_more_is_refused(repository: Repository, old: str, new: str) -> None:
     """Another backend, program paths, libraries and ensembles cannot get in."""
-    text = config("tiny", "7", FEATURES, "seconds")
+    text = config("tiny", "7", FEATURES, ["seconds"])
     assert old in text
     with pytest.raises(DataError, match="refused"):
         check_config(text.replace(old, new), repository.manifest, "here")

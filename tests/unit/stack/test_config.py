@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tiphys import settings
+from tiphys.release.tokens import Tokens
 from tiphys.settings import StackSettings
 from tiphys.stack import config, keys
 from tiphys.stack.servers import seaweedfs
@@ -34,14 +35,16 @@ def made(tmp_path: Path) -> keys.Keys:
     return keys.ensure(tmp_path / "keys.json", contracts)
 
 
-def test_the_config_map_has_what_steps_read(laptop: StackSettings) -> None:
+def test_the_config_map_has_what_steps_read(laptop: StackSettings, made: keys.Keys) -> None:
     """Every key is a variable of the settings, none is a secret, and every group loads from map and Secret."""
-    told = config.config_map(laptop)
+    told = config.config_map(laptop, made)
     known = {each.name: each for each in settings.variables()}
     assert set(told) <= set(known)
     assert not [name for name in told if known[name].secret]
     settings.load(settings.ServingSettings, told)
     settings.load(settings.TrackingSettings, told)
+    settings.load(settings.AgentsSettings, told)
+    settings.load(settings.TrustSettings, told)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +52,20 @@ def test_the_config_map_has_what_steps_read(laptop: StackSettings) -> None:
     [
         ("etl", {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_CATALOG_USER", "TIPHYS_CATALOG_PASSWORD"}),
         ("deploy", {"TIPHYS_LEDGER_TOKEN"}),
-        ("gateway", {"TIPHYS_LEDGER_TOKEN"}),
-        ("agent", {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_LEDGER_TOKEN"}),
+        (
+            "gateway",
+            {
+                "TIPHYS_S3_ACCESS_KEY",
+                "TIPHYS_S3_SECRET_KEY",
+                "TIPHYS_GATEWAY_KEYS",
+                "TIPHYS_ADMIN_TOKEN",
+            },
+        ),
+        (
+            "agent_canary",
+            {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_LEDGER_TOKEN", "TIPHYS_ADMIN_TOKEN"},
+        ),
+        ("rider", {"TIPHYS_GATEWAY_KEY"}),
     ],
 )
 def test_a_secret_has_the_least(laptop: StackSettings, made: keys.Keys, component: str, variables: set[str]) -> None:
@@ -67,14 +82,16 @@ def test_a_registry_is_told_to_those_who_use_it(laptop: StackSettings, tmp_path:
         "etl": Contract("etl", "", StepInputs, StepOutputs, "external", Access(read=("raw",))),
     }
     made = keys.ensure(tmp_path / "registry.json", needs, registry)
-    shown = config.config_map(laptop, made.registry)
+    shown = config.config_map(laptop, made)
     assert shown["TIPHYS_REGISTRY"] == "registry.example.org/team"
     assert "TIPHYS_REGISTRY_AUTH" not in shown
     holders = [name for name, each in config.secrets(laptop, made).items() if "TIPHYS_REGISTRY_AUTH" in each]
-    assert holders == ["agent", "cache", "package"]
+    assert holders == ["agent_canary", "agent_production", "agent_staging", "cache", "cli", "package"]
     lent = keys.ensure(tmp_path / "registry.json", needs, outside={"PIP_INDEX_URL": "https://x"})
     assert not [name for name, each in config.secrets(laptop, lent).items() if "PIP_INDEX_URL" in each]
-    assert not [name for name in config.config_map(laptop) if "REGISTRY" in name]
+    assert not [
+        name for name in config.config_map(laptop, keys.ensure(tmp_path / "none.json", needs)) if "REGISTRY" in name
+    ]
 
 
 def test_reader_and_writer_are_different_roles(laptop: StackSettings, made: keys.Keys) -> None:
@@ -90,13 +107,28 @@ def test_the_ledger_knows_every_token_with_its_role(laptop: StackSettings, made:
     told = config.secrets(laptop, made)
     tokens = json.loads(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
     assert tokens[told["deploy"]["TIPHYS_LEDGER_TOKEN"]] == "staging"
-    assert tokens[told["agent"]["TIPHYS_LEDGER_TOKEN"]] == "agent"
-    assert sorted(tokens.values()) == ["agent", "production", "read", "read", "staging"]
+    assert tokens[told["agent_staging"]["TIPHYS_LEDGER_TOKEN"]] == "agent:staging"
+    assert sorted(tokens.values()) == [
+        "agent:canary", "agent:production", "agent:staging", "production", "read", "staging",
+    ]  # fmt: skip
+    Tokens(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
+
+
+def test_nobody_can_move_the_agent_of_another_environment(laptop: StackSettings, made: keys.Keys) -> None:
+    """Each agent has a token of its own, which only the person at the command line knows too; the gateway's is another."""
+    told = config.secrets(laptop, made)
+    tokens = {name: told[name]["TIPHYS_ADMIN_TOKEN"] for name in ("agent_staging", "agent_canary", "agent_production")}
+    assert len({*tokens.values(), told["gateway"]["TIPHYS_ADMIN_TOKEN"]}) == 4
+    for name, token in tokens.items():
+        assert {holder for holder, each in told.items() if token in each.values()} == {name, "cli"}
+        assert told["cli"][f"TIPHYS_{name.removeprefix('agent_').upper()}_AGENT_TOKEN"] == token
+        assert token in made.values()
+    assert told["cli"]["TIPHYS_ADMIN_TOKEN"] == told["gateway"]["TIPHYS_ADMIN_TOKEN"]
 
 
 def test_documents_are_what_kubectl_takes(laptop: StackSettings, made: keys.Keys) -> None:
     """One ConfigMap, a Secret for each name in kebab-case, every value a text."""
-    listed = config.documents(config.config_map(laptop), config.secrets(laptop, made))
+    listed = config.documents(config.config_map(laptop, made), config.secrets(laptop, made))
     assert [each["metadata"]["name"] for each in listed if each["kind"] == "ConfigMap"] == ["tiphys"]
     assert "tiphys-etl" in {each["metadata"]["name"] for each in listed if each["kind"] == "Secret"}
     for each in listed:
@@ -118,5 +150,6 @@ def test_s3_identities_have_buckets_in_every_action(made: keys.Keys) -> None:
     actions = {each["name"]: each["actions"] for each in listed}
     assert all(":" in action for name, each in actions.items() if name != "tiphys-admin" for action in each)  # type: ignore[attr-defined]
     assert actions["etl"] == ["Read:lake", "List:lake", "Read:raw", "List:raw", "Write:lake", "Tagging:lake"]
-    assert "gateway" not in actions
+    assert actions["gateway"] == ["Read:landing", "List:landing", "Write:landing", "Tagging:landing"]
+    assert "ledger" not in actions
     assert "deploy" not in actions

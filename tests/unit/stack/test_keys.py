@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     """The second start finds the first one's."""
     contracts = contract("etl", Access(read=("raw",), catalog="write"))
     assert keys.ensure(tmp_path / "keys.json", contracts) == keys.ensure(tmp_path / "keys.json", contracts)
+
+
+def test_the_order_of_a_shell_s_variables_is_no_other_key(tmp_path: Path) -> None:
+    """Another shell names the same in another order: the servers that run know the keys all the same."""
+    path = tmp_path / "keys.json"
+    first = keys.ensure(path, {}, outside={"PIP_INDEX_URL": "a", "SSL_CERT_FILE": "b"})
+    again = keys.ensure(path, {}, outside={"SSL_CERT_FILE": "b", "PIP_INDEX_URL": "a"})
+    assert again.digest() == first.digest() == keys.read(path).digest()
 
 
 def test_two_stacks_share_no_key(tmp_path: Path) -> None:
@@ -54,6 +63,20 @@ def test_a_contract_that_needs_more_keeps_its_key(tmp_path: Path) -> None:
     new = keys.ensure(tmp_path / "keys.json", contract("etl", Access(read=("raw",), write=("lake",)))).principals["etl"]
     assert (new.access_key, new.secret_key) == (old.access_key, old.secret_key)
     assert new.write == ("lake",)
+
+
+def test_levels_of_before_are_replaced(tmp_path: Path) -> None:
+    """Keys that were made when all agents had one token are taken over; that one's rights go with its name."""
+    path = tmp_path / "keys.json"
+    old = keys.ensure(path, {})
+    text = json.loads(path.read_text())
+    text["principals"]["agent"] = text["principals"].pop("agent_staging") | {"ledger": "agent"}
+    path.write_text(json.dumps(text))
+    new = keys.ensure(path, {})
+    assert "agent" not in new.principals
+    assert new.principals["agent_staging"].ledger == "agent:staging"
+    assert new.principals["agent_staging"].ledger_token != old.principals["agent_staging"].ledger_token
+    assert new.principals["cli"] == old.principals["cli"]
 
 
 def test_a_registry_stays_until_another_is_given(tmp_path: Path) -> None:

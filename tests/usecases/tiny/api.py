@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, Field
 
-from tiphys.usecase import Api
+from tiphys.usecase import Api, Prediction
 
 
 class Request(BaseModel):
@@ -26,9 +29,14 @@ def to_features(request: Request) -> dict[str, int | float]:
     return {"litres": request.litres, "celsius": request.celsius}
 
 
-def to_answer(prediction: float, version: str) -> Answer:
+def to_answer(prediction: Prediction) -> Answer:
     """Turn seconds into an answer."""
-    return Answer(seconds=prediction, model_version=version)
+    return Answer(seconds=prediction.value, model_version=prediction.version)
 
 
-API = Api("kettle", Request, Answer, to_features, to_answer, ({"litres": 1.0, "celsius": 20},))
+def to_request(row: Mapping[str, int | float]) -> dict[str, Any]:
+    """Turn features back into a question."""
+    return {"litres": float(row["litres"]), "celsius": int(row["celsius"])}
+
+
+API = Api("kettle", Request, Answer, to_features, to_answer, to_request, ({"litres": 1.0, "celsius": 20},))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tiphys.engine.launcher.contained import AGAIN, Termination
 from tiphys.engine.launcher.program import WATCHED, exit_code, find_program, obey_the_end, signal_quietly
 from tiphys.engine.launcher.root import bind
 from tiphys.engine.launcher.system import NEWNS, check, libc
@@ -34,11 +35,29 @@ class Container:
         self.seen: int | None = None
         self.message = ""
         self.not_before = 0.0
+        self.termination = Termination(spec["state"]) if "state" in spec else None
 
     @property
     def waits(self) -> bool:
         """Neither running nor ended."""
         return self.pid == 0 and self.exit is None
+
+    def terminate(self) -> None:
+        """SIGTERM, if it runs."""
+        if self.pid and self.termination is not None:
+            self.termination.bring()
+        elif self.pid:
+            self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """A signal to its process group, if it runs."""
+        if self.pid:
+            signal_quietly(-self.pid if _leads(self.pid) else self.pid, number)
+
+    @property
+    def still_to_end(self) -> bool:
+        """SIGTERM has to be brought once more."""
+        return bool(self.pid and self.termination is not None and self.termination.wanted)
 
 
 class Pod:
@@ -167,6 +186,7 @@ class Pod:
         """Until a child ends, SIGTERM comes, or something is due."""
         moments = [item.not_before for item in self.containers if item.waits and item.not_before]
         moments += [self.kill_at] if self.kill_at is not None else []
+        moments += [time.monotonic() + AGAIN] if any(item.still_to_end for item in self.containers) else []
         moments += [self.probe.due] if self.probe is not None and self.probe.due is not None else []
         if not moments:
             number = signal.sigwaitinfo(WATCHED).si_signo
@@ -199,8 +219,11 @@ class Pod:
         """A container's process has ended: once more, or for good."""
         item.pid = 0
         item.attempts -= 1
+        code = item.termination.code(code) if item.termination is not None else code
         if code != 0 and item.attempts > 0 and not self.stopping:
             item.not_before = time.monotonic() + item.spec.get("pause", 0.0)
+            if item.termination is not None:
+                item.termination.begin_again()
         else:
             self.end(item, code)
 
@@ -216,7 +239,11 @@ class Pod:
             self.terminate(self.sidecars)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = now + self.grace
-            self.signal_all(self.containers, signal.SIGKILL)
+            for item in self.containers:
+                item.signal(signal.SIGKILL)
+        for item in self.containers:
+            if item.still_to_end:
+                item.terminate()
         if self.probe is not None and self.probe.due is not None and now >= self.probe.due:
             self.probe.ask(self)
 
@@ -224,13 +251,8 @@ class Pod:
         """SIGTERM now, SIGKILL after the grace period."""
         if self.kill_at is None:
             self.kill_at = time.monotonic() + self.grace
-        self.signal_all(items, signal.SIGTERM)
-
-    def signal_all(self, items: list[Container], number: int) -> None:
-        """A signal to the process groups of those that run."""
         for item in items:
-            if item.pid:
-                signal_quietly(-item.pid if _leads(item.pid) else item.pid, number)
+            item.terminate()
 
     def tell_if_ready(self) -> None:
         """Say once that the daemon is ready."""

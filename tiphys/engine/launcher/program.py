@@ -4,6 +4,8 @@ import os
 import signal
 from typing import Any
 
+from tiphys.engine.launcher.contained import AGAIN, Termination
+
 Json = dict[str, Any]
 MISSING_PROGRAM = 64
 # Blocked in a launcher from its first moment and taken by sigwaitinfo: to a Python handler a signal that comes just
@@ -45,15 +47,24 @@ def start_program(spec: Json) -> tuple[int, Json | None]:
 def supervise(spec: Json) -> Json:
     """Start the program, pass SIGTERM on, reap until it ends; the report."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    termination = Termination(spec["state"]) if "state" in spec else None
     child, report = start_program(spec)
     while report is None:
-        number = signal.sigwaitinfo(WATCHED).si_signo
-        if number == signal.SIGTERM:
-            signal_quietly(child, signal.SIGTERM)
-        elif number == signal.SIGUSR1:
-            obey_the_end()
+        if termination is not None and termination.wanted:
+            found = signal.sigtimedwait(WATCHED, AGAIN)
+            number = found.si_signo if found else signal.SIGTERM
         else:
+            number = signal.sigwaitinfo(WATCHED).si_signo
+        if number == signal.SIGUSR1:
+            obey_the_end()
+        elif number == signal.SIGCHLD:
             report = reap_until(child)
+        elif termination is not None:
+            termination.bring()
+        else:
+            signal_quietly(child, signal.SIGTERM)
+    if termination is not None and "exit" in report:
+        report["exit"] = termination.code(report["exit"])
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return report
 

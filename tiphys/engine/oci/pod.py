@@ -71,13 +71,14 @@ class InImage:
         }
 
     def entry(self, bundle: Json) -> Json:
-        """The command line that starts the container, and the one that starts another program in it."""
+        """The command line that starts the container, the one that starts another program in it, its state's file."""
         folder, identity = bundle["folder"], cgroup_name(self._place.attempt, bundle["name"])
         words = [_program(), "--root", f"{folder}/state"]
         log = ["--log", f"{folder}/log", "--log-format", "json"]
         return {
             "argv": [*words, *log, "run", "--keep", "--bundle", folder, identity],
             "enter": [*words, "exec", identity],
+            "state": f"{folder}/state/{identity}/state.json",
             "env": {},
             "cwd": "/",
         }

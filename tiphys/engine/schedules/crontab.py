@@ -306,9 +306,9 @@ class _Walk:
 
     def at_second_zero(self) -> bool:
         """Go on to the next full minute, if this is none; False if that is past the hour's end."""
-        while self.wall.second:
-            self._begun = True
-            self.add(1)
-            if self.wall.second == 0:
-                return False
-        return True
+        if not self.wall.second:
+            return True
+        self._begun = True
+        while self.wall.second:  # again where the zone's offset changes on the way
+            self.add(60 - self.wall.second)
+        return False

@@ -17,6 +17,7 @@ import onnxruntime
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # Triton's stub provides it
 
 _MODEL_FILE = "model.onnx"
+_LONGEST_MESSAGE = 2000
 
 
 class TritonPythonModel:
@@ -66,22 +67,28 @@ class TritonPythonModel:
         feeds = [self._feed(request) for request in requests]
         groups: dict[Any, list[int]] = defaultdict(list)
         for index, feed in enumerate(feeds):
-            groups[_shape(feed) if self._batched else index].append(index)
+            alone = len(feeds) == 1 or not self._batched or isinstance(feed, Exception)
+            groups[index if alone else _shape(feed)].append(index)
         answers: list[Any] = [None] * len(requests)
         for members in groups.values():
             for index, answer in zip(members, self._answer([feeds[each] for each in members]), strict=True):
                 answers[index] = self._response(requests[index], answer)
         return answers
 
-    def _feed(self, request: Any) -> dict[str, Any]:
-        feed = {}
-        for tensor in request.inputs():
-            array = tensor.as_numpy()
-            feed[tensor.name()] = _text(array) if tensor.name() in self._texts else array
+    def _feed(self, request: Any) -> dict[str, Any] | Exception:
+        """Arrays by name, without copying numbers; an exception for texts that are none."""
+        feed = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        try:
+            for name in self._texts:
+                feed[name] = _text(feed[name])
+        except (UnicodeDecodeError, KeyError) as error:
+            return error
         return feed
 
-    def _answer(self, feeds: list[dict[str, Any]]) -> list[list[Any] | Exception]:
-        """Outputs for every feed, in their order; an exception for one that ONNX Runtime refuses."""
+    def _answer(self, feeds: list[Any]) -> list[list[Any] | Exception]:
+        """Outputs for every feed, in their order; an exception for one that is none or that ONNX Runtime refuses."""
+        if isinstance(feeds[0], Exception):
+            return feeds
         try:
             if len(feeds) == 1:
                 return [self._session.run(self._outputs, feeds[0])]
@@ -90,13 +97,15 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this request's answer
             return [error] if len(feeds) == 1 else [answer for feed in feeds for answer in self._answer([feed])]
         rows = [len(next(iter(feed.values()))) for feed in feeds]
+        if any(np.shape(result)[:1] != (sum(rows),) for result in results):  # then a row's answer cannot be told apart
+            return [answer for feed in feeds for answer in self._answer([feed])]
         ends = np.cumsum(rows)[:-1]
         parts = [np.split(result, ends) for result in results]
         return [[part[index] for part in parts] for index in range(len(feeds))]
 
     def _response(self, request: Any, answer: list[Any] | Exception) -> Any:
         if isinstance(answer, Exception):
-            message = f"ONNX Runtime refused the request: {answer}"
+            message = f"ONNX Runtime refused the request: {answer}"[:_LONGEST_MESSAGE]
             return pb.InferenceResponse(output_tensors=[], error=pb.TritonError(message))
         wanted = set(request.requested_output_names())
         tensors = [
@@ -114,9 +123,9 @@ def _options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     return options
 
 
-def _shape(feed: dict[str, Any]) -> Any:
+def _shape(feed: Any) -> Any:
     """What two requests must share to be joined along their first axis."""
-    return tuple(sorted((name, array.shape[1:], str(array.dtype)) for name, array in feed.items()))
+    return frozenset((name, array.shape[1:], array.dtype) for name, array in feed.items())
 
 
 def _text(array: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiphys.release.records import ENVIRONMENTS
 from tiphys.stack.servers import engine, mlflow, own, postgres, ray, seaweedfs, triton
 from tiphys.stack.spec import Plan, Server
 
@@ -13,8 +14,7 @@ def servers(plan: Plan) -> tuple[Server, ...]:
         seaweedfs.server(plan),
         ray.server(plan),
         mlflow.server(plan),
-        triton.server(plan, "staging"),
-        triton.server(plan, "production"),
+        *(triton.server(plan, environment) for environment in ENVIRONMENTS),
         *own.servers(plan),
     )
     return (*needed, engine.server(plan, tuple(each.name for each in needed)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tiphys.release.records import ENVIRONMENTS
 from tiphys.stack import config, probes
 from tiphys.stack.spec import Command, Plan, Run, Server
 
@@ -24,9 +25,14 @@ def servers(plan: Plan) -> tuple[Server, ...]:
     """The services in the order of their needs."""
     port = {"TIPHYS_LEDGER_PORT": str(plan.ports["ledger"])}
     ledger = _Service("ledger", "tiphys.release.ledger", "ledger", "ledger", after=("postgres",), environment=port)
-    port = {"TIPHYS_GATEWAY_PORT": str(plan.ports["gateway"])}
+    port = {
+        "TIPHYS_GATEWAY_PORT": str(plan.ports["gateway"]),
+        "TIPHYS_GATEWAY_GRPC_PORT": str(plan.ports["gateway_grpc"]),
+        "TIPHYS_GATEWAY_ADMIN_PORT": str(plan.ports["gateway_admin"]),
+        "TIPHYS_GATEWAY_STATE": str(plan.layout.data("gateway") / "state"),
+    }
     gateway = _Service("gateway", "tiphys.serving.gateway", "gateway", "gateway", environment=port)
-    agents = (_agent(plan, environment) for environment in ("staging", "production"))
+    agents = (_agent(plan, environment) for environment in ENVIRONMENTS)
     return tuple(_server(plan, each) for each in (ledger, *agents, gateway))
 
 
@@ -36,7 +42,7 @@ def _agent(plan: Plan, environment: str) -> _Service:
         name,
         "tiphys.serving.agent",
         port,
-        "agent",
+        f"agent_{environment}",
         after=("s3",),
         arguments=("--environment", environment),
         environment={
@@ -51,7 +57,7 @@ def _agent(plan: Plan, environment: str) -> _Service:
 def _server(plan: Plan, service: _Service) -> Server:
     address = plan.ports.address(service.port)
     secret = config.secrets(plan.settings, plan.keys)[service.principal]
-    told = {**config.config_map(plan.settings, plan.keys.registry), **secret, **service.environment}
+    told = {**config.config_map(plan.settings, plan.keys), **secret, **service.environment}
     home = plan.layout.data(service.name)
 
     async def prepare(_run: Run) -> None:

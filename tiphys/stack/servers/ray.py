@@ -14,7 +14,7 @@ def server(plan: Plan) -> Server:
     ports, home = plan.ports, plan.layout.ray
     token = {"Authorization": f"Bearer {plan.keys.ray_token}"}
     secrets = config.secrets(plan.settings, plan.keys)
-    environment = plan.environment("ray", **config.config_map(plan.settings), **secrets.get("train", {})) | {
+    environment = plan.environment("ray", **config.config_map(plan.settings, plan.keys), **secrets.get("train", {})) | {
         "HOME": str(home / "home"),
         "TMPDIR": str(home / "tmp"),  # for sockets too, so it must be as short as Ray's folder
         "RAY_AUTH_MODE": "token",

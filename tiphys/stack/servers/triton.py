@@ -20,18 +20,16 @@ def server(plan: Plan, environment: str) -> Server:
 
     async def prepare(_run: Run) -> None:
         (home / "models").mkdir(mode=0o700, parents=True, exist_ok=True)
-        _install_backend(plan, home / "backends")
+        install_backend(plan.settings.project, home / "backends")
 
-    where = environment_folder(plan.settings.project)
-    surroundings = plan.environment(name, VIRTUAL_ENV=str(where), OMP_NUM_THREADS="1")
-    libraries = [program_folder(plan.settings.project).parents[1] / "nvidia_pytriton.libs", libpython.folder()]
-    surroundings["LD_LIBRARY_PATH"] = ":".join(str(each) for each in libraries if each)
-    surroundings["PATH"] = f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    where = surroundings(plan.settings.project)
     return Server(
         name=name,
-        command=Command(_argv(plan, environment, home), surroundings, home),
+        command=Command(_argv(plan, environment, home), {**plan.environment(name), **where}, home),
         address=address,
-        alive=lambda: probes.http_ok(address, "/v2/health/ready"),
+        alive=lambda: probes.http_ok(
+            address, "/v2/health/live"
+        ),  # ready it is not while a candidate could not be loaded
         prepare=prepare,
         stop_within=20.0,
     )
@@ -48,6 +46,18 @@ def program_folder(project: Path) -> Path:
     return found[0] if found else environment_folder(project) / "lib" / "pytriton" / "tritonserver"
 
 
+def surroundings(project: Path) -> dict[str, str]:
+    """What a ``tritonserver`` must find in its environment to start, and to start its Python stubs."""
+    where = environment_folder(project)
+    libraries = [program_folder(project).parents[1] / "nvidia_pytriton.libs", libpython.folder()]
+    return {
+        "VIRTUAL_ENV": str(where),
+        "OMP_NUM_THREADS": "1",
+        "LD_LIBRARY_PATH": ":".join(str(each) for each in libraries if each),
+        "PATH": f"{where / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+    }
+
+
 def _argv(plan: Plan, environment: str, home: Path) -> tuple[str, ...]:
     ports = plan.ports
     return (
@@ -62,15 +72,15 @@ def _argv(plan: Plan, environment: str, home: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _install_backend(plan: Plan, backends: Path) -> None:
-    """A Python-based backend is a folder with a ``model.py``, next to the Python backend that runs it.
+def install_backend(project: Path, backends: Path) -> None:
+    """Write the folder of backends: a Python-based one is a folder with a ``model.py``, beside the Python backend.
 
     Files, no links: Triton looks for the stub of the Python backend where that backend's library really lies.
     """
-    program = program_folder(plan.settings.project)
+    program = program_folder(project)
     version = program.parents[2].name.removeprefix("python")
     shutil.rmtree(backends, ignore_errors=True)
     shutil.copytree(program / "backends" / "python", backends / "python")
     shutil.copy(program / "python_backend_stubs" / version / "triton_python_backend_stub", backends / "python")
     (backends / BACKEND).mkdir()
-    shutil.copy(plan.settings.project / "tiphys" / "serving" / "onnxruntime_backend" / "model.py", backends / BACKEND)
+    shutil.copy(project / "tiphys" / "serving" / "onnxruntime_backend" / "model.py", backends / BACKEND)

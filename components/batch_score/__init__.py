@@ -1,0 +1,1 @@
+"""Scores a whole table with a model, in Spark."""

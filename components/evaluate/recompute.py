@@ -1,0 +1,35 @@
+"""Compute the figures of a registered model once more, from its dataset version and its weights, and change nothing.
+
+``python -m components.evaluate.recompute USE_CASE DATASET models:/NAME/N`` prints them as one JSON object, under the names
+that step ``evaluate`` told them by. ``tiphys release verify --recompute`` holds a passport against them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from components.evaluate.step import measure
+from tiphys import model_files
+from tiphys.errors import TiphysError
+from tiphys.tracking import Tracking
+from tiphys.usecase import UseCase
+
+
+def main(use_case: str, dataset: str, model_version: str) -> int:
+    """Print the figures."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    tracking = Tracking()
+    try:
+        weights = model_files.fetch_version(tracking, tracking.version(model_version))
+        found = measure(UseCase(use_case), dataset, weights).figures
+    except TiphysError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    print(json.dumps(found))  # noqa: T201 - what this program is for
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))

@@ -1,0 +1,1 @@
+"""Step ``judge``: weigh all evidence of a candidate, and say whether it is promoted or rolled back."""
