@@ -17,7 +17,11 @@
                the gateway when no model answers; may be missing
 ``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
-``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``
+``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(...)``: the same world live
+``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
+``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
+``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
+``policy.py``    ``POLICY: Policy``: when an alert may start a training
 ============== =====================================================================================
 
 Parts are imported when first asked for, so the gateway never loads torch. Nothing here knows about taxis.
@@ -239,6 +243,77 @@ class Persona:
     """How often they ask for one ride: each move of the pin is a question."""
     weight: float = 1.0
     """Their share among the personas."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """How the log of live answers is read, and how an answered question becomes a row of training data."""
+
+    moment: str
+    """Feature with the moment that a question is about, seconds since 1970 by the use case's own clock; empty: when it was answered."""
+    possible: tuple[float, float]
+    """Closed interval, in the target's unit, that a true value lies in; an outcome outside of it is quarantined."""
+    facts: Mapping[str, str]
+    """What else an outcome may report: name -> meaning with unit."""
+    to_row: Callable[[Mapping[str, int | float], float, Mapping[str, float]], dict[str, Any]]
+    """(features, true value, facts) -> a raw row by the names of ``data.py``; a fact that is missing leaves its columns out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody asks, and later the truth is known."""
+
+    moment: float
+    """When it is asked, seconds since 1970 by the use case's own clock."""
+    persona: str
+    request: Mapping[str, Any]
+    """What is posted to ``/v1/<route>``."""
+    actual: float | None
+    """The true value, in the target's unit; None: nobody ever reports it."""
+    known_at: float
+    """When it is reported, on the same clock as ``moment``."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A change of the world, or of those who ask, laid over arrivals from some moment on."""
+
+    name: str
+    story: str
+    """What happened, and what it does to users: a sentence or two."""
+    shows: tuple[str, ...]
+    """Kinds of alert that it must raise, one at least: data, prediction, label, error, calibration, volume, quality."""
+    change: Callable[[Arrival, np.random.Generator], Arrival | None]
+    """An arrival -> what comes instead; None: it does not come at all."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One thing that is looked at for drift."""
+
+    name: str
+    kind: Literal["number", "category"]
+    description: str
+    of: Callable[[Mapping[str, Array]], Array]
+    """Features -> one value a row; categories are whole numbers."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When an alert may start a training; every duration is in seconds of the governor's clock."""
+
+    debounce_s: float
+    """Alerts of one fingerprint within so long of the first are one: it is decided when they have settled."""
+    cooldown_s: float
+    """No training starts so soon after the last one started."""
+    budget: int
+    """Trainings at most within ``budget_s``."""
+    budget_s: float
+    min_labelled: int
+    """Labelled rows since the drift began that a training needs to learn anything new."""
+    reasons: Mapping[str, str]
+    """Why each figure is what it is, under its name."""
 
 
 @dataclass(frozen=True)
