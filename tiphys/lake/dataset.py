@@ -132,10 +132,8 @@ class Dataset:
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        content = self.lake.store.get(part.uri)
-        stored = pq.ParquetFile(
-            pa.BufferReader(content)
-        )  # a Python file Arrow's threads would read, and let go of late
+        # no Python file: threads of Arrow's would call Python, the interpreter's end or not
+        stored = pq.ParquetFile(pa.BufferReader(self.lake.store.get(part.uri)))
         present = [name for name in columns if name in stored.schema_arrow.names]
         found = stored.read(columns=present, use_threads=False)
         wanted = pa.schema([(name, _arrow_type(self.schema[name])) for name in columns])
