@@ -16,13 +16,19 @@ Takes a version that was evaluated and exported before through all that stands b
 """
 PARAMETERS = [
     Parameter(name="use-case", value="taxi_eta", description="use case: a folder of usecases/"),
-    Parameter(name="model-version", description="registered version: models:/USE_CASE/N"),
-    Parameter(name="repository", description="its Triton model repository: s3://models/USE_CASE/N-WEIGHTS-MANIFEST/"),
-    Parameter(name="manifest-sha256", description="sha256 of the repository's manifest.json"),
+    Parameter(name="model-version", description="registered version, models:/USE_CASE/N; must be given"),
     Parameter(
-        name="dataset", description="dataset version that the canary's riders take their rides from: USE_CASE.TABLE@TAG"
+        name="repository",
+        description="its Triton model repository, s3://models/USE_CASE/N-WEIGHTS-MANIFEST/; must be given",
     ),
-    Parameter(name="mlflow-run", description="MLflow run that trained it, which the load test's report joins"),
+    Parameter(name="manifest-sha256", description="sha256 of the repository's manifest.json; must be given"),
+    Parameter(
+        name="dataset",
+        description="dataset version that the canary's riders take their rides from, USE_CASE.TABLE@TAG; must be given",
+    ),
+    Parameter(
+        name="mlflow-run", description="MLflow run that trained it, which the load test's report joins; must be given"
+    ),
     started_by(),
 ]
 _MODEL = ("model-version", "repository", "manifest-sha256", "dataset", "mlflow-run")
