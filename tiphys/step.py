@@ -136,8 +136,10 @@ class Access:
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
     registry: Literal["", "pull", "push"] = ""
-    gateway: Literal["", "rider", "tester", "admin"] = ""
+    gateway: Literal["", "rider", "auditor", "tester", "admin"] = ""
     """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
+    audits: bool = False
+    """Whether it also holds the key of the operator's own meters, whose outcomes are trusted."""
     signs: bool = False
     """Whether it signs passports."""
     outside: bool = False

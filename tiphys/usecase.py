@@ -17,7 +17,8 @@
                the gateway when no model answers; may be missing
 ``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
-``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(...)``: the same world live
+``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(start, end, *, rate, seed)
+               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
 ``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
@@ -273,6 +274,8 @@ class Arrival:
     known_at: float
     """When it is reported, on the same clock as ``moment``."""
     facts: Mapping[str, float] = field(default_factory=dict)
+    trusted: bool = False
+    """Whether the operator's own meter reports it; what is wrong with a client never touches that."""
 
 
 @dataclass(frozen=True)

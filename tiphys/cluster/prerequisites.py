@@ -14,6 +14,7 @@ from tiphys.settings import (
     AdminSettings,
     AgentsSettings,
     AskerSettings,
+    AuditorSettings,
     CatalogSettings,
     LedgerSettings,
     PassportSettings,
@@ -135,6 +136,7 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         LedgerSettings: bool(access.ledger),
         AskerSettings: bool(access.gateway),
         AdminSettings: access.gateway == "admin",
+        AuditorSettings: access.audits,
         PassportSettings: access.signs,
     }
     return [each for group, needed in wanted.items() if needed for each in _secret_variables(group)]

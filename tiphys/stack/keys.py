@@ -26,11 +26,13 @@ Level = Literal[
     "", "read", "evidence", "staging", "canary", "production", "agent:staging", "agent:canary", "agent:production"
 ]
 """What a principal's token is good for at the ledger, as ``tiphys/release/tokens.py`` reads it."""
-AtGateway = Literal["", "rider", "tester", "admin"]
-"""``rider`` asks production as a user does, ``tester`` any environment, ``admin`` may also use the admin ports."""
+AtGateway = Literal["", "rider", "auditor", "tester", "admin"]
+"""``rider`` asks production as a user does, what an ``auditor`` feeds back is trusted, ``tester`` asks any environment, ``admin`` may also use the admin ports."""
 BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "artifacts")
 API_ROLES = ("admin", "events")
 """At the engine's API: who may do all, and who may only hand in events."""
+AUDITOR = "auditor"
+"""Name of the API key whose outcomes are trusted."""
 DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger")
 
 
@@ -52,6 +54,8 @@ class Principal(BaseModel):
     gateway: AtGateway = ""
     gateway_key: str = ""
     """Its API key; none of a principal that asks no model."""
+    audits: bool = False
+    """Whether it also holds the auditor's API key."""
     signs: bool = False
     """Whether it holds the key that passports are signed with."""
     outside: bool = False
@@ -129,6 +133,7 @@ SERVICES: dict[str, tuple[Access, Level]] = {
         "production",
     ),
     "rider": (Access(gateway="rider"), ""),
+    AUDITOR: (Access(gateway="auditor"), ""),
     "cache": (
         Access(read=("landing", "raw", "lake", "checkpoints", "models"), catalog="read", registry="pull"),
         "read",
@@ -141,7 +146,8 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "gateway": (Access(write=("landing",)), ""),
     "ledger": (Access(), ""),
 }
-"""Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user."""
+"""Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user, the
+auditor the operator's own meters."""
 
 
 def ensure(
@@ -234,6 +240,7 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         registry=access.registry,
         gateway=access.gateway,
         gateway_key=((old.gateway_key if old else "") or secrets.token_urlsafe(24)) if access.gateway else "",
+        audits=access.audits,
         signs=access.signs,
         outside=access.outside,
     )

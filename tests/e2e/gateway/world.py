@@ -34,7 +34,7 @@ from tiphys.usecase import UseCase
 
 TINY = "tests.usecases.tiny"
 QUESTION = {"litres": 2.0, "celsius": 20}
-KEYS = {"rider": "rider-key", "tester": "tester-key", "slow": "slow-key", "daily": "daily-key"}
+KEYS = {"rider": "rider-key", "tester": "tester-key", "slow": "slow-key", "daily": "daily-key", "auditor": "audit-key"}
 ADMIN_TOKEN = "admin-token"
 PACE = 25.0
 """Seconds by litre that the status quo says."""
@@ -352,6 +352,7 @@ class World:
             digest(KEYS["rider"]): {"name": "rider", "role": "rider"},
             digest(KEYS["tester"]): {"name": "tester", "role": "tester"},
             digest(KEYS["slow"]): {"name": "slow", "role": "rider", "rate": 1.0, "burst": 3},
+            digest(KEYS["auditor"]): {"name": "auditor", "role": "auditor"},
             digest(KEYS["daily"]): {"name": "daily", "role": "rider", "daily": 5},
         }
 
@@ -436,6 +437,11 @@ class World:
             return self.get("/healthz").status == 200
         except urllib3.exceptions.HTTPError:
             return False
+
+    def logged(self, topic: str) -> list[Any]:
+        """Lines of the prediction log, or of the feedback, that a gateway which is down now has left on disk; oldest first."""
+        files = sorted((self.folder / "state" / "spool").glob(f"{topic}*"), key=lambda each: each.stat().st_mtime_ns)
+        return [json.loads(line) for each in files for line in each.read_text().splitlines()]
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the gateway."""
