@@ -24,14 +24,14 @@ Given = Mapping[str, str | Parameter]
 def ship(model: Given, found: Given, *, only_if: str = "") -> Task:
     """Add ``package`` to ``promote`` or ``rollback`` to the DAG that is open; the first of them is answered.
 
-    ``model`` names ``model-version``, ``repository``, ``manifest-sha256``, ``dataset`` and ``mlflow-run``; ``found`` is what
+    ``model`` names ``model-version``, ``repository``, ``manifest-sha256``, ``dataset``, ``window`` and ``mlflow-run``; ``found`` is what
     the steps before know, for the ledger. With ``only_if`` the canary and what comes after it run where that expression is true.
     """
     use_case, asked = {"use-case": given("use-case")}, {"asked-by": given("started-by")}
-    repository, version, dataset, mlflow_run, manifest = (
+    repository, version, dataset, window, mlflow_run, manifest = (
         {name: model[name] for name in names}
         for names in (
-            ("repository", "manifest-sha256"), ("model-version",), ("dataset",), ("mlflow-run",), ("manifest-sha256",),
+            ("repository", "manifest-sha256"), ("model-version",), ("dataset",), ("window",), ("mlflow-run",), ("manifest-sha256",),
         )
     )  # fmt: skip
     package = Task(
@@ -56,7 +56,7 @@ def ship(model: Given, found: Given, *, only_if: str = "") -> Task:
         name="canary",
         template=template(CANARY),
         when=only_if or None,
-        arguments={**use_case, **dataset, **tested, **asked},
+        arguments={**use_case, **dataset, **tested, **asked, **window},
     )
     judge = Task(
         name="judge",

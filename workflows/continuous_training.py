@@ -27,6 +27,9 @@ Trains a model on new data and ships it, if it deserves it.
 
 With `promote` set to `false` it ends after 3.
 
+Asked for because the world changed, it gets `recent-from`: the training then chooses its window, and the candidate has to beat
+`champion` on the newest rows and on the trusted `holdout`.
+
 Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
 steps, the end is summed up by `summary`.
 """
@@ -50,6 +53,23 @@ PARAMETERS = [
         value="false",
         enum=["true", "false"],
         description="true: train although the data moved far from what was trained on last",
+    ),
+    Parameter(
+        name="recent-from",
+        value="",
+        description="the world changed then, as 2019-05-13T08:00:00 by the use case's own clock: newer rows decide what is "
+        "learnt and are judged on; empty: all rows alike",
+    ),
+    Parameter(
+        name="champion",
+        value="",
+        description="version to beat on the newest rows and the trusted holdout: models:/USE_CASE/N, or "
+        "models:/USE_CASE@production; empty: nobody",
+    ),
+    Parameter(
+        name="holdout",
+        value="",
+        description="snapshot of the live table labelled with the trusted outcomes that no training sees; empty: none",
     ),
     Parameter(
         name="promote",
@@ -87,16 +107,27 @@ def pipeline() -> WorkflowTemplate:
                 template=template(CHECK_DATA),
                 arguments={**use_case, **dataset, "accept-shift": given("accept-shift")},
             )
-            train = Task(name="train", template=template(TRAIN), arguments={**use_case, **dataset})
+            train = Task(
+                name="train",
+                template=template(TRAIN),
+                arguments={**use_case, **dataset, "recent-from": given("recent-from")},
+            )
+            window = {"window": train.get_parameter("window")}
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
+            against = {"champion": given("champion"), "holdout": given("holdout")}
             evaluate = Task(
-                name="evaluate", template=template(EVALUATE), arguments={**use_case, **dataset, **candidate}
+                name="evaluate",
+                template=template(EVALUATE),
+                arguments={**use_case, **dataset, **candidate, **window, **against},
             )
             version = {"model-version": evaluate.get_parameter("model-version")}
-            export = Task(name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version})
+            export = Task(
+                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version, **window}
+            )
             model = {
                 **version,
                 **dataset,
+                **window,
                 "repository": export.get_parameter("repository"),
                 "manifest-sha256": export.get_parameter("manifest-sha256"),
                 "mlflow-run": train.get_parameter("mlflow-run"),

@@ -29,9 +29,14 @@ PARAMETERS = [
     Parameter(
         name="mlflow-run", description="MLflow run that trained it, which the load test's report joins; must be given"
     ),
+    Parameter(
+        name="window",
+        value="",
+        description="window that it was trained with, as train told it: the riders take the newest rides; empty: the last month's",
+    ),
     started_by(),
 ]
-_MODEL = ("model-version", "repository", "manifest-sha256", "dataset", "mlflow-run")
+_MODEL = ("model-version", "repository", "manifest-sha256", "dataset", "window", "mlflow-run")
 
 
 def pipeline() -> WorkflowTemplate:
