@@ -169,6 +169,13 @@ class AskerSettings:
 
 
 @dataclass(frozen=True)
+class AuditorSettings:
+    """Who we are when we report what the operator's own meters say."""
+
+    key: str = _setting("TIPHYS_AUDITOR_KEY", "API key of role auditor: what it feeds back is trusted", secret=True)
+
+
+@dataclass(frozen=True)
 class AdminSettings:
     """The token of one admin port: the gateway, and each agent, knows by its own whom to obey."""
 
@@ -284,7 +291,7 @@ class GatewaySettings:
     use_cases: str = _setting("TIPHYS_GATEWAY_USE_CASES", "use cases it always mounts, with commas", "taxi_eta")
     keys: str = _setting(
         "TIPHYS_GATEWAY_KEYS",
-        "API keys: JSON object sha256 of the key -> {name, role: rider|tester|admin, rate, burst, daily}",
+        "API keys: JSON object sha256 of the key -> {name, role: rider|auditor|tester|admin, rate, burst, daily}",
         "{}",
         secret=True,
     )
@@ -379,7 +386,7 @@ GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
     GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, GovernorSettings,
     GovernorServerSettings, PaceSettings, AgentSettings, AgentsSettings,
-    GatewaySettings, AskerSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
+    GatewaySettings, AskerSettings, AuditorSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 

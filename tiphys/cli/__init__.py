@@ -18,7 +18,7 @@ COMMANDS = (
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
     "delete", "cron", "events", "replay", "why_cached", "why_missed", "cache", "parity",
     "submit", "install",
-    "render", "simulate", "predict", "release", "images",
+    "render", "simulate", "drill", "predict", "release", "images",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""
 
