@@ -38,6 +38,10 @@ spec:
     - {name: use-case, value: taxi_eta}
     - {name: source}
     - {name: promote, value: "true"}
+    - {name: live, value: ""}
+    - {name: recent-from, value: ""}
+    - {name: champion, value: ""}
+    - {name: holdout, value: ""}
     - {name: started-by, value: person, enum: [person, schedule, alert, ci]}
   workflowMetadata:
     labels: {tiphys/workflow: continuous-training}

@@ -5,8 +5,8 @@ from hera.workflows import models as m
 from workflows.continuous_training import NAME as TRAINING
 
 NAME = "retrain"
-GIVEN = {"use-case": "payload.use_case", "source": "payload.source", "started-by": "payload.started_by"}
-"""Parameters of the training, each with the expression that gives it; all others keep their defaults."""
+GIVEN = ("use-case", "source", "live", "recent-from", "champion", "holdout", "started-by")
+"""Parameters of the training that the governor gives; all others keep their defaults, so that bad data still stops it."""
 
 
 def pipeline() -> m.WorkflowEventBinding:
@@ -14,7 +14,14 @@ def pipeline() -> m.WorkflowEventBinding:
     return m.WorkflowEventBinding(
         api_version="argoproj.io/v1alpha1",
         kind="WorkflowEventBinding",
-        metadata=m.ObjectMeta(name=NAME, labels={"app.kubernetes.io/part-of": "tiphys"}),
+        metadata=m.ObjectMeta(
+            name=NAME,
+            labels={"app.kubernetes.io/part-of": "tiphys"},
+            annotations={
+                "workflows.argoproj.io/title": "What a yes of the governor starts",
+                "workflows.argoproj.io/description": "Starts `continuous-training` for an event that the governor posts.",
+            },
+        ),
         spec=m.WorkflowEventBindingSpec(
             event=m.Event(selector=f'discriminator == "{NAME}" && payload.type == "tiphys.retrain.v1"'),
             submit=m.Submit(
@@ -24,7 +31,8 @@ def pipeline() -> m.WorkflowEventBinding:
                 ),
                 arguments=m.Arguments(
                     parameters=[
-                        m.Parameter(name=name, value_from=m.ValueFrom(event=event)) for name, event in GIVEN.items()
+                        m.Parameter(name=name, value_from=m.ValueFrom(event=f"payload.{name.replace('-', '_')}"))
+                        for name in GIVEN
                     ]
                 ),
             ),

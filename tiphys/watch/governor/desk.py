@@ -29,7 +29,7 @@ FOLLOW_EVERY = 2.0
 IDLE = 30.0
 LOST_AFTER = 600.0
 """Seconds after which an accepted training without a run is given up: no binding took it."""
-SOURCES_EVERY = 300.0
+MATERIALS_EVERY = 300.0
 _AGAIN = 1.0
 _LONGEST_NAME = 40
 
@@ -62,11 +62,11 @@ class Desk:
     ) -> None:
         """Decide on ``store``'s events by ``clock``; ``sources`` are raw files that the operator names for a use case."""
         self._store, self._argo, self._clock = store, argo, clock
-        self._sources, self._policies = dict(sources), policies
-        self._found: dict[str, str] = {}
+        self._named = {use_case: {"source": source} for use_case, source in sources.items()}
+        self._policies = policies
         self._news = asyncio.Event()
-        self._asked_for_sources: float | None = None
-        self._sources_at = float("-inf")  # by the governor's clock
+        self._last_look: float | None = None
+        self._looked_at = float("-inf")  # by the governor's clock
         self._trainings: dict[str, tuple[Training, ...]] = {}
         self.counts: Counter[str] = Counter()
 
@@ -97,7 +97,7 @@ class Desk:
         due = await self._decide()
         await self._follow()
         with contextlib.suppress(RetryableError):
-            await self._refresh_sources()
+            await self._look_for_materials()
         return min(due, FOLLOW_EVERY if await self._store.flights() else IDLE)
 
     async def _decide(self) -> float:
@@ -113,16 +113,16 @@ class Desk:
                 if event.fingerprint:
                     firsts.setdefault(event.fingerprint, event)
             elif not await self._write(waiting, decision, now):
-                return 0.0
+                return _AGAIN
         return due
 
     async def _consider(self, event: Event, first: Event | None, now: float) -> tuple[Decision, Event]:
         """What to do with an event, and the event with what was learnt of it."""
         try:
-            source = await self._source(event)
+            materials = await self._materials(event)
         except RetryableError as error:
             return Decision("wait", str(error), until=now + self._clock.speed * _AGAIN), event
-        if not source:
+        if not materials.get("source"):
             return Decision("no", _never_trained(event.use_case)), event
         try:
             policy = self._policies(event.use_case)
@@ -137,28 +137,41 @@ class Desk:
         return decide(state, event, policy, now), event
 
     async def _write(self, waiting: Waiting, decision: Decision, now: float) -> bool:
-        """Write a decision; False where somebody else was there first."""
-        event = waiting.event
-        training = (0, "", "")
+        """Write a decision; False where it has to be made again: somebody else decided, or nobody can say what to train on.
+
+        With a yes goes what is posted: an event's own words are its id and since when the world is another.
+        """
+        event, training = waiting.event, (0, "", "")
         if decision.verdict == "yes":
-            number, run = await self._store.count(event.use_case) + 1, run_name(event)
-            payload = {
-                "type": "tiphys.retrain.v1",
-                "run": run,
-                "use_case": event.use_case,
-                "source": await self._source(event),
-                "started_by": event.trigger,
-                "event": event.id,
-                "reason": decision.reason,
-                "since": waiting.since,
-            }
-            training = (number, run, json.dumps(payload))
+            try:
+                training = await self._training(waiting, decision)
+            except RetryableError as error:
+                log.warning("%s", error)
+                return False
         self._trainings.pop(event.use_case, None)
         if not await self._store.decide(event, decision, now, training):
             return False
         self.counts[f'tiphys_governor_decisions_total{{use_case="{event.use_case}",verdict="{decision.verdict}"}}'] += 1
         log.info("%s %s: %s", decision.verdict, event.id, decision.reason)
         return True
+
+    async def _training(self, waiting: Waiting, decision: Decision) -> tuple[int, str, str]:
+        """A training's number, its run's name, and what is posted for it."""
+        event, run = waiting.event, run_name(waiting.event)
+        await self._look_for_materials(within=0.0)  # the newest live rows are what it is about
+        payload = {
+            "type": "tiphys.retrain.v1",
+            "run": run,
+            "use_case": event.use_case,
+            "started_by": event.trigger,
+            "event": event.id,
+            "reason": decision.reason,
+            "recent_from": waiting.since,
+            "champion": f"models:/{event.use_case.rpartition('.')[2]}@production",
+            **dict.fromkeys(("live", "holdout"), ""),
+            **await self._materials(event),
+        }
+        return await self._store.count(event.use_case) + 1, run, json.dumps(payload)
 
     async def _follow(self) -> None:
         """Post what was meant, and look at what runs."""
@@ -187,34 +200,32 @@ class Desk:
             log.error("%s never began: is the binding 'retrain' installed? 'tiphys install retrain'", flight.run)
             await self._store.lost(flight, "NotStarted")
 
-    async def _source(self, event: Event) -> str:
-        """The raw files to train on; empty where none were known when the event had come.
+    async def _materials(self, event: Event) -> dict[str, str]:
+        """What a training is made of; without a ``source`` where none was known when the event had come.
 
         Raises:
             RetryableError: nobody can say now.
         """
-        use_case = event.use_case
-        known = self._sources.get(use_case) or self._found.get(use_case) or await self._store.source(use_case)
-        if known or event.received < self._sources_at:
-            return known
-        if not await self._refresh_sources(within=FOLLOW_EVERY):
+        found = await self._store.materials(event.use_case) | self._named.get(event.use_case, {})
+        if found.get("source") or event.received < self._looked_at:
+            return found
+        if not await self._look_for_materials(within=FOLLOW_EVERY):
             message = "it is asked in a moment what to train on"
             raise RetryableError(message)
-        return self._found.get(use_case, "")
+        return await self._store.materials(event.use_case)
 
-    async def _refresh_sources(self, within: float = SOURCES_EVERY) -> bool:
-        """Remember what trainings were made of, before their runs are deleted; False if that was asked a moment ago.
+    async def _look_for_materials(self, within: float = MATERIALS_EVERY) -> bool:
+        """Remember what trainings are made of, before the runs that say so are deleted; False if that was just done.
 
         Raises RetryableError: the server does not answer.
         """
         began, now = asyncio.get_running_loop().time(), self._clock.now()
-        if self._asked_for_sources is not None and began - self._asked_for_sources < within:
+        if self._last_look is not None and began - self._last_look < within:
             return False
-        found = await asyncio.to_thread(self._argo.sources)
-        self._asked_for_sources, self._sources_at = began, now
-        for use_case, source in found.items():
-            self._found[use_case] = source.source
-            await self._store.keep_source(use_case, source.source, source.run)
+        found = await asyncio.to_thread(self._argo.materials)
+        self._last_look, self._looked_at = began, now
+        for use_case, each in found.items():
+            await self._store.keep_materials(use_case, each.values())
         return True
 
 

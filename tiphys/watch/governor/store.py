@@ -17,6 +17,9 @@ from tiphys.watch.governor.decide import Decision, Event, Training
 from tiphys.watch.governor_client import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tiphys.watch.governor.argo import Found
     from tiphys.watch.governor.receive import Received
 
 MOST_WAITING = 10_000
@@ -170,14 +173,16 @@ class Store:
         """Remember that there is no run of it, or none any more."""
         await self._database.rows(tables.LOST, {"event": flight.number, "phase": phase})
 
-    async def source(self, use_case: str) -> str:
-        """The raw files that its trainings are made of; empty where none are known."""
-        rows = await self._database.rows(tables.SOURCE, {"use_case": use_case})
-        return str(rows[0]["source"]) if rows else ""
+    async def materials(self, use_case: str) -> dict[str, str]:
+        """What its next training is made of, by name."""
+        rows = await self._database.rows(tables.MATERIALS, {"use_case": use_case})
+        return {row["name"]: row["value"] for row in rows}
 
-    async def keep_source(self, use_case: str, source: str, run: str) -> None:
-        """Remember them, and the run that was started with them."""
-        await self._database.rows(tables.KEEP_SOURCE, {"use_case": use_case, "source": source, "run": run})
+    async def keep_materials(self, use_case: str, found: Iterable[Found]) -> None:
+        """Remember it, with the run that told."""
+        for each in found:
+            values = {"use_case": use_case, "name": each.name, "value": each.value, "run": each.run}
+            await self._database.rows(tables.KEEP_MATERIAL, values)
 
     async def resume(self, wall: float, speed: float) -> Mark:
         """Where the clock goes on, and write that down."""
