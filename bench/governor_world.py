@@ -38,10 +38,9 @@ spec:
     - {name: use-case, value: taxi_eta}
     - {name: source}
     - {name: promote, value: "true"}
-    - {name: live, value: ""}
+    - {name: live, value: "false", enum: ["true", "false"]}
     - {name: recent-from, value: ""}
     - {name: champion, value: ""}
-    - {name: holdout, value: ""}
     - {name: started-by, value: person, enum: [person, schedule, alert, ci]}
   workflowMetadata:
     labels: {tiphys/workflow: continuous-training}

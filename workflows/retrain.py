@@ -5,8 +5,12 @@ from hera.workflows import models as m
 from workflows.continuous_training import NAME as TRAINING
 
 NAME = "retrain"
-GIVEN = ("use-case", "source", "live", "recent-from", "champion", "holdout", "started-by")
-"""Parameters of the training that the governor gives; all others keep their defaults, so that bad data still stops it."""
+GIVEN = {
+    name: f"payload.{name.replace('-', '_')}"
+    for name in ("use-case", "source", "recent-from", "champion", "started-by")
+}
+"""Parameters of the training that the governor gives, each with its expression; all others but ``live`` keep their defaults, so
+that bad data still stops it."""
 
 
 def pipeline() -> m.WorkflowEventBinding:
@@ -31,8 +35,8 @@ def pipeline() -> m.WorkflowEventBinding:
                 ),
                 arguments=m.Arguments(
                     parameters=[
-                        m.Parameter(name=name, value_from=m.ValueFrom(event=f"payload.{name.replace('-', '_')}"))
-                        for name in GIVEN
+                        m.Parameter(name=name, value_from=m.ValueFrom(event=event))
+                        for name, event in {**GIVEN, "live": '"true"'}.items()
                     ]
                 ),
             ),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -21,30 +21,18 @@ from tiphys.silence import silence
 
 DISCRIMINATOR = "retrain"
 """Under which the binding of ``workflows/retrain.py`` waits."""
-TRAINING, COLLECTION = "continuous-training", "collect-outcomes"
+TRAINING = "continuous-training"
 ENDED = frozenset({"Succeeded", "Failed", "Error"})
 _WORKFLOW, _USE_CASE = "tiphys/workflow", "tiphys/use-case"
-_LISTED = ",".join(
-    f"items.{each}"
-    for each in (
-        "metadata.name", "metadata.labels", "metadata.creationTimestamp", "spec.arguments.parameters", "status.phase",
-        "status.outputs.parameters",
-    )
-)  # fmt: skip
+_LISTED = "items.metadata.name,items.metadata.labels,items.metadata.creationTimestamp,items.spec.arguments.parameters,items.status.phase"
 _NOT_FOUND, _SERVER, _BUSY = 404, 500, 429
 
 
-Material = Literal["source", "live", "holdout"]
-
-
 @dataclass(frozen=True)
-class Found:
-    """One thing that a training is made of, and the run that told."""
+class Source:
+    """The raw files of a training that reached production, and the run that used them."""
 
-    name: Material
-    """``source``: the raw files of a training that reached production; ``live``: the training files of the last collection of live
-    data; ``holdout``: the snapshot of the trusted outcomes that belongs to them."""
-    value: str
+    source: str
     run: str
 
 
@@ -76,25 +64,20 @@ class Argo:
         found = self._ask("GET", f"/api/v1/workflows/{self._namespace}/{quote(run, safe='')}?fields=status.phase")
         return None if found is None else str((found.get("status") or {}).get("phase") or "")
 
-    def materials(self) -> dict[str, dict[str, Found]]:
-        """Of each use case, what its next training is made of, from the newest runs that say so. Raises as :meth:`post`."""
-        found: dict[str, dict[str, Found]] = {}
-        for run in self._succeeded(TRAINING):
-            given = _named(_of(run, "spec", "arguments"))
-            if given.get("promote", "true") == "true" and given.get("source"):
-                _keep(found, run, "source", given["source"])
-        for run in self._succeeded(COLLECTION):
-            told = _named(_of(run, "status", "outputs"))
-            _keep(found, run, "live", told.get(f"{COLLECTION}-live-source", ""))
-            _keep(found, run, "holdout", _snapshot(told.get(f"{COLLECTION}-snapshots", "")))
-        return found
-
-    def _succeeded(self, workflow: str) -> list[dict[str, Any]]:
-        """The runs of one workflow that have succeeded, the newest last."""
-        query = {"listOptions.labelSelector": f"{_WORKFLOW}={workflow}", "fields": _LISTED}
+    def sources(self) -> dict[str, Source]:
+        """Of each use case, the raw files of the newest training that reached production. Raises as :meth:`post`."""
+        query = {"listOptions.labelSelector": f"{_WORKFLOW}={TRAINING}", "fields": _LISTED}
         found = self._ask("GET", f"/api/v1/workflows/{self._namespace}?{urlencode(query)}") or {}
-        runs = [each for each in found.get("items") or [] if (each.get("status") or {}).get("phase") == "Succeeded"]
-        return sorted(runs, key=lambda each: str(each["metadata"].get("creationTimestamp")))
+        runs = [each for each in found.get("items") or [] if _of(each, "status").get("phase") == "Succeeded"]
+        newest: dict[str, Source] = {}
+        for run in sorted(runs, key=lambda each: str(each["metadata"].get("creationTimestamp"))):
+            given = {
+                each.get("name"): each.get("value") for each in _of(run, "spec", "arguments").get("parameters") or []
+            }
+            use_case = _of(run, "metadata", "labels").get(_USE_CASE)
+            if use_case and given.get("source") and given.get("promote", "true") == "true":
+                newest[use_case] = Source(given["source"], run["metadata"]["name"])
+        return newest
 
     def _ask(
         self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None
@@ -119,26 +102,7 @@ class Argo:
         return found
 
 
-def _keep(found: dict[str, dict[str, Found]], run: Mapping[str, Any], name: Material, value: str) -> None:
-    """Remember the newest of each name."""
-    use_case = str(_of(run, "metadata", "labels").get(_USE_CASE, ""))
-    found.setdefault(use_case, {})[name] = Found(name, value, run["metadata"]["name"])
-
-
 def _of(run: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     for name in path:
         run = run.get(name) or {}
     return run
-
-
-def _named(holder: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters by name."""
-    return {str(each.get("name")): str(each.get("value", "")) for each in holder.get("parameters") or []}
-
-
-def _snapshot(snapshots: str) -> str:
-    """The snapshot of ``labelled`` among those that a collection told; empty where there is none."""
-    try:
-        return str(json.loads(snapshots)["labelled"])
-    except (ValueError, KeyError, TypeError):
-        return ""

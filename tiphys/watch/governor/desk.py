@@ -29,7 +29,7 @@ FOLLOW_EVERY = 2.0
 IDLE = 30.0
 LOST_AFTER = 600.0
 """Seconds after which an accepted training without a run is given up: no binding took it."""
-MATERIALS_EVERY = 300.0
+SOURCES_EVERY = 300.0
 _AGAIN = 1.0
 _LONGEST_NAME = 40
 
@@ -62,8 +62,7 @@ class Desk:
     ) -> None:
         """Decide on ``store``'s events by ``clock``; ``sources`` are raw files that the operator names for a use case."""
         self._store, self._argo, self._clock = store, argo, clock
-        self._named = {use_case: {"source": source} for use_case, source in sources.items()}
-        self._policies = policies
+        self._sources, self._policies = dict(sources), policies
         self._news = asyncio.Event()
         self._last_look: float | None = None
         self._looked_at = float("-inf")  # by the governor's clock
@@ -97,7 +96,7 @@ class Desk:
         due = await self._decide()
         await self._follow()
         with contextlib.suppress(RetryableError):
-            await self._look_for_materials()
+            await self._look_for_sources()
         return min(due, FOLLOW_EVERY if await self._store.flights() else IDLE)
 
     async def _decide(self) -> float:
@@ -119,10 +118,10 @@ class Desk:
     async def _consider(self, event: Event, first: Event | None, now: float) -> tuple[Decision, Event]:
         """What to do with an event, and the event with what was learnt of it."""
         try:
-            materials = await self._materials(event)
+            source = await self._source(event)
         except RetryableError as error:
             return Decision("wait", str(error), until=now + self._clock.speed * _AGAIN), event
-        if not materials.get("source"):
+        if not source:
             return Decision("no", _never_trained(event.use_case)), event
         try:
             policy = self._policies(event.use_case)
@@ -158,7 +157,6 @@ class Desk:
     async def _training(self, waiting: Waiting, decision: Decision) -> tuple[int, str, str]:
         """A training's number, its run's name, and what is posted for it."""
         event, run = waiting.event, run_name(waiting.event)
-        await self._look_for_materials(within=0.0)  # the newest live rows are what it is about
         payload = {
             "type": "tiphys.retrain.v1",
             "run": run,
@@ -168,8 +166,7 @@ class Desk:
             "reason": decision.reason,
             "recent_from": waiting.since,
             "champion": f"models:/{event.use_case.rpartition('.')[2]}@production",
-            **dict.fromkeys(("live", "holdout"), ""),
-            **await self._materials(event),
+            "source": await self._source(event),
         }
         return await self._store.count(event.use_case) + 1, run, json.dumps(payload)
 
@@ -200,32 +197,32 @@ class Desk:
             log.error("%s never began: is the binding 'retrain' installed? 'tiphys install retrain'", flight.run)
             await self._store.lost(flight, "NotStarted")
 
-    async def _materials(self, event: Event) -> dict[str, str]:
-        """What a training is made of; without a ``source`` where none was known when the event had come.
+    async def _source(self, event: Event) -> str:
+        """The raw files to train on; empty where none were known when the event had come.
 
         Raises:
             RetryableError: nobody can say now.
         """
-        found = await self._store.materials(event.use_case) | self._named.get(event.use_case, {})
-        if found.get("source") or event.received < self._looked_at:
-            return found
-        if not await self._look_for_materials(within=FOLLOW_EVERY):
+        known = self._sources.get(event.use_case) or await self._store.source(event.use_case)
+        if known or event.received < self._looked_at:
+            return known
+        if not await self._look_for_sources(within=FOLLOW_EVERY):
             message = "it is asked in a moment what to train on"
             raise RetryableError(message)
-        return await self._store.materials(event.use_case)
+        return await self._store.source(event.use_case)
 
-    async def _look_for_materials(self, within: float = MATERIALS_EVERY) -> bool:
-        """Remember what trainings are made of, before the runs that say so are deleted; False if that was just done.
+    async def _look_for_sources(self, within: float = SOURCES_EVERY) -> bool:
+        """Remember what trainings were made of, before their runs are deleted; False if that was just done.
 
         Raises RetryableError: the server does not answer.
         """
         began, now = asyncio.get_running_loop().time(), self._clock.now()
         if self._last_look is not None and began - self._last_look < within:
             return False
-        found = await asyncio.to_thread(self._argo.materials)
+        found = await asyncio.to_thread(self._argo.sources)
         self._last_look, self._looked_at = began, now
-        for use_case, each in found.items():
-            await self._store.keep_materials(use_case, each.values())
+        for use_case, source in found.items():
+            await self._store.keep_source(use_case, source)
         return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,9 +18,7 @@ from tiphys.watch.governor.decide import Decision, Event, Training
 from tiphys.watch.governor_client import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tiphys.watch.governor.argo import Found
+    from tiphys.watch.governor.argo import Source
     from tiphys.watch.governor.receive import Received
 
 MOST_WAITING = 10_000
@@ -90,7 +89,7 @@ class Store:
         }  # fmt: skip
         if isinstance(event, Alert):
             values |= event.model_dump(include={"kind", "subject", "severity", "text", "labelled"})
-            values["since"] = event.window.from_.isoformat() if event.window else ""
+            values["since"] = _moment(event.window.from_) if event.window else ""
         else:
             values["text"] = f"{event.asked_by}: {event.reason}"
         made = await self._database.rows(tables.ADD_EVENT, values)
@@ -173,16 +172,15 @@ class Store:
         """Remember that there is no run of it, or none any more."""
         await self._database.rows(tables.LOST, {"event": flight.number, "phase": phase})
 
-    async def materials(self, use_case: str) -> dict[str, str]:
-        """What its next training is made of, by name."""
-        rows = await self._database.rows(tables.MATERIALS, {"use_case": use_case})
-        return {row["name"]: row["value"] for row in rows}
+    async def source(self, use_case: str) -> str:
+        """The raw files that its trainings are made of; empty where none are known."""
+        rows = await self._database.rows(tables.SOURCE, {"use_case": use_case})
+        return str(rows[0]["source"]) if rows else ""
 
-    async def keep_materials(self, use_case: str, found: Iterable[Found]) -> None:
-        """Remember it, with the run that told."""
-        for each in found:
-            values = {"use_case": use_case, "name": each.name, "value": each.value, "run": each.run}
-            await self._database.rows(tables.KEEP_MATERIAL, values)
+    async def keep_source(self, use_case: str, found: Source) -> None:
+        """Remember them, and the run that used them."""
+        values = {"use_case": use_case, "source": found.source, "run": found.run}
+        await self._database.rows(tables.KEEP_SOURCE, values)
 
     async def resume(self, wall: float, speed: float) -> Mark:
         """Where the clock goes on, and write that down."""
@@ -195,6 +193,12 @@ class Store:
     async def counts(self) -> dict[str, int]:
         """How many events wait, trainings are open, and what was decided."""
         return {name: int(count) for name, count in (await self._database.rows(tables.COUNTS, {}))[0].items()}
+
+
+def _moment(moment: datetime) -> str:
+    """A moment in UTC without a zone, as trainings take it."""
+    utc = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="seconds")
 
 
 def _told(row: dict[str, Any], *, body: bool = False) -> Told:

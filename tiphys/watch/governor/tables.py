@@ -1,7 +1,7 @@
 """The governor's tables and questions in SQL. It runs nothing.
 
 Events, decisions and trainings are append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. ``waiting`` holds the events without
-a decision, ``flight`` what has become of a training, ``material`` what it is made of.
+a decision, ``flight`` what has become of a training, ``source`` what it is made of.
 """
 
 from __future__ import annotations
@@ -53,13 +53,11 @@ CREATE TABLE IF NOT EXISTS flight (
     phase       text        NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS flight_open ON flight (event) WHERE ended_at IS NULL;
-CREATE TABLE IF NOT EXISTS material (
-    use_case text        NOT NULL,
-    name     text        NOT NULL,
-    value    text        NOT NULL,
+CREATE TABLE IF NOT EXISTS source (
+    use_case text        PRIMARY KEY,
+    source   text        NOT NULL,
     run      text        NOT NULL,
-    found_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (use_case, name)
+    found_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS clock (
     number bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -152,11 +150,11 @@ WHERE event = %(event)s
 """
 LOST = "UPDATE flight SET ended_at = now(), phase = %(phase)s WHERE event = %(event)s AND ended_at IS NULL"
 
-MATERIALS = "SELECT name, value FROM material WHERE use_case = %(use_case)s"
-KEEP_MATERIAL = """
-INSERT INTO material (use_case, name, value, run) VALUES (%(use_case)s, %(name)s, %(value)s, %(run)s)
-ON CONFLICT (use_case, name) DO UPDATE SET value = excluded.value, run = excluded.run, found_at = now()
-WHERE material.run <> excluded.run
+SOURCE = "SELECT source FROM source WHERE use_case = %(use_case)s"
+KEEP_SOURCE = """
+INSERT INTO source (use_case, source, run) VALUES (%(use_case)s, %(source)s, %(run)s)
+ON CONFLICT (use_case) DO UPDATE SET source = excluded.source, run = excluded.run, found_at = now()
+WHERE source.run <> excluded.run
 """
 
 CLOCK = """
