@@ -15,7 +15,7 @@ _NOT_BY_TRAINING = {
     "quality": "a training would learn the mistakes in what is sent: look at who sends it",
 }
 """Kinds of alert that a training is no answer to, and what is."""
-_STEPS = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_STEPS = ((86400.0, "day"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def spoken(seconds: float) -> str:
     """A duration for a person: ``45 s``, ``3 h``, ``2.5 days``."""
     seconds = max(0.0, seconds)
     size, unit = next(((size, unit) for size, unit in _STEPS if seconds >= size), _STEPS[-1])
-    return f"{seconds / size:.3g} {unit}"
+    count = f"{seconds / size:.3g}"
+    return f"{count} {unit}s" if unit == "day" and count != "1" else f"{count} {unit}"
 
 
 def elapsed(since: float, now: float) -> float:

@@ -48,6 +48,21 @@ def run_name(event: Event) -> str:
     return f"retrain-{event.use_case.rpartition('.')[2].replace('_', '-')[:_LONGEST_NAME]}-{digest}"
 
 
+def posted(event: Event, since: str, reason: str, source: str) -> dict[str, str]:
+    """What is posted for a yes. Of what was sent, only the use case, the id and a moment stand in it; ``source`` is ours."""
+    return {
+        "type": "tiphys.retrain.v1",
+        "run": run_name(event),
+        "use_case": event.use_case,
+        "source": source,
+        "started_by": event.trigger,
+        "event": event.id,
+        "reason": reason,
+        "recent_from": since,
+        "champion": f"models:/{event.use_case.rpartition('.')[2]}@production",
+    }
+
+
 class Desk:
     """Looks at what waits and at what runs, whenever something came or is due."""
 
@@ -68,6 +83,8 @@ class Desk:
         self._looked_at = float("-inf")  # by the governor's clock
         self._trainings: dict[str, tuple[Training, ...]] = {}
         self.counts: Counter[str] = Counter()
+        self.why_waiting: dict[str, str] = {}
+        """By the event's id, what it waits for."""
 
     def wake(self) -> None:
         """Something came."""
@@ -103,16 +120,19 @@ class Desk:
         """Decide what can be; seconds of the wall clock until the next can."""
         due = IDLE
         firsts: dict[tuple[str, str, str], Event] = {}
+        reasons: dict[str, str] = {}
         for waiting in await self._store.waiting():
             event, now = waiting.event, self._clock.now()
             first = firsts.get(event.fingerprint) if event.fingerprint else None
             decision, event = await self._consider(event, first, now)
             if decision.verdict == "wait":
+                reasons[event.id] = decision.reason
                 due = min(due, max(self._clock.wall_seconds(decision.until), 0.05))
                 if event.fingerprint:
                     firsts.setdefault(event.fingerprint, event)
             elif not await self._write(waiting, decision, now):
                 return _AGAIN
+        self.why_waiting = reasons
         return due
 
     async def _consider(self, event: Event, first: Event | None, now: float) -> tuple[Decision, Event]:
@@ -156,19 +176,9 @@ class Desk:
 
     async def _training(self, waiting: Waiting, decision: Decision) -> tuple[int, str, str]:
         """A training's number, its run's name, and what is posted for it."""
-        event, run = waiting.event, run_name(waiting.event)
-        payload = {
-            "type": "tiphys.retrain.v1",
-            "run": run,
-            "use_case": event.use_case,
-            "started_by": event.trigger,
-            "event": event.id,
-            "reason": decision.reason,
-            "recent_from": waiting.since,
-            "champion": f"models:/{event.use_case.rpartition('.')[2]}@production",
-            "source": await self._source(event),
-        }
-        return await self._store.count(event.use_case) + 1, run, json.dumps(payload)
+        event = waiting.event
+        payload = posted(event, waiting.since, decision.reason, await self._source(event))
+        return await self._store.count(event.use_case) + 1, payload["run"], json.dumps(payload)
 
     async def _follow(self) -> None:
         """Post what was meant, and look at what runs."""

@@ -132,7 +132,8 @@ class Service:
 
     async def _events(self, request: Request) -> Response:
         self._enter(request)
-        found = await self._store.events(limit(request), request.query_params.get("use_case", ""))
+        listed = await self._store.events(limit(request), request.query_params.get("use_case", ""))
+        found = [self._explained(each) for each in listed]
         return JSONResponse({"events": [each.model_dump(mode="json") for each in found]})
 
     async def _event(self, request: Request) -> Response:
@@ -143,7 +144,7 @@ class Service:
         if len(several) != 1:
             text = "no event has that id" if not several else "several events have ids that begin so"
             raise HTTPException(404, text)
-        return as_json(several[0])
+        return as_json(self._explained(several[0]))
 
     async def _decisions(self, request: Request) -> Response:
         self._enter(request)
@@ -160,6 +161,11 @@ class Service:
         lines = [f"tiphys_governor_{name} {count}\n" for name, count in counts.items()]
         lines += [f"{name} {count}\n" for name, count in sorted({**self._counts, **self._desk.counts}.items())]
         return PlainTextResponse("".join(lines))
+
+    def _explained(self, told: Told) -> Told:
+        """With what it waits for, if it waits."""
+        why = self._desk.why_waiting.get(told.id) if told.verdict == "wait" else None
+        return told.model_copy(update={"reason": why}) if why else told
 
     def _enter(self, request: Request) -> None:
         if self._door.tokens.role(request.headers.get("authorization", "")) != "read":
