@@ -137,6 +137,9 @@ class Access:
     registry: Literal["", "pull", "push"] = ""
     gateway: Literal["", "rider", "tester", "admin"] = ""
     """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
+    governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
+    """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages. All but
+    the last may read events and decisions, too."""
     signs: bool = False
     """Whether it signs passports."""
     outside: bool = False

@@ -423,3 +423,9 @@ class UseCase:
         """The user-facing question and answer."""
         found: Api = self.part("api").API
         return found
+
+    @property
+    def live(self) -> Live:
+        """How its log of live answers is read."""
+        found: Live = self.part("live").LIVE
+        return found

@@ -15,6 +15,7 @@ from tiphys.settings import (
     AgentsSettings,
     AskerSettings,
     CatalogSettings,
+    GovernorSettings,
     LedgerSettings,
     PassportSettings,
     RaySettings,
@@ -35,7 +36,7 @@ BUCKET = "artifacts"
 
 _ADDRESSES: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    AgentsSettings, AskerSettings,
+    AgentsSettings, AskerSettings, GovernorSettings,
 )  # fmt: skip
 _GROUP = "argoproj.io"
 _CHANGE = ["create", "get", "list", "watch", "update", "patch", "delete"]
@@ -135,6 +136,7 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         LedgerSettings: bool(access.ledger),
         AskerSettings: bool(access.gateway),
         AdminSettings: access.gateway == "admin",
+        GovernorSettings: bool(access.governor),
         PassportSettings: access.signs,
     }
     return [each for group, needed in wanted.items() if needed for each in _secret_variables(group)]
