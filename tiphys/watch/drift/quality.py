@@ -12,7 +12,8 @@ from tiphys.watch.drift.sketch import Array
 
 _KNOWN = 2000
 _ROOM = 0.1
-_CONSTANT_ROWS = 50
+_CHANCE = 1e-9
+"""Chance below which it is none that all rows have the same value."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,25 @@ class Known:
     """A category's values; empty where there were too many to list."""
     missing: float
     """Share of rows without one, 0..1."""
-    constant: bool
-    """Whether all rows had the same one."""
+    commonest: float
+    """Share of the commonest value among those that are there, 0..1."""
 
     @classmethod
     def of(cls, kind: str, values: Array) -> Known:
         """Learn from a reference."""
         given = np.asarray(values, np.float64)
         finite = given[np.isfinite(given)]
-        distinct = np.unique(finite)
+        distinct, count = np.unique(finite, return_counts=True)
         listed = tuple(float(each) for each in distinct) if kind == "category" and len(distinct) <= _KNOWN else ()
         low, high = (float(distinct[0]), float(distinct[-1])) if len(distinct) else (0.0, 0.0)
-        return cls(kind, low, high, listed, 1 - len(finite) / max(1, len(given)), len(distinct) < 2)  # noqa: PLR2004
+        return cls(
+            kind,
+            low,
+            high,
+            listed,
+            1 - len(finite) / max(1, len(given)),
+            float(count.max(initial=0)) / max(1, len(finite)),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON's types."""
@@ -62,7 +70,8 @@ def look(known: Known, values: Array) -> Strange:
     else:
         room = _ROOM * (known.high - known.low)
         unseen = (finite < known.low - room) | (finite > known.high + room)
-    constant = len(finite) >= _CONSTANT_ROWS and not known.constant and bool((finite == finite[0]).all())
+    likely = len(finite) * np.log(max(known.commonest, 1e-9)) > np.log(_CHANCE)
+    constant = bool(len(finite) and not likely and (finite == finite[0]).all())
     rows = max(1, len(given))
     return Strange(1 - len(finite) / rows if len(given) else 0.0, float(unseen.sum()) / rows, constant)
 

@@ -37,6 +37,8 @@ class Thresholds:
     """Expected error before truths are known, as a multiple of the evaluation's."""
     strange: float = 0.02
     """Share of rows with a value that is missing or was never seen, beyond the reference's own share."""
+    elsewhere: float = 0.1
+    """Share of the questions about a moment outside of the window in which they were asked."""
     stuck: float = 0.02
     """Share of rows that have one and the same moment, beyond the reference's own share."""
 

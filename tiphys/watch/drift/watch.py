@@ -38,7 +38,11 @@ class Window:
     low: Array
     high: Array
     labelled: Rows
-    """Answers whose truths are known by now, of the same stretch."""
+    """Answers of the watched model whose truths are known by now, of the same stretch."""
+    ours: Array
+    """Which questions the watched model answered; the others count for what is asked only."""
+    elsewhere: float = 0.0
+    """Share of the questions asked meanwhile by the wall clock that are about a moment outside of the window."""
 
     @property
     def days(self) -> float:
@@ -128,7 +132,7 @@ def _shifts(reference: Reference, window: Window, labelled: Rows) -> Iterator[tu
         if name == TRUTH:
             now = Sketch.of(column.sketch.bins, labelled.actual, own)
         elif name == ANSWER:
-            now = Sketch.of(column.sketch.bins, window.value, stratum)
+            now = Sketch.of(column.sketch.bins, window.value[window.ours], stratum[window.ours])
         elif name in window.columns:
             now = Sketch.of(column.sketch.bins, window.columns[name], stratum)
         else:
@@ -238,7 +242,7 @@ def _quality(reference: Reference, window: Window, chosen: Thresholds) -> Iterat
     rows = len(window.moment)
     if rows < chosen.fewest:
         return
-    given = {**window.columns, ANSWER: window.value}
+    given = {**window.columns, ANSWER: window.value[window.ours]}
     for name, values in given.items():
         if name not in reference.columns:
             continue
@@ -259,6 +263,9 @@ def _quality(reference: Reference, window: Window, chosen: Thresholds) -> Iterat
             chosen.strange,
             f"{name}: {what}",
         )
+    text = f"{window.elsewhere:.1%} of the questions asked meanwhile are about a moment outside of the window"
+    away = window.elsewhere >= chosen.elsewhere
+    yield Check("quality", "clock:elsewhere", "alarm" if away else "fine", window.elsewhere, chosen.elsewhere, text)
     stuck = max(0.0, quality.stuck_share(window.moment) - reference.stuck)
     text = f"{stuck:.1%} of {rows} rows have one and the same moment"
     yield Check("quality", "clock", "alarm" if stuck >= chosen.stuck else "fine", stuck, chosen.stuck, text)
