@@ -14,7 +14,9 @@ from tiphys.settings import (
     AdminSettings,
     AgentsSettings,
     AskerSettings,
+    AuditorSettings,
     CatalogSettings,
+    GovernorSettings,
     LedgerSettings,
     PassportSettings,
     RaySettings,
@@ -35,7 +37,7 @@ BUCKET = "artifacts"
 
 _ADDRESSES: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    AgentsSettings, AskerSettings,
+    AgentsSettings, AskerSettings, GovernorSettings,
 )  # fmt: skip
 _GROUP = "argoproj.io"
 _CHANGE = ["create", "get", "list", "watch", "update", "patch", "delete"]
@@ -135,6 +137,8 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         LedgerSettings: bool(access.ledger),
         AskerSettings: bool(access.gateway),
         AdminSettings: access.gateway == "admin",
+        AuditorSettings: access.audits,
+        GovernorSettings: bool(access.governor),
         PassportSettings: access.signs,
     }
     return [each for group, needed in wanted.items() if needed for each in _secret_variables(group)]
