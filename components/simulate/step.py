@@ -72,7 +72,11 @@ def _ended(counts: Counts, inputs: Inputs, use_case: UseCase) -> Outputs:
 def arrivals(use_case: UseCase, inputs: Inputs) -> Iterator[Arrival]:
     """The stream that the inputs describe."""
     start, end = _seconds(inputs.start), _seconds(inputs.start + timedelta(hours=inputs.hours))
-    found = stream.made_up(use_case, start, end, rate=inputs.rate, seed=inputs.seed)
+    found = (
+        stream.replayed(use_case, inputs.source, start, end)
+        if inputs.source
+        else stream.made_up(use_case, start, end, rate=inputs.rate, seed=inputs.seed)
+    )
     if inputs.scenario:
         since = _seconds(inputs.scenario_from) if inputs.scenario_from else start
         found = stream.changed(found, stream.scenario(use_case, inputs.scenario), since, inputs.seed)
