@@ -36,6 +36,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         PermanentError: the gateway does not let us ask.
         SettingsError: there is no such scenario, or the use case brings no simulator.
         DataError: the files are no rides.
+        RetryableError: nothing answers at all, or S3 is away.
     """
     use_case = UseCase(inputs.use_case)
     asker = load(AskerSettings)
