@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +172,20 @@ def test_told_to_end_the_step_publishes_its_counts(world: World, tmp_path: Path)
     until = datetime.fromisoformat(said["until"]).replace(tzinfo=UTC).timestamp()
     assert said["asked"] == sum(1 for _ in arrivals(EIGHT, until, rate=300, seed=5))
     assert said["reported"] == len(world.logged("feedback"))
+
+
+def test_its_riders_meet_the_canary_each_by_himself(world: World) -> None:
+    """A share of them, as the release says: they are not one asker to the gateway."""
+    serving(world)
+    version = world.serve("canary", 210.0, share=0.3, until=time.time() + 60)
+    wait_until(lambda: world.answers_from("canary", version, path="/canary/v1/kettle", key="tester"))
+    seen: list[Answered] = []
+    live = city(world, observe=seen.append)
+    live.start()
+    assert live.wait(60)
+    arms = Counter(each.arm for each in seen)
+    assert set(arms) == {"production", "canary"}
+    assert 0.2 < arms["canary"] / len(seen) < 0.4
 
 
 def test_a_key_that_may_ask_slowly_is_waited_for(world: World) -> None:

@@ -155,6 +155,8 @@ class LiveCity:
         """Hand over every outcome that is known by then, each at its own moment."""
         while self._pending and self._pending[0][0] <= moment:
             self._clock.wait_until(self._pending[0][0], self._stopped)
+            if self._stopped.is_set() and self._pending[0][0] > self._clock.now():
+                return  # woken before its time
             self._due.put(heapq.heappop(self._pending))
 
     def _fail(self, error: BaseException) -> None:
@@ -165,7 +167,8 @@ class LiveCity:
 
     def _ask(self, arrival: Arrival) -> Answered | None:
         try:
-            found = self._read(arrival, self._asker.ask(self._path, arrival.request))
+            rider = f"{arrival.persona}-{arrival.moment:.3f}"  # each ride is another rider's, who may meet the canary
+            found = self._read(arrival, self._asker.ask(self._path, arrival.request, rider=rider))
             if found is not None and self._observe is not None:
                 self._observe(found)
         except BaseException as error:
