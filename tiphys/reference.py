@@ -86,6 +86,8 @@ def _access(contract: Contract) -> str:
         found.append("makes pods where a cluster lets it")
     if access.registry:
         found.append(f"image registry: {access.registry}")
+    if access.governor:
+        found.append(f"governor: {access.governor}")
     if access.outside:
         found.append("the outside: git hosts, package indexes")
     return f"Access: {'; '.join(found)}." if found else "Access: nothing."

@@ -223,6 +223,51 @@ class LedgerServerSettings:
 
 
 @dataclass(frozen=True)
+class GovernorSettings:
+    """Where alerts go, and who we are there."""
+
+    url: str = _setting("TIPHYS_GOVERNOR_URL", "governor, which takes alerts and decides: http://HOST:PORT")
+    secret: str = _setting("TIPHYS_WEBHOOK_SECRET", "what our webhooks are signed with: whsec_BASE64", "", secret=True)
+    token: str = _setting("TIPHYS_GOVERNOR_TOKEN", "token to read events and decisions with", "", secret=True)
+
+
+@dataclass(frozen=True)
+class PaceSettings:
+    """How fast the governor's time passes."""
+
+    speed: float = _setting(
+        "TIPHYS_GOVERNOR_SPEED", "so many seconds of the governor's clock pass in one; more than 1 for rehearsals", "1"
+    )
+
+
+@dataclass(frozen=True)
+class GovernorServerSettings:
+    """How the governor itself runs; where it posts to, ``ArgoSettings`` says."""
+
+    port: int = _setting("TIPHYS_GOVERNOR_PORT", "port of the governor")
+    db_url: str = _setting("TIPHYS_GOVERNOR_DB_URL", "the governor's database: postgresql://HOST:PORT/DATABASE")
+    db_user: str = _setting("TIPHYS_GOVERNOR_DB_USER", "the governor's role in that database", secret=True)
+    db_password: str = _setting("TIPHYS_GOVERNOR_DB_PASSWORD", "that role's password", secret=True)
+    secrets: str = _setting(
+        "TIPHYS_WEBHOOK_SECRETS",
+        "JSON object whsec_BASE64 -> SENDER:alert|schedule|person; two of one sender while a secret is exchanged",
+        secret=True,
+    )
+    tokens: str = _setting("TIPHYS_GOVERNOR_TOKENS", "JSON object token -> read|alertmanager", "{}", secret=True)
+    argo_token: str = _setting(
+        "TIPHYS_ARGO_TOKEN",
+        "token to post events and read runs with, where TIPHYS_ARGO_TOKEN_FILE names none",
+        "",
+        secret=True,
+    )
+    sources: str = _setting(
+        "TIPHYS_RETRAIN_SOURCES",
+        "JSON object use case -> s3://BUCKET/PREFIX/ of the raw files to train on; of others: those of the last training that succeeded",
+        "{}",
+    )
+
+
+@dataclass(frozen=True)
 class AgentSettings:
     """How the agent beside a Triton runs."""
 
@@ -339,7 +384,8 @@ class TerminalSettings:
 
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
-    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, AgentSettings, AgentsSettings,
+    GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, GovernorSettings,
+    GovernorServerSettings, PaceSettings, AgentSettings, AgentsSettings,
     GatewaySettings, AskerSettings, AuditorSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
@@ -443,5 +489,11 @@ def _convert(name: str, kind: str, text: str) -> Any:
             return int(text)
         except ValueError:
             message = f"{name} must be a whole number, not {text!r}"
+            raise SettingsError(message) from None
+    if kind == "float":
+        try:
+            return float(text)
+        except ValueError:
+            message = f"{name} must be a number, not {text!r}"
             raise SettingsError(message) from None
     return text

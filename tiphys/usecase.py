@@ -9,7 +9,8 @@
 ``model.py``     ``CONFIG: TrainConfig``, ``build(config, history=None) -> nn.Module``,
                ``training_rows(config, history) -> dict[str, Array]`` (needs torch, not Lightning)
 ``training.py``  ``learner(model, config) -> LightningModule`` (needs Lightning; only the training job loads it)
-``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one)
+``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one); ``YARDSTICK`` may name
+               the one that a retraining chooses its window by: quick to fit (``status_quo`` otherwise)
 ``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
 ``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
 ``slo.py``       ``SLO: Slo`` and ``LOAD: LoadProfile``: what is demanded of the service, and why
@@ -45,7 +46,7 @@ history, and the learnt parameters of the best epoch are put into that: recent r
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -162,7 +163,8 @@ class Examples:
     """Rows as the model sees them: equally long vectors.
 
     ``features`` holds only what is known when the question is asked; ``hindsight`` holds columns known only
-    afterwards that past rows may contribute to lookups (never a row's own when it is predicted).
+    afterwards that past rows may contribute to lookups (never a row's own when it is predicted). ``weight`` says how much
+    each row counts among past rows: after a change of the world the recent ones count for more.
     """
 
     features: Mapping[str, Array]
@@ -171,6 +173,8 @@ class Examples:
     month: Array
     """Month of each row as int32: year * 12 + month - 1."""
     hindsight: Mapping[str, Array] = field(default_factory=dict)
+    weight: Array | None = None
+    """How many usual rows each row counts for, float64, above 0; None: all count alike."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -183,7 +187,25 @@ class Examples:
             self.target[mask],
             self.month[mask],
             {name: values[mask] for name, values in self.hindsight.items()},
+            None if self.weight is None else self.weight[mask],
         )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Rows of several parts after one another; weights stay if all have them."""
+    import numpy as np  # noqa: PLC0415 - whoever only asks what a use case is need not load it
+
+    def whole(chosen: Callable[[Examples], Array]) -> Array:
+        return np.concatenate([chosen(each) for each in parts])
+
+    first = parts[0]
+    return Examples(
+        {name: whole(lambda each, name=name: each.features[name]) for name in first.features},  # type: ignore[misc]
+        whole(lambda each: each.target),
+        whole(lambda each: each.month),
+        {name: whole(lambda each, name=name: each.hindsight[name]) for name in first.hindsight},  # type: ignore[misc]
+        None if any(each.weight is None for each in parts) else whole(lambda each: each.weight),  # type: ignore[arg-type,return-value]
+    )
 
 
 Predictor = Callable[[Mapping[str, "Array"]], "Array"]
@@ -208,6 +230,8 @@ class Gate:
     limit: float | str
     reason: str
     factor: float = 1.0
+    needs: tuple[str, ...] = ()
+    """Counts of rows (dotted, as evaluate names them) that the demand is about: with fewer than 30 of one it is not judged."""
 
 
 @dataclass(frozen=True)
@@ -426,4 +450,10 @@ class UseCase:
     def api(self) -> Api:
         """The user-facing question and answer."""
         found: Api = self.part("api").API
+        return found
+
+    @property
+    def live(self) -> Live:
+        """How its log of live answers is read."""
+        found: Live = self.part("live").LIVE
         return found

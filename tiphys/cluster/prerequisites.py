@@ -16,6 +16,7 @@ from tiphys.settings import (
     AskerSettings,
     AuditorSettings,
     CatalogSettings,
+    GovernorSettings,
     LedgerSettings,
     PassportSettings,
     RaySettings,
@@ -36,7 +37,7 @@ BUCKET = "artifacts"
 
 _ADDRESSES: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, ServingSettings,
-    AgentsSettings, AskerSettings,
+    AgentsSettings, AskerSettings, GovernorSettings,
 )  # fmt: skip
 _GROUP = "argoproj.io"
 _CHANGE = ["create", "get", "list", "watch", "update", "patch", "delete"]
@@ -137,6 +138,7 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         AskerSettings: bool(access.gateway),
         AdminSettings: access.gateway == "admin",
         AuditorSettings: access.audits,
+        GovernorSettings: bool(access.governor),
         PassportSettings: access.signs,
     }
     return [each for group, needed in wanted.items() if needed for each in _secret_variables(group)]

@@ -34,12 +34,12 @@ from starlette.routing import Route
 
 from tiphys.errors import DataError, RetryableError
 from tiphys.release.admission import Admission, digest
-from tiphys.release.ledger_http import as_json, away, limit, misfit, number, read_body, refused
 from tiphys.release.passport import trusted
 from tiphys.release.records import ENVIRONMENTS, Evidence, Observed, Passport, ServiceWish, Wish
 from tiphys.release.store import Store
 from tiphys.release.tokens import Grant, Tokens, may_observe, may_testify, may_vouch, may_write
-from tiphys.settings import LedgerServerSettings, ListenSettings, TrustSettings, load
+from tiphys.service.answers import as_json, away, limit, misfit, number, read_body, refused, serve
+from tiphys.settings import LedgerServerSettings, TrustSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -244,8 +244,6 @@ class Ledger:
 
 def main() -> None:
     """Serve until stopped."""
-    import uvicorn  # noqa: PLC0415 - only the server needs it
-
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     settings = load(LedgerServerSettings)
     store = Store(settings.db_url, settings.db_user, settings.db_password)
@@ -253,16 +251,7 @@ def main() -> None:
     if not keys:
         log.warning("TIPHYS_PASSPORT_PUBLIC_KEYS is empty: nothing new can be released into production")
     ledger = Ledger(store, Tokens(settings.tokens), Admission(store, keys))
-    uvicorn.run(
-        ledger.app(),
-        host=load(ListenSettings).bind,
-        port=settings.port,
-        loop="asyncio",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        log_level="warning",
-    )
+    serve(ledger.app(), settings.port)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,9 @@ key lets one of any number of writers through. It knows no HTTP.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import psycopg
-from psycopg.rows import dict_row
-
-from tiphys.errors import DataError, RetryableError
 from tiphys.release import tables
 from tiphys.release.records import (
     Environment,
@@ -30,6 +24,7 @@ from tiphys.release.records import (
     ServiceRelease,
     canonical,
 )
+from tiphys.service.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,34 +43,21 @@ class Store:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         """Remember where the database is: ``url`` is ``postgresql://HOST:PORT/DATABASE``."""
-        parts = urlsplit(url)
-        self._where = f"{parts.hostname}:{parts.port}{parts.path}"
-        self._arguments: dict[str, Any] = {
-            "host": parts.hostname,
-            "port": parts.port,
-            "dbname": parts.path.lstrip("/"),
-            "user": user,
-            "password": password,
-            "connect_timeout": 5,
-        }
-        self._connection: psycopg.AsyncConnection[dict[str, Any]] | None = None
-        self._lock = asyncio.Lock()
+        self._database = Database(url, user, password, schema=tables.SCHEMA, service="ledger")
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._database.close()
 
     async def ready(self) -> None:
         """Ask the database for nothing, to see that it answers."""
-        await self._rows("SELECT 1 AS one", {})
+        await self._database.ready()
 
     async def current(self, environment: str) -> Environment:
         """Return an environment as it is now; one that nobody wrote is at generation 0."""
         where = {"environment": environment}
-        releases = [Recorded(**row) for row in await self._rows(tables.CURRENT, where)]
-        observed = [Observed(**row) for row in await self._rows(tables.OBSERVED, where)]
+        releases = [Recorded(**row) for row in await self._database.rows(tables.CURRENT, where)]
+        observed = [Observed(**row) for row in await self._database.rows(tables.OBSERVED, where)]
         return Environment(
             environment=environment,
             generation=max((each.generation for each in releases), default=0),
@@ -86,12 +68,12 @@ class Store:
     async def history(self, environment: str, limit: int, use_case: str = "") -> list[Recorded]:
         """Return the last ``limit`` releases of an environment, or of one use case there, newest first."""
         wanted = {"environment": environment, "use_case": use_case, "limit": limit}
-        return [Recorded(**row) for row in await self._rows(tables.HISTORY, wanted)]
+        return [Recorded(**row) for row in await self._database.rows(tables.HISTORY, wanted)]
 
     async def had(self, environment: str, release: Release) -> bool:
         """Whether the environment was released that very model before: image, manifest, passport and all."""
         wanted = {"environment": environment, **release.model_dump()}
-        return bool(await self._rows(tables.HAD, wanted))
+        return bool(await self._database.rows(tables.HAD, wanted))
 
     async def append(self, environment: str, expected: int, release: Release) -> Recorded | None:
         """Write a release if ``expected`` still is the environment's generation; None when it is not.
@@ -103,7 +85,7 @@ class Store:
         if written is not None:
             return written
         values = {"environment": environment, "expected": expected, **release.model_dump()}
-        rows = await self._rows(tables.APPEND, values)
+        rows = await self._database.rows(tables.APPEND, values)
         return Recorded(**rows[0]) if rows else await self._newest_if_same(environment, release)
 
     async def _newest_if_same(self, environment: str, release: Release) -> Recorded | None:
@@ -117,7 +99,7 @@ class Store:
 
     async def services(self, environment: str, limit: int) -> list[ServiceRecorded]:
         """Return the last ``limit`` releases of an environment's services, newest first."""
-        rows = await self._rows(tables.SERVICES, {"environment": environment, "limit": limit})
+        rows = await self._database.rows(tables.SERVICES, {"environment": environment, "limit": limit})
         return [_services(row) for row in rows]
 
     async def append_services(self, environment: str, expected: int, release: ServiceRelease) -> ServiceRecorded | None:
@@ -129,7 +111,7 @@ class Store:
         if newest and newest[0].release() == release:
             return newest[0]
         values = {"environment": environment, "expected": expected, **release.model_dump()}
-        rows = await self._rows(
+        rows = await self._database.rows(
             tables.APPEND_SERVICES, {**values, "images": json.dumps(release.images, sort_keys=True)}
         )
         return _services(rows[0]) if rows else None
@@ -137,25 +119,28 @@ class Store:
     async def observe(self, environment: str, observed: Observed) -> None:
         """Remember the agent's last report of one model, and for ever what became of the release."""
         values = {"environment": environment, **observed.model_dump()}
-        await self._rows(tables.OBSERVE, values)
+        await self._database.rows(tables.OBSERVE, values)
         if observed.state != "loading":
-            await self._rows(tables.ADD_OUTCOME, values)
+            await self._database.rows(tables.ADD_OUTCOME, values)
 
     async def outcomes(self, environment: str, limit: int) -> list[Outcome]:
         """Return what became of the last releases of an environment, newest first."""
         return [
-            Outcome(**row) for row in await self._rows(tables.OUTCOMES, {"environment": environment, "limit": limit})
+            Outcome(**row)
+            for row in await self._database.rows(tables.OUTCOMES, {"environment": environment, "limit": limit})
         ]
 
     async def evidence(self, limit: int, **wanted: str) -> list[EvidenceRecorded]:
         """Return evidence, newest first, with these texts in ``use_case``, ``model_version``, ``manifest_sha256``, ``kind``."""
         anything = dict.fromkeys(("use_case", "model_version", "manifest_sha256", "kind"), "")
-        return [_evidence(row) for row in await self._rows(tables.EVIDENCE, {**anything, **wanted, "limit": limit})]
+        return [
+            _evidence(row) for row in await self._database.rows(tables.EVIDENCE, {**anything, **wanted, "limit": limit})
+        ]
 
     async def weighed(self, manifest_sha256: str, cited: Sequence[int]) -> list[EvidenceRecorded]:
         """Return the newest evidence of each kind of one repository, and of the rest what is ``cited`` by number."""
         wanted = {"manifest_sha256": manifest_sha256, "cited": list(cited)}
-        return [_evidence(row) for row in await self._rows(tables.WEIGHED, wanted)]
+        return [_evidence(row) for row in await self._database.rows(tables.WEIGHED, wanted)]
 
     async def add_evidence(self, evidence: Evidence) -> tuple[EvidenceRecorded, bool]:
         """Write evidence, unless it is the newest of its kind of that repository already; say whether it was written."""
@@ -163,39 +148,14 @@ class Store:
         if newest and newest[0].evidence() == evidence:
             return newest[0], False
         values = {**evidence.model_dump(), "content": canonical(evidence.content)}
-        return _evidence((await self._rows(tables.ADD_EVIDENCE, values))[0]), True
+        return _evidence((await self._database.rows(tables.ADD_EVIDENCE, values))[0]), True
 
     async def passport(self, sha256: str) -> PassportRecorded | None:
         """Return the passport whose text has that digest."""
-        rows = await self._rows(tables.PASSPORT, {"sha256": sha256})
+        rows = await self._database.rows(tables.PASSPORT, {"sha256": sha256})
         return PassportRecorded(**rows[0]) if rows else None
 
     async def add_passport(self, sha256: str, passport: Passport) -> PassportRecorded | None:
         """Write a passport under its text's digest; returns the one that is there now, be it signed by another key."""
-        await self._rows(tables.ADD_PASSPORT, {"sha256": sha256, **passport.model_dump()})
+        await self._database.rows(tables.ADD_PASSPORT, {"sha256": sha256, **passport.model_dump()})
         return await self.passport(sha256)
-
-    async def _rows(self, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        async with self._lock:
-            try:
-                return await self._execute(query, values)
-            except psycopg.DataError as error:  # a text that PostgreSQL has no place for, as one with a zero character
-                message = f"the ledger cannot keep that: {str(error).splitlines()[0]}"
-                raise DataError(message) from error
-            except psycopg.OperationalError:
-                await self.close()
-            try:
-                return await self._execute(query, values)
-            except psycopg.OperationalError as error:
-                await self.close()
-                message = f"the ledger's database at {self._where} does not answer: {str(error).splitlines()[0]}"
-                raise RetryableError(message) from error
-
-    async def _execute(self, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(
-                **self._arguments, autocommit=True, row_factory=dict_row
-            )
-            await self._connection.execute(tables.SCHEMA)
-        cursor = await self._connection.execute(query, values)
-        return await cursor.fetchall() if cursor.description else []

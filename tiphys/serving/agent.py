@@ -22,6 +22,7 @@ from tiphys.release.rollback import way
 from tiphys.serving.agent_http import serve
 from tiphys.serving.copies import Copies, Source
 from tiphys.serving.emergency import Emergency, overruled
+from tiphys.serving.healing import Healing
 from tiphys.serving.memory import Memory, Served
 from tiphys.serving.page import Page, entry
 from tiphys.serving.shelf import Shelf
@@ -47,6 +48,8 @@ _LEDGER_PAUSE_SECONDS = 2.0
 _PATIENCE = 5.0
 _LOAD_ATTEMPTS = 3
 """Loads after which a release that Triton does not survive counts as refused."""
+_LONGEST_RESTORE_SECONDS = 60.0
+"""Between two tries to bring back what Triton refuses; each pause is twice the one before."""
 _SETTLED_SECONDS = 10.0
 """After a change gateways have so long to follow before a version that they may still ask is put away."""
 
@@ -73,6 +76,8 @@ class State:
     loads: int = 0
     refusals: int = 0
     rollbacks: int = 0
+    heals: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
 
 
@@ -89,6 +94,8 @@ class Agent:
         self._settled: dict[str, int] = {}
         self._changed: dict[str, float] = {}
         self._prepared: dict[str, int] = {}
+        self._unrestored: dict[str, tuple[int, float]] = {}
+        """Model -> loads in vain that were to bring it back, and when the next may be."""
         self._unreported: dict[str, Observed] = {}
         self._seen: Environment | None = None
         self._ways: Mapping[str, list[Recorded]] = {}
@@ -99,11 +106,13 @@ class Agent:
         self.state = State()
         self.page = Page(environment)
         self.emergency = Emergency(environment, shelf, memory, self._lock, self._went_back)
+        self.healing = Healing(shelf, memory)
 
     def run(self) -> None:
         """Work until :meth:`stop`."""
         self._publish()
         self._follower.start()
+        self.healing.start()
         while not self._stop.is_set():
             self._news.wait(_TICK_SECONDS)
             self._news.clear()
@@ -116,6 +125,7 @@ class Agent:
     def stop(self) -> None:
         """End the main loop soon."""
         self._stop.set()
+        self.healing.stop()
         self._news.set()
 
     def tick(self) -> None:
@@ -134,6 +144,7 @@ class Agent:
         self._publish()
         self._report()
         self.state.loads = self._shelf.loads
+        self.state.heals, self.state.broken = self.healing.heals, dict(self.healing.broken)
         self.state.ticked = time.monotonic()
 
     def _follow(self) -> None:
@@ -245,11 +256,20 @@ class Agent:
         release = served.release
         if self._shelf.is_ready(release) or not self._shelf.live():
             return
+        times, not_before = self._unrestored.get(release.model, (0, 0.0))
+        if time.monotonic() < not_before:
+            return
         try:
             self._shelf.obtain(release)
             self._shelf.put(release, served.way[:1])
         except (PermanentError, RetryableError, OSError) as error:
+            pause = (
+                min(_TICK_SECONDS * 2.0**times, _LONGEST_RESTORE_SECONDS) if isinstance(error, PermanentError) else 0.0
+            )
+            self._unrestored[release.model] = (times + 1, time.monotonic() + pause)
             log.warning("cannot bring %s version %s back yet: %s", release.model, served.version, error)
+        else:
+            self._unrestored.pop(release.model, None)
 
     def _prepare(self, model: str, served: Served) -> None:
         """Stand what a rollback would go to beside what serves, once the last change has settled; tried once a change."""

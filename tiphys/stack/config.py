@@ -36,6 +36,7 @@ def config_map(settings: StackSettings, keys: Keys) -> dict[str, str]:
         "TIPHYS_MLFLOW_URL": ports.url("mlflow"),
         "TIPHYS_RAY_URL": ports.url("ray"),
         "TIPHYS_LEDGER_URL": ports.url("ledger"),
+        "TIPHYS_GOVERNOR_URL": ports.url("governor"),
         "TIPHYS_GATEWAY_URL": ports.url("gateway"),
         "TIPHYS_GATEWAY_GRPC": ports.address("gateway_grpc"),
         "TIPHYS_GATEWAY_ADMIN_URL": ports.url("gateway_admin"),
@@ -78,6 +79,26 @@ def secrets(settings: StackSettings, keys: Keys) -> dict[str, dict[str, str]]:
         "TIPHYS_LEDGER_DB_PASSWORD": keys.passwords["ledger"],
         "TIPHYS_LEDGER_TOKENS": json.dumps(tokens),
     }
+    found["governor"] |= {
+        "TIPHYS_GOVERNOR_DB_URL": f"postgresql://{ports.address('postgres')}/governor",
+        "TIPHYS_GOVERNOR_DB_USER": "governor",
+        "TIPHYS_GOVERNOR_DB_PASSWORD": keys.passwords["governor"],
+        "TIPHYS_WEBHOOK_SECRETS": json.dumps(
+            {
+                each.webhook_secret: f"{name}:{each.governor}"
+                for name, each in keys.principals.items()
+                if each.webhook_secret
+            }
+        ),
+        "TIPHYS_GOVERNOR_TOKENS": json.dumps(
+            {
+                each.governor_token: "alertmanager" if each.governor == "alertmanager" else "read"
+                for each in keys.principals.values()
+                if each.governor_token
+            }
+        ),
+        "TIPHYS_ARGO_TOKEN": keys.api_tokens["trigger"],
+    }
     found["gateway"] |= {"TIPHYS_GATEWAY_KEYS": json.dumps(_gateway_keys(keys)), "TIPHYS_ADMIN_TOKEN": keys.admin_token}
     for environment in ENVIRONMENTS:
         found[f"agent_{environment}"] |= {"TIPHYS_ADMIN_TOKEN": keys.agent_tokens[environment]}
@@ -104,7 +125,11 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         data["TIPHYS_PASSPORT_KEY"] = keys.passport_key
     if principal.outside:
         data |= keys.outside
-    return data
+    at_governor = {
+        "TIPHYS_GOVERNOR_TOKEN": principal.governor_token,
+        "TIPHYS_WEBHOOK_SECRET": principal.webhook_secret,
+    }
+    return data | {variable: value for variable, value in at_governor.items() if value}
 
 
 def _at_gateway(keys: Keys, principal: Principal) -> dict[str, str]:

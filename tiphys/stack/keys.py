@@ -6,6 +6,7 @@ computed from what stands here.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -28,12 +29,12 @@ Level = Literal[
 """What a principal's token is good for at the ledger, as ``tiphys/release/tokens.py`` reads it."""
 AtGateway = Literal["", "rider", "auditor", "tester", "admin"]
 """``rider`` asks production as a user does, what an ``auditor`` feeds back is trusted, ``tester`` asks any environment, ``admin`` may also use the admin ports."""
-BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "artifacts")
-API_ROLES = ("admin", "events")
-"""At the engine's API: who may do all, and who may only hand in events."""
+BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "monitor", "artifacts")
+API_ROLES = ("admin", "events", "trigger")
+"""At the engine's API: who may do all, who may only hand in events, and who may look at runs, too."""
 AUDITOR = "auditor"
 """Name of the API key whose outcomes are trusted."""
-DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger")
+DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger", "governor")
 
 
 class Principal(BaseModel):
@@ -56,6 +57,10 @@ class Principal(BaseModel):
     """Its API key; none of a principal that asks no model."""
     audits: bool = False
     """Whether it also holds the auditor's API key."""
+    governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
+    governor_token: str = ""
+    webhook_secret: str = ""
+    """What its events are signed with; none of a principal that sends none."""
     signs: bool = False
     """Whether it holds the key that passports are signed with."""
     outside: bool = False
@@ -111,7 +116,14 @@ class Keys(BaseModel):
         keys = (
             key
             for each in self.principals.values()
-            for key in (each.access_key, each.secret_key, each.ledger_token, each.gateway_key)
+            for key in (
+                each.access_key,
+                each.secret_key,
+                each.ledger_token,
+                each.gateway_key,
+                each.governor_token,
+                each.webhook_secret,
+            )
             if key
         )
         admin = (
@@ -129,7 +141,14 @@ class Keys(BaseModel):
 
 SERVICES: dict[str, tuple[Access, Level]] = {
     "cli": (
-        Access(read=("landing", "models"), write=("landing",), gateway="admin", signs=True, registry="pull"),
+        Access(
+            read=("landing", "models"),
+            write=("landing",),
+            gateway="admin",
+            governor="person",
+            signs=True,
+            registry="pull",
+        ),
         "production",
     ),
     "rider": (Access(gateway="rider"), ""),
@@ -145,6 +164,8 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "agent_production": (Access(read=("models",), registry="pull"), "agent:production"),
     "gateway": (Access(write=("landing",)), ""),
     "ledger": (Access(), ""),
+    "governor": (Access(), ""),
+    "alertmanager": (Access(governor="alertmanager"), ""),
 }
 """Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user, the
 auditor the operator's own meters."""
@@ -241,9 +262,20 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         gateway=access.gateway,
         gateway_key=((old.gateway_key if old else "") or secrets.token_urlsafe(24)) if access.gateway else "",
         audits=access.audits,
+        governor=access.governor,
+        governor_token=((old.governor_token if old else "") or secrets.token_hex(24)) if access.governor else "",
+        webhook_secret=((old.webhook_secret if old else "") or _webhook_secret()) if _sends(access) else "",
         signs=access.signs,
         outside=access.outside,
     )
+
+
+def _sends(access: Access) -> bool:
+    return access.governor in {"alert", "schedule", "person"}
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _access_key() -> str:

@@ -16,6 +16,7 @@ OFFSETS = {
     "staging_http": 10, "staging_grpc": 11, "staging_metrics": 12, "staging_agent": 13,
     "production_http": 14, "production_grpc": 15, "production_metrics": 16, "production_agent": 17,
     "canary_http": 18, "canary_grpc": 19, "canary_metrics": 27, "canary_agent": 28,
+    "governor": 29,
     "s3_master": 20, "s3_volume": 21, "s3_filer": 22,
     "s3_master_grpc": 23, "s3_volume_grpc": 24, "s3_filer_grpc": 25, "s3_grpc": 26,
     "ray_object_manager": 30, "ray_node_manager": 31, "ray_agent_http": 32, "ray_agent_grpc": 33,

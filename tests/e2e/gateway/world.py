@@ -24,8 +24,9 @@ import numpy as np
 import urllib3
 from onnx import TensorProto, helper
 
+from tiphys.errors import PermanentError, RetryableError
 from tiphys.serving.repository import build
-from tiphys.serving.triton import TritonControl
+from tiphys.serving.triton import BrokenModelError, TritonControl
 from tiphys.settings import PROJECT, StackSettings
 from tiphys.stack.servers import triton as triton_server
 from tiphys.stack.spec import Plan
@@ -270,15 +271,34 @@ class Triton:
         self.start()
         self.control.load("tiny")
 
+    def answers(self) -> bool:
+        """Whether every version answers now; if Triton or its model died, do what a supervisor and an agent do."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            self.kill()
+            self.again()
+        question: dict[str, tuple[str, float]] = {"litres": ("FP32", 1.0), "celsius": ("INT64", 20)}
+        try:
+            for each in self.versions:
+                self.control.ask("tiny", question, each)
+        except BrokenModelError:
+            self.control.unload("tiny")
+            self.control.load("tiny")
+            return False
+        except (PermanentError, RetryableError):
+            return False
+        return True
+
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers. Not every Triton survives it (see :meth:`answers`)."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGSTOP)
         try:
             yield
         finally:
             os.killpg(self.process.pid, signal.SIGCONT)
+            wait_until(self.answers, 60)
 
 
 def status_quo_file() -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -11,10 +12,11 @@ from starlette.datastructures import Headers
 
 from tiphys.engine.server.refusals import Code, Refusal
 
-ADMIN, EVENTS = "admin", "events"
-ROLES = (ADMIN, EVENTS)
-"""`admin` may do everything; `events` may only send events."""
+ADMIN, EVENTS, TRIGGER = "admin", "events", "trigger"
+ROLES = (ADMIN, EVENTS, TRIGGER)
+"""`admin` may do everything; `events` may only send events; `trigger` may look at what became of them, too: at runs."""
 _EVENT_ROUTE = "/api/v1/events/"
+_RUN_ROUTE = re.compile(r"/api/v1/workflows/[^/]+(/[^/]+)?")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -51,8 +53,16 @@ class Tokens:
             raise Refusal(
                 Code.PERMISSION_DENIED, "a cookie from another site may change nothing: send the token as a header"
             )
-        if role == EVENTS and not (method == "POST" and path.startswith(_EVENT_ROUTE)):
-            raise Refusal(Code.PERMISSION_DENIED, f"a token of the role {EVENTS!r} may only POST to {_EVENT_ROUTE}")
+        if role in (EVENTS, TRIGGER) and not _is_allowed(role, method, path):
+            more = " and GET runs" if role == TRIGGER else ""
+            raise Refusal(Code.PERMISSION_DENIED, f"a token of the role {role!r} may only POST to {_EVENT_ROUTE}{more}")
+
+
+def _is_allowed(role: str, method: str, path: str) -> bool:
+    """Whether a role that may not do everything may do this."""
+    sends = method == "POST" and path.startswith(_EVENT_ROUTE)
+    looks = role == TRIGGER and method == "GET" and _RUN_ROUTE.fullmatch(path) is not None
+    return sends or looks
 
 
 def bearer(header: str) -> str:

@@ -16,7 +16,7 @@ from tiphys.stack.spec import Command, Plan, Run, Server
 if TYPE_CHECKING:
     import psycopg
 
-DATABASES = {"lake": "lake_write", "mlflow": "mlflow", "ledger": "ledger"}
+DATABASES = {"lake": "lake_write", "mlflow": "mlflow", "ledger": "ledger", "governor": "governor"}
 """Each database with the role that owns it."""
 
 

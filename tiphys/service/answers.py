@@ -1,4 +1,4 @@
-"""What comes to the ledger over HTTP and how it answers: bodies with a bound, numbers, JSON, and one form for every refusal."""
+"""What comes to a service over HTTP and how it answers: bodies with a bound, numbers, JSON, and one form for every refusal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from tiphys.settings import ListenSettings, load
+
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.requests import Request
 
 BODY_CAP = 16 * 1024
@@ -22,15 +25,21 @@ log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def read_body(request: Request, kind: type[Body], cap: int = BODY_CAP) -> Body:
-    """Read a body of at most ``cap`` bytes. Raises HTTPException: it is larger, or no such record."""
+async def read_bytes(request: Request, cap: int) -> bytes:
+    """Read a body of at most ``cap`` bytes, however it is sent. Raises HTTPException: it is larger."""
     text = bytearray()
     async for chunk in request.stream():
         text += chunk
         if len(text) > cap:
             raise HTTPException(413, f"the body is larger than {cap} bytes")
+    return bytes(text)
+
+
+async def read_body(request: Request, kind: type[Body], cap: int = BODY_CAP) -> Body:
+    """Read a body of at most ``cap`` bytes. Raises HTTPException: it is larger, or no such record."""
+    text = await read_bytes(request, cap)
     try:
-        return kind.model_validate_json(bytes(text))
+        return kind.model_validate_json(text)
     except ValidationError as error:
         listed = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors())
         raise HTTPException(422, listed) from None
@@ -55,7 +64,10 @@ def as_json(record: BaseModel, status: int = 200) -> Response:
     return Response(record.model_dump_json(), status, media_type="application/json")
 
 
-_CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {
+    401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 408: "too_slow",
+    413: "too_large", 415: "unsupported_encoding", 429: "too_many", 503: "unavailable",
+}  # fmt: skip
 
 
 async def refused(_request: Request, error: Exception) -> Response:
@@ -74,5 +86,21 @@ async def misfit(_request: Request, error: Exception) -> Response:
 async def away(_request: Request, error: Exception) -> Response:
     """Answer while the database is away."""
     log.warning("%s", error)
-    body = {"error": {"code": "unavailable", "message": "the ledger's database does not answer; try again"}}
+    body = {"error": {"code": "unavailable", "message": "the database does not answer; try again"}}
     return JSONResponse(body, 503, {"Retry-After": "1"})
+
+
+def serve(app: Starlette, port: int) -> None:
+    """Serve an application on a port of the address that our services listen on, until stopped."""
+    import uvicorn  # noqa: PLC0415 - only the server needs it
+
+    uvicorn.run(
+        app,
+        host=load(ListenSettings).bind,
+        port=port,
+        loop="asyncio",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        log_level="warning",
+    )
