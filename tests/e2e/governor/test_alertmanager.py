@@ -27,7 +27,7 @@ groups:
   rules:
   - alert: SlowCity
     expr: test_error_seconds > 180
-    labels: {{use_case: {TINY}, kind: error, subject: cold, severity: critical}}
+    labels: {{use_case: {TINY}, kind: error, subject: BY, severity: critical}}
     annotations: {{summary: 'an error of {{{{ $value }}}} s', image: 'evil/image:1'}}
 """
 PROMETHEUS = """
@@ -112,8 +112,8 @@ def test_an_alert_that_fires_becomes_one_event_however_often_it_is_sent(
     }[by]
     ports = free_port(), free_port()
     (tmp_path / "am.yaml").write_text(ALERTMANAGER.replace("URL", governor.watch.url).replace("AUTHORIZATION", how))
-    (tmp_path / "rules.yaml").write_text(RULES)
-    before = {each.id for each in governor_client.events(governor.person, 1000)}
+    (tmp_path / "rules.yaml").write_text(RULES.replace("BY", by))
+    before = sent_again(governor)
     with metrics() as figures:
         text = (
             PROMETHEUS.replace("RULES", "rules.yaml")
@@ -129,22 +129,20 @@ def test_an_alert_that_fires_becomes_one_event_however_often_it_is_sent(
             prometheus, "--config.file=prometheus.yaml", "--storage.tsdb.path=tsdb", f"--web.listen-address=127.0.0.1:{ports[0]}"
         ]  # fmt: skip
         with started(send, tmp_path), started(watch, tmp_path):
-            count = 'tiphys_governor_events_duplicates_total{sender="alertmanager"} '
             last = time.monotonic() + 90
-            while not sent_again(governor, count):
+            while sent_again(governor) < before + 2:
                 assert time.monotonic() < last, (tmp_path / "log").read_text()[-3000:]
                 time.sleep(0.2)
-    new = [each for each in governor_client.events(governor.person, 1000) if each.id not in before]
-    (event,) = [each for each in new if each.source == "alertmanager"]
-    assert (event.kind, event.subject, event.severity, event.sender) == ("error", "cold", "critical", "alertmanager")
+    found = governor_client.events(governor.person, 1000)
+    (event,) = [each for each in found if each.source == "alertmanager" and each.subject == by]
+    assert (event.kind, event.subject, event.severity, event.sender) == ("error", by, "critical", "alertmanager")
     body = governor.told(event.id).body
     assert set(body) <= {"type", "use_case", "kind", "subject", "severity", "model_version", "report", "text"}
     assert governor.decided(event.id).reason
 
 
-def sent_again(governor: Asked, count: str) -> bool:
-    """Whether Alertmanager has sent again what it had sent."""
-    reply = urllib3.request("GET", governor.watch.url + "/metrics")
-    return any(
-        line.startswith(count) and int(line.removeprefix(count)) >= 2 for line in reply.data.decode().splitlines()
-    )
+def sent_again(governor: Asked) -> int:
+    """How often Alertmanager has sent what it had sent before."""
+    name = 'tiphys_governor_events_duplicates_total{sender="alertmanager"} '
+    lines = urllib3.request("GET", governor.watch.url + "/metrics").data.decode().splitlines()
+    return sum(int(line.removeprefix(name)) for line in lines if line.startswith(name))
