@@ -105,7 +105,7 @@ def pipeline() -> WorkflowTemplate:
             check = Task(
                 name="check-data",
                 template=template(CHECK_DATA),
-                arguments={**use_case, **dataset, "accept-shift": given("accept-shift")},
+                arguments={**use_case, **dataset, "live": given("live"), "accept-shift": given("accept-shift")},
             )
             train = Task(
                 name="train",
