@@ -232,6 +232,15 @@ class GovernorSettings:
 
 
 @dataclass(frozen=True)
+class PaceSettings:
+    """How fast the governor's time passes."""
+
+    speed: float = _setting(
+        "TIPHYS_GOVERNOR_SPEED", "so many seconds of the governor's clock pass in one; more than 1 for rehearsals", "1"
+    )
+
+
+@dataclass(frozen=True)
 class GovernorServerSettings:
     """How the governor itself runs; where it posts to, ``ArgoSettings`` says."""
 
@@ -250,9 +259,6 @@ class GovernorServerSettings:
         "token to post events and read runs with, where TIPHYS_ARGO_TOKEN_FILE names none",
         "",
         secret=True,
-    )
-    speed: float = _setting(
-        "TIPHYS_GOVERNOR_SPEED", "so many seconds of the governor's clock pass in one; more than 1 for rehearsals", "1"
     )
     sources: str = _setting(
         "TIPHYS_RETRAIN_SOURCES",
@@ -379,7 +385,7 @@ class TerminalSettings:
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
     GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, GovernorSettings,
-    GovernorServerSettings, AgentSettings, AgentsSettings,
+    GovernorServerSettings, PaceSettings, AgentSettings, AgentsSettings,
     GatewaySettings, AskerSettings, AuditorSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from itertools import pairwise
 from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 
 from components.check_data.contract import CONTRACT as CHECK_DATA
+from components.collect_outcomes.contract import CONTRACT as COLLECT_OUTCOMES
 from components.etl.contract import CONTRACT as ETL
 from components.evaluate.contract import CONTRACT as EVALUATE
 from components.export.contract import CONTRACT as EXPORT
@@ -27,8 +28,8 @@ Trains a model on new data and ships it, if it deserves it.
 
 With `promote` set to `false` it ends after 3.
 
-Asked for because the world changed, it gets `recent-from`: the training then chooses its window, and the candidate has to beat
-`champion` on the newest rows and on the trusted `holdout`.
+Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
+window, and the candidate has to beat `champion` on the newest rows and must not be worse on the trusted ones.
 
 Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
 steps, the end is summed up by `summary`.
@@ -41,8 +42,9 @@ PARAMETERS = [
     ),
     Parameter(
         name="live",
-        value="",
-        description="files of live data to train on as well, as collect-outcomes made them: s3://raw/USE_CASE/live/DIGEST/",
+        value="false",
+        enum=["true", "false"],
+        description="true: collect what came of live answers first; they are trained on, too, and trusted ones judge the candidate",
     ),
     Parameter(name="first-month", value="", description="first month to use, as 2018-01; empty: the earliest there is"),
     Parameter(
@@ -67,11 +69,6 @@ PARAMETERS = [
         "models:/USE_CASE@production; empty: nobody",
     ),
     Parameter(
-        name="holdout",
-        value="",
-        description="snapshot of the live table labelled with the trusted outcomes that no training sees; empty: none",
-    ),
-    Parameter(
         name="promote",
         value="true",
         enum=["true", "false"],
@@ -89,7 +86,13 @@ def pipeline() -> WorkflowTemplate:
     ) as made:
         use_case = {"use-case": given("use-case")}
         with DAG(name="pipeline"):
-            sources = {name: given(name) for name in ("source", "live")}
+            collect = Task(
+                name="collect-outcomes",
+                template=template(COLLECT_OUTCOMES),
+                when=f"{given('live')} == true",
+                arguments={**use_case},
+            )
+            sources = {"source": given("source"), "live": collect.get_parameter("live-source")}
             ingest = Task(name="ingest", template=template(INGEST), arguments={**use_case, **sources})
             etl = Task(
                 name="etl",
@@ -114,7 +117,7 @@ def pipeline() -> WorkflowTemplate:
             )
             window = {"window": train.get_parameter("window")}
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
-            against = {"champion": given("champion"), "holdout": given("holdout")}
+            against = {"champion": given("champion"), "holdout": collect.get_parameter("holdout")}
             evaluate = Task(
                 name="evaluate",
                 template=template(EVALUATE),
@@ -133,7 +136,7 @@ def pipeline() -> WorkflowTemplate:
                 "mlflow-run": train.get_parameter("mlflow-run"),
             }
             package = ship(model, _found(train, evaluate, export), only_if=f"{given('promote')} == true")
-            for before, after in pairwise((ingest, etl, check, train, evaluate, export, package)):
+            for before, after in pairwise((collect, ingest, etl, check, train, evaluate, export, package)):
                 before.next(after)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})
