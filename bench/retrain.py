@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tiphys.usecase import Array, Examples
 
 _WEEK_S = 7 * 86400.0
+_MONTH_S = 30 * 86400.0
 _POISON = 0.3
 
 
@@ -122,7 +123,9 @@ def compare(rows: Examples, change: str, factor: float, seen: int) -> None:
     before = known.where(known.moment < moment_of(change)).rows
     whole_months = before.where(before.month < before.month.max())
     frozen = by_months(whole_months)
-    oracle = by_months(dataclasses.replace(before, target=(factor * before.target).astype(np.float32)))
+    always = dataclasses.replace(before, target=(factor * before.target).astype(np.float32))
+    latest = before.features["pickup_time"] >= moment_of(change) - _MONTH_S
+    oracle = train(always.where(~latest), always.where(latest), always)
     old, ideal = float(errors(frozen, week).mean()), float(errors(oracle, week).mean())
     made = cut(known, change)
     level = choose.level(USE_CASE.part("baselines").strong_lookup, made.train, choose.Asked(change))

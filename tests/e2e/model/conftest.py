@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.model.model_steps import outputs_in, start
@@ -70,7 +73,8 @@ def publish_version(environment: Mapping[str, str], use_case: UseCase, table: pa
 
 def publish_labelled(environment: Mapping[str, str], use_case: UseCase, table: pa.Table) -> int:
     """Write rows as trusted answers of the live table ``labelled``; answers with its snapshot."""
-    catalog = Lake(load(CatalogSettings, environment), load(S3Settings, environment)).writer()
+    lake = Lake(load(CatalogSettings, environment), load(S3Settings, environment))
+    catalog = lake.writer()
     labelled = live_tables.prepare(catalog, use_case.name, use_case.features)["labelled"]
     examples = use_case.examples(table)
     names = [each.name for each in use_case.features]
@@ -93,10 +97,16 @@ def publish_labelled(environment: Mapping[str, str], use_case: UseCase, table: p
         else pa.nulls(len(table), each.type)
         for each in schema
     ]
-    labelled.append(pa.Table.from_arrays(columns, schema=schema))
-    return live.snapshot(
-        use_case.name, "labelled", Lake(load(CatalogSettings, environment), load(S3Settings, environment))
-    )
+    whole = pa.Table.from_arrays(columns, schema=schema)
+    days = whole["at"].to_numpy().astype("datetime64[D]")
+    written = []
+    for day in np.unique(days):  # a file a day, as the table is partitioned
+        stream = io.BytesIO()
+        pq.write_table(whole.take(np.flatnonzero(days == day)), stream)
+        written.append(f"{labelled.location()}/data/{uuid.uuid4()}.parquet")
+        lake.store.put(written[-1], stream.getvalue())
+    labelled.add_files(written)
+    return live.snapshot(use_case.name, "labelled", lake)
 
 
 Step = Callable[..., "tuple[int, dict[str, Any], str]"]
