@@ -32,7 +32,7 @@ class StatusQuo(nn.Module):
     def __init__(self, seconds: Array) -> None:
         """Take the table [pairs, 24]."""
         super().__init__()
-        self.register_buffer("seconds", torch.as_tensor(seconds))
+        self.register_buffer("seconds", torch.tensor(seconds))
 
     def forward(self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
@@ -53,7 +53,7 @@ class Boosted(nn.Module):
         super().__init__()
         self.quo = StatusQuo(quo)
         for name, values in (("pair", pair), ("week_hour", week_hour), ("miles", miles)):
-            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
         self.trees = grown
 
     def forward(self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor) -> Tensor:

@@ -7,10 +7,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pytest
+from safetensors.torch import load, save
 
 from tests.e2e.model.conftest import TINY, boilings, publish_labelled, publish_version
+from tiphys.lake.s3 import S3
+from tiphys.lake.window import Window
+from tiphys.model_files import address
+from tiphys.serving.manifest import parse
+from tiphys.settings import S3Settings
+from tiphys.settings import load as settings
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ def judged(step: Step, run: str, model: dict[str, Any], **given: Any) -> tuple[i
     window = window if isinstance(window, str) else json.dumps(window)
     model = {name: model[name] for name in ("model_uri", "mlflow_run")}
     code, outputs, log = step("evaluate", run, use_case=TINY, window=window, **model, **given)
-    for name in ("metrics", "gates"):
+    for name in ("metrics", "gates", "candidates"):
         outputs[name] = json.loads(outputs[name]) if isinstance(outputs.get(name), str) else outputs.get(name)
     return code, outputs, log
 
@@ -120,3 +128,34 @@ def test_poisoned_outcomes_are_refused_by_the_trusted_holdout(step: Step, stack:
     assert "holdout.champion_mae" in told["verdict"]
     assert told["metrics"]["holdout.rows"] == 300
     assert told["model_version"] == ""
+
+
+def test_where_the_network_fails_the_best_of_the_rest_that_beats_the_champion_is_registered_and_exported(
+    step: Step, stack: Stack, old: dict[str, Any]
+) -> None:
+    """Everything takes twice as long and the new network is noise: today's status quo is served, and the losers are named."""
+    store = S3(settings(S3Settings, stack.environment("train")))
+    uri = old["model_uri"].partition("#")[0]
+    noise = save({name: value + 0.5 for name, value in load(store.get(uri)).items()})
+    spoiled = address(
+        uri.replace("model.safe", "noise.safe"), store.put(uri.replace("model.safe", "noise.safe"), noise)
+    )
+    doubled = version(stack, "v-doubled", times(since_the_change(800, 8), 2.0))
+    window = str(Window(recent_from=CHANGE, level=2.0))
+    model = {"model_uri": spoiled, "mlflow_run": old["mlflow_run"]}
+    code, told, log = judged(step, "noise", model, dataset=doubled, window=window, champion=old["version"])
+    assert code == 0, log
+    assert told["kind"] == "status_quo"
+    outcomes = {each["name"]: each["outcome"] for each in told["candidates"]}
+    assert outcomes["network"].startswith("missed: mae")
+    assert outcomes["status_quo"] == "registered"
+    code, made, log = step(
+        "export", "noise", use_case=TINY, dataset=doubled, window=window, model_version=told["model_version"]
+    )
+    assert code == 0, log
+    exported = S3(settings(S3Settings, stack.environment("export")))
+    manifest = parse(exported.get(made["repository"] + "manifest.json"), made["manifest_sha256"], "here")
+    session = onnxruntime.InferenceSession(exported.get(made["repository"] + manifest.onnx_path))
+    litres, celsius = np.array([[1.0], [2.0]], np.float32), np.array([[10], [90]])
+    answer = session.run(["seconds"], {"litres": litres, "celsius": celsius})[0]
+    assert answer[1, 0] == pytest.approx(2 * answer[0, 0])
