@@ -122,7 +122,7 @@ def pipeline() -> WorkflowTemplate:
             )
             window = {"window": train.get_parameter("window")}
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
-            against = {"champion": given("champion"), "holdout": collect.get_parameter("holdout")}
+            against = {"champion": given("champion"), "holdout": collect.get_parameter("labelled-snapshot")}
             evaluate = Task(
                 name="evaluate",
                 template=template(EVALUATE),
