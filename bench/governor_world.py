@@ -21,7 +21,7 @@ from tiphys.engine import load_file, load_text
 from tiphys.settings import PROJECT, GovernorSettings, StackSettings, load
 from tiphys.stack import config
 from tiphys.stack import keys as stack_keys
-from tiphys.stack.ports import is_taken
+from tiphys.stack.ports import Ports, is_taken
 from tiphys.stack.servers import engine, own, postgres
 from tiphys.stack.spec import Plan, Server
 from tiphys.step import Access, Contract, StepInputs, StepOutputs, contracts
@@ -135,6 +135,14 @@ class Watch(World):
         options = {"parameters": [f"use-case={use_case}", f"source={source}"], "generateName": "by-hand-"}
         body = {"resourceKind": "WorkflowTemplate", "resourceName": "continuous-training", "submitOptions": options}
         return str(self.ask_engine("POST", "/api/v1/workflows/default/submit", body)["metadata"]["name"])
+
+
+def free_base() -> int:
+    """The first of 100 free ports in a row."""
+    for base in range(20000, 32000, 200):
+        if not any(is_taken(port) for port in Ports(base).every()):
+            return base
+    raise SystemExit("no 100 free ports in a row below 32000")
 
 
 @contextmanager
