@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 
 from components.batch_score.contract import Inputs
-from components.batch_score.model import Model
 from tiphys.closure import closure
 from tiphys.errors import DataError
 from tiphys.lake.catalog import Lake
@@ -16,6 +15,7 @@ from tiphys.lake.s3 import Stored, digest_of
 from tiphys.lake.upload import usable
 from tiphys.serving.batch_questions import Questions
 from tiphys.serving.batch_source import format_of, source_of
+from tiphys.serving.exported import Model
 from tiphys.settings import PROJECT
 from tiphys.usecase import UseCase
 

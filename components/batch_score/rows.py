@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from components.batch_score.model import Model
     from components.batch_score.plan import Plan
     from tiphys.lake.catalog import Lake
+    from tiphys.serving.exported import Model
     from tiphys.usecase import UseCase
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from components.batch_score.plan import NO_MONTH, short
 from tiphys.errors import DataError
+from tiphys.serving.session import Session
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -148,28 +149,6 @@ def check_planned(content: RawIOBase | BufferedReader, uri: str, sha256: str) ->
     if found != sha256:
         message = f"{uri} has sha256 {found}, {sha256} was planned: it was replaced meanwhile; run the step again"
         raise DataError(message)
-
-
-class Session:
-    """The model in this process: features -> ``prediction`` and, where it gives them, ``low`` and ``high``, float64 [rows]."""
-
-    def __init__(self, onnx: bytes, use_case: UseCase) -> None:
-        """Load the model; it takes one thread."""
-        import onnxruntime  # noqa: PLC0415 - in workers only
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # Spark has a process a core already
-        self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        self._features = use_case.features
-        there = {each.name for each in self._session.get_outputs()}
-        named = zip(("prediction", "low", "high"), use_case.target.outputs, strict=True)
-        self._outputs = {ours: own for ours, own in named if own in there}
-
-    def __call__(self, features: Mapping[str, Array]) -> dict[str, Array]:
-        """Ask about rows: one equally long vector a feature."""
-        given = {each.name: np.asarray(features[each.name], each.dtype).reshape(-1, 1) for each in self._features}
-        found = self._session.run(list(self._outputs.values()), given)
-        return {name: each.reshape(-1).astype(np.float64) for name, each in zip(self._outputs, found, strict=True)}
 
 
 def _batch(wanted: pa.Schema, given: Mapping[str, Any], rows: int) -> pa.RecordBatch:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from components.batch_score import plan as planning
 from components.batch_score.contract import Inputs, Outputs
-from components.batch_score.model import Model, find
 from components.batch_score.plan import NO_MONTH, TABLE, Plan
 from tiphys.errors import DataError, PermanentError
 from tiphys.lake.catalog import NAME, Lake
 from tiphys.lake.dataset import MONTHS, REJECTS, Dataset, Ref
+from tiphys.serving.exported import Model, find
 from tiphys.spark.decided import by_month, count, log_reasons
 from tiphys.step import Context
 from tiphys.usecase import UseCase
@@ -34,7 +34,7 @@ def run(inputs: Inputs, _context: Context) -> Outputs:
         RetryableError: a server is away, or Spark was lost.
     """
     use_case, lake = UseCase(inputs.use_case), Lake.from_settings()
-    model = find(inputs, lake.store)
+    model = find(inputs.use_case, inputs.model_version, lake.store)
     plan = planning.make(inputs, use_case, model, lake)
     log.info("%s scores %s", model.version, plan.scored)
     computed = False

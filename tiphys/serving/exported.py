@@ -1,10 +1,9 @@
-"""The model that scores: which one, and its ONNX bytes, checked against the manifest of its repository."""
+"""An exported model: which one, and its ONNX bytes, checked against the manifest of its repository."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.batch_score.contract import Inputs
 from tiphys.errors import DataError
 from tiphys.lake.s3 import S3
 from tiphys.release.client import LedgerClient
@@ -25,14 +24,14 @@ class Model:
     onnx: bytes
 
 
-def find(inputs: Inputs, store: S3, ledger: LedgerSettings | None = None) -> Model:
-    """Fetch the version that is named, or the one that production serves.
+def find(use_case: str, model_version: str, store: S3, ledger: LedgerSettings | None = None) -> Model:
+    """Fetch the version that is named, or with an empty name the one that production serves.
 
     Raises:
         DataError: there is none, it was never exported, or its files are not what its manifest says.
         RetryableError: ledger, registry or S3 is away.
     """
-    version, repository, digest = _named(inputs) if inputs.model_version else _serving(inputs, ledger)
+    version, repository, digest = _named(use_case, model_version) if model_version else _serving(use_case, ledger)
     where = repository + manifest.MANIFEST
     found = manifest.parse(store.get(where), digest, where)
     onnx = store.get(repository + found.onnx_path)
@@ -40,27 +39,25 @@ def find(inputs: Inputs, store: S3, ledger: LedgerSettings | None = None) -> Mod
     return Model(version, digest, onnx)
 
 
-def _named(inputs: Inputs) -> tuple[str, str, str]:
-    version = Tracking().version(inputs.model_version)
-    name = inputs.use_case.rpartition(".")[2]
+def _named(use_case: str, model_version: str) -> tuple[str, str, str]:
+    version = Tracking().version(model_version)
+    name = use_case.rpartition(".")[2]
     if version.name != name:
-        message = f"{inputs.model_version} is a model of {version.name!r}, not of use case {name!r}"
+        message = f"{model_version} is a model of {version.name!r}, not of use case {name!r}"
         raise DataError(message)
     repository, digest = version.tags.get("repository", ""), version.tags.get("manifest_sha256", "")
     if not repository or not digest:
-        message = (
-            f"{inputs.model_version} was never exported, so there is no ONNX file to score with: run its export step"
-        )
+        message = f"{model_version} was never exported, so there is no ONNX file to ask: run its export step"
         raise DataError(message)
     return version.uri, repository, digest
 
 
-def _serving(inputs: Inputs, ledger: LedgerSettings | None) -> tuple[str, str, str]:
+def _serving(use_case: str, ledger: LedgerSettings | None) -> tuple[str, str, str]:
     released = LedgerClient(ledger or load(LedgerSettings)).current(_ENVIRONMENT).releases
-    found = released.get(inputs.use_case)
+    found = released.get(use_case)
     if found is None:
         message = (
-            f"{_ENVIRONMENT} serves no model of {inputs.use_case!r} (it serves {', '.join(released) or 'none'}): "
+            f"{_ENVIRONMENT} serves no model of {use_case!r} (it serves {', '.join(released) or 'none'}): "
             "name one with model-version, or run continuous-training first"
         )
         raise DataError(message)

@@ -1,0 +1,79 @@
+"""The reference of a model version: made once of the data that it was evaluated on, kept in S3 under its content's digest."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.monitor import rows as live_rows
+from tiphys.errors import DataError
+from tiphys.lake.dataset import Dataset
+from tiphys.watch.drift.reference import Reference, make
+from tiphys.watch.drift.residuals import ALL, Rows
+
+if TYPE_CHECKING:
+    from tiphys.serving.exported import Model
+    from tiphys.usecase import Array, Examples, UseCase
+
+_MOST = 400_000
+"""Rows that a reference is made of; of a larger dataset every k-th."""
+
+log = logging.getLogger(__name__)
+
+
+def build(use_case: UseCase, dataset: str, model: Model) -> Reference:
+    """Make the reference: columns of all months, errors of the last one, which the model never saw.
+
+    Raises:
+        DataError: the dataset is not there, or has no past beside its last month.
+    """
+    found = Dataset.open(dataset)
+    time_column = use_case.data.time
+    table: Any = found.read(list(dict.fromkeys([*use_case.columns, time_column])))
+    if len(table) > _MOST:
+        table = table.take(np.arange(0, len(table), -(-len(table) // _MOST)))
+    examples = use_case.examples(table)
+    if not len(examples):
+        message = f"dataset {dataset!r} has no rows: nothing can be held against it"
+        raise DataError(message)
+    moment = np.asarray(table[time_column].to_numpy()).astype("datetime64[us]").astype(np.int64) / 1e6
+    last = examples.month == examples.month.max()
+    names = live_slices(use_case, examples)
+    masks = live_rows.masks_of(use_case, examples.features, names)
+    columns: dict[str, Any] = {
+        each.name: (each.kind, each.description, np.asarray(each.of(examples.features)))
+        for each in use_case.part("watched").WATCHED
+    }
+    for name, mask in masks.items():
+        columns[live_rows.SLICE + name] = ("category", f"1 for rows of the slice {name}", mask.astype(np.float64))
+    about = {
+        "use_case": use_case.name, "model_version": model.version, "manifest": model.manifest_sha256, "dataset": dataset,
+        "unit": use_case.target.unit, "slices": list(names),
+    }  # fmt: skip
+    tested = _tested(use_case, examples.where(last), moment[last], names, model)
+    log.info("reference of %s: %d rows, %d of them unseen by the model", dataset, len(examples), len(tested))
+    return make(
+        about, moment=moment, columns=columns, truths=examples.target.astype(np.float64), tested=tested, masks=masks
+    )
+
+
+def live_slices(use_case: UseCase, examples: Examples) -> tuple[str, ...]:
+    """Slices that can be told of a question alone; what depends on past rows is left out."""
+    slices, nothing = use_case.part("slices").SLICES, examples.where(np.zeros(len(examples), bool))
+    few = examples.where(np.arange(min(len(examples), 20_000)))
+    return tuple(name for name, each in slices.items() if np.array_equal(each(few, few), each(few, nothing)))
+
+
+def _tested(use_case: UseCase, examples: Examples, moment: Array, names: tuple[str, ...], model: Model) -> Rows:
+    from tiphys.serving.session import Session  # noqa: PLC0415 - ONNX Runtime, only where a reference is made
+
+    answers = Session(model.onnx, use_case)(examples.features)
+    everywhere = np.ones(len(examples), bool)
+    masks = {
+        ALL: everywhere, **live_rows.masks_of(use_case, examples.features, names), live_rows.TRUSTED: everywhere,
+    }  # fmt: skip
+    value, blank = answers["prediction"], np.full(len(examples), np.nan)
+    low, high = answers.get("low", blank), answers.get("high", blank)
+    return Rows(moment, value, low, high, examples.target.astype(np.float64), masks).finite()

@@ -1,0 +1,306 @@
+"""One look at a window of live rows: every check, the figures, and the state that the next look goes on from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tiphys.watch.drift import quality, sequential, volume
+from tiphys.watch.drift.findings import Check, Kind, Severity
+from tiphys.watch.drift.findings import State as Verdict
+from tiphys.watch.drift.ledger import Ledger
+from tiphys.watch.drift.reference import ANSWER, TRUTH, Reference
+from tiphys.watch.drift.residuals import ALL, FIELDS, Rows
+from tiphys.watch.drift.sequential import Track
+from tiphys.watch.drift.shift import Shift, compare
+from tiphys.watch.drift.sketch import DAY, Array, Sketch, stratum_of
+from tiphys.watch.drift.thresholds import CHOSEN, STATED_COVERAGE, Thresholds
+
+KEPT_DAYS = 70
+"""Days of sums that are kept: what is older has no say in a running test any more."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What came between two moments of the use case's own clock (seconds since 1970)."""
+
+    since: float
+    until: float
+    moment: Array
+    """Of each answered question."""
+    columns: Mapping[str, Array]
+    """Watched values by name, one a question."""
+    value: Array
+    low: Array
+    high: Array
+    labelled: Rows
+    """Answers of the watched model whose truths are known by now, of the same stretch."""
+    ours: Array
+    """Which questions the watched model answered; the others count for what is asked only."""
+    elsewhere: float = 0.0
+    """Share of the questions asked meanwhile by the wall clock that are about a moment outside of the window."""
+
+    @property
+    def days(self) -> float:
+        """Length."""
+        return (self.until - self.since) / DAY
+
+
+@dataclass(frozen=True)
+class State:
+    """What is carried from look to look, of one use case and model version."""
+
+    errors: Ledger
+    volume: Ledger
+
+    @classmethod
+    def new(cls, reference: Reference) -> State:
+        """Nothing known."""
+        return cls(Ledger(tuple(reference.residuals.groups), FIELDS), Ledger(volume.GROUPS, volume.FIELDS))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON's types."""
+        return {"errors": self.errors.as_dict(), "volume": self.volume.as_dict()}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> State:
+        """Read what :meth:`as_dict` wrote."""
+        return cls(Ledger.from_dict(held["errors"]), Ledger.from_dict(held["volume"]))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look found."""
+
+    checks: tuple[Check, ...]
+    figures: Mapping[str, float]
+    shifts: Mapping[str, Shift]
+    tracks: tuple[Track, ...]
+    volume: volume.Volume
+    state: State
+    rows: int
+    labelled: int
+    groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Group -> its figures in the window: rows, error, inside, shift."""
+
+    @property
+    def alarms(self) -> list[Check]:
+        """What is to be told, the gravest first."""
+        found = [each for each in self.checks if each.state == "alarm"]
+        return sorted(found, key=lambda each: (each.severity != "critical", each.kind, each.subject))
+
+    @property
+    def verdict(self) -> str:
+        """``drift``, ``stable``, or ``not enough``: without rows nothing is well."""
+        if self.alarms:
+            return "drift"
+        enough = [each for each in self.checks if each.kind in {"data", "prediction"} and each.state == "fine"]
+        return "stable" if enough else "not enough"
+
+
+def look(reference: Reference, window: Window, state: State, chosen: Thresholds = CHOSEN) -> Look:
+    """Hold a window against the reference, and go on with the tests that run from look to look."""
+    counted = state.volume.replaced(volume.ledger(window.moment), window.since, window.until)
+    labelled = window.labelled.finite()
+    sums = reference.residuals.ledger(labelled)
+    errors = state.errors.replaced(sums, window.since, window.until)
+    newest = int(window.until // DAY)
+    state = State(errors.since(newest - KEPT_DAYS), counted.since(newest - KEPT_DAYS))
+    came = volume.judge(counted, reference.rhythm, window.until, window.until - window.since)
+    shifts = dict(_shifts(reference, window, labelled))
+    running = tuple(sequential.tracks(state.errors, reference.residuals, chosen))
+    groups = {name: _of_group(sums, number) for number, name in enumerate(sums.groups)}
+    checks = [
+        _volume(came, counted, window, chosen),
+        *_quality(reference, window, chosen),
+        *(_mix(each, chosen) for each in shifts.values()),
+        *(_error(each, reference) for each in running),
+        _coverage(reference, groups.get(ALL, {}), sums, chosen),
+        _estimate(reference, window, chosen),
+    ]
+    figures = _figures(reference, window, shifts, running, came, groups, len(labelled))
+    return Look(tuple(checks), figures, shifts, running, came, state, len(window.moment), len(labelled), groups)
+
+
+def _shifts(reference: Reference, window: Window, labelled: Rows) -> Iterator[tuple[str, Shift]]:
+    stratum, own = stratum_of(window.moment), stratum_of(labelled.moment)
+    for name, column in reference.columns.items():
+        if name == TRUTH:
+            now = Sketch.of(column.sketch.bins, labelled.actual, own)
+        elif name == ANSWER:
+            now = Sketch.of(column.sketch.bins, window.value[window.ours], stratum[window.ours])
+        elif name in window.columns:
+            now = Sketch.of(column.sketch.bins, window.columns[name], stratum)
+        else:
+            continue
+        yield name, compare(column.sketch, now, column.dispersion, window.days)
+
+
+def _mix(found: Shift, chosen: Thresholds) -> Check:
+    kinds: dict[str, Kind] = {ANSWER: "prediction", TRUTH: "label"}
+    kind = kinds.get(found.name, "data")
+    if found.rows < chosen.fewest or not found.tested:
+        why = (
+            "says only what time it is, and the window is no whole week"
+            if found.rows >= chosen.fewest
+            else f"{found.rows} rows"
+        )
+        return Check(kind, found.name, "unknown", found.psi, chosen.psi, f"{found.name}: not judged ({why})")
+    far = found.psi >= chosen.psi and found.p <= chosen.p
+    most = int(np.argmax(np.abs(found.now - found.expected)))
+    text = (
+        f"{found.name}: {found.labels[most]} is {found.now[most]:.1%} of the rows, {found.expected[most]:.1%} was expected "
+        f"(PSI {found.psi:.3f}, p {found.p:.1e}, {found.rows} rows)"
+    )
+    severity: Severity = "critical" if found.psi >= chosen.psi_critical else "warning"
+    labelled = found.rows if kind == "label" else 0
+    return Check(kind, found.name, "alarm" if far else "fine", found.psi, chosen.psi, text, severity, labelled)
+
+
+def _error(track: Track, reference: Reference) -> Check:
+    words = {
+        "longer": "truths exceed the answers",
+        "shorter": "truths fall short of the answers",
+        "wider": "errors are larger",
+    }
+    subject = track.group if track.direction == "longer" else f"{track.group}:{track.direction}"
+    state: Verdict = "unknown" if not track.labelled and not track.alarms else "alarm" if track.alarms else "fine"
+    text = (
+        f"{track.group}: evidence that {words[track.direction]} is {track.peak:.1f} of {track.limit:.1f}, "
+        f"{track.labelled} labelled rows (usually off by {reference.residuals.groups[track.group].error:.1f} {reference.about.get('unit', '')})"
+    )
+    since = track.since if track.alarms else math.nan
+    severity: Severity = "critical" if track.group == ALL else "warning"
+    return Check("error", subject, state, track.peak, track.limit, text, severity, track.labelled, since)
+
+
+def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, chosen: Thresholds) -> Check:
+    rows, share = int(found.get("rows", 0)), found.get("inside", math.nan)
+    if rows < chosen.fewest:
+        return Check(
+            "calibration",
+            ALL,
+            "unknown",
+            share,
+            chosen.coverage,
+            f"calibration: {rows} labelled rows are too few",
+            labelled=rows,
+        )
+    days = max(1, len(sums.days))
+    tau = reference.residuals.groups[ALL].inside_tau
+    z = abs(share - STATED_COVERAGE) / math.sqrt(STATED_COVERAGE * (1 - STATED_COVERAGE) / rows + tau**2 / days)
+    off = abs(share - STATED_COVERAGE)
+    alarms = off >= chosen.coverage and z >= chosen.coverage_z
+    text = f"{share:.1%} of {rows} truths lie within their intervals, {STATED_COVERAGE:.0%} is stated (z {z:.1f})"
+    return Check("calibration", ALL, "alarm" if alarms else "fine", off, chosen.coverage, text, labelled=rows)
+
+
+def _estimate(reference: Reference, window: Window, chosen: Thresholds) -> Check:
+    known = np.isfinite(window.value)
+    if known.sum() < chosen.fewest or reference.expected.level <= 0:
+        return Check(
+            "prediction",
+            "expected error",
+            "unknown",
+            math.nan,
+            chosen.estimate,
+            f"expected error: {int(known.sum())} answers",
+        )
+    expected = float(reference.expected.of(window.value[known], window.low[known], window.high[known]).mean())
+    ratio, unit = expected / reference.expected.level, reference.about.get("unit", "")
+    text = f"answers like these were off by {expected:.1f} {unit}, {ratio:.2f} times the evaluation's {reference.expected.level:.1f}"
+    state: Verdict = "alarm" if ratio >= chosen.estimate else "fine"
+    return Check("prediction", "expected error", state, ratio, chosen.estimate, text)
+
+
+def _volume(came: volume.Volume, counted: Ledger, window: Window, chosen: Thresholds) -> Check:
+    known = sum(float(block.sum()) for block in counted.days.values())
+    if not len(window.moment) and known:
+        text = "no question was answered in the window, though there were some before"
+        return Check("volume", ALL, "alarm", 0.0, chosen.volume_low, text, "critical")
+    if math.isnan(came.expected):
+        return Check(
+            "volume",
+            ALL,
+            "unknown",
+            math.nan,
+            chosen.volume_low,
+            f"{came.rows} rows on the last day; too little past to expect any number",
+        )
+    low = came.ratio <= chosen.volume_low
+    limit = chosen.volume_low if came.ratio < 1 else chosen.volume_high
+    far = (low or came.ratio >= chosen.volume_high) and abs(came.z) >= chosen.volume_z
+    text = f"{came.rows} rows on the last day, {came.expected:.0f} were expected (z {came.z:+.1f})"
+    return Check("volume", ALL, "alarm" if far else "fine", came.ratio, limit, text, "critical" if low else "warning")
+
+
+def _quality(reference: Reference, window: Window, chosen: Thresholds) -> Iterator[Check]:
+    rows = len(window.moment)
+    if rows < chosen.fewest:
+        return
+    given = {**window.columns, ANSWER: window.value[window.ours]}
+    for name, values in given.items():
+        if name not in reference.columns:
+            continue
+        known = reference.columns[name].known
+        found = quality.look(known, values)
+        share = max(found.missing - known.missing, found.unseen)
+        alarms = share >= chosen.strange or found.constant
+        what = (
+            "every row has the same value"
+            if found.constant
+            else f"{found.missing:.1%} missing, {found.unseen:.1%} never seen before"
+        )
+        yield Check(
+            "quality",
+            name,
+            "alarm" if alarms else "fine",
+            1.0 if found.constant else max(0.0, share),
+            chosen.strange,
+            f"{name}: {what}",
+        )
+    text = f"{window.elsewhere:.1%} of the questions asked meanwhile are about a moment outside of the window"
+    away = window.elsewhere >= chosen.elsewhere
+    yield Check("quality", "clock:elsewhere", "alarm" if away else "fine", window.elsewhere, chosen.elsewhere, text)
+    stuck = max(0.0, quality.stuck_share(window.moment) - reference.stuck)
+    text = f"{stuck:.1%} of {rows} rows have one and the same moment"
+    yield Check("quality", "clock", "alarm" if stuck >= chosen.stuck else "fine", stuck, chosen.stuck, text)
+
+
+def _of_group(sums: Ledger, number: int) -> dict[str, float]:
+    _, stacked = sums.stacked()
+    total = dict(zip(FIELDS, stacked[:, number].sum(axis=(0, 1)), strict=True))
+    rows = float(total["rows"])
+    means = {name: float(total[name]) / rows if rows else math.nan for name in FIELDS[1:]}
+    return {"rows": rows, **means}
+
+
+def _figures(  # noqa: PLR0913, PLR0917 - all that there is to tell
+    reference: Reference, window: Window, shifts: Mapping[str, Shift], running: tuple[Track, ...],
+    came: volume.Volume, groups: Mapping[str, Mapping[str, float]], labelled: int,
+) -> dict[str, float]:  # fmt: skip
+    known = np.isfinite(window.value)
+    told: dict[str, float] = {
+        "rows": float(len(window.moment)),
+        "labelled": float(labelled),
+        "volume.ratio": came.ratio,
+    }
+    if known.any():
+        low, high = window.low[known], window.high[known]
+        told["error.expected"] = float(reference.expected.of(window.value[known], low, high).mean())
+    for name, each in shifts.items():
+        told[f"psi.{name}"] = each.psi
+    for name, found in groups.items():
+        told |= {
+            f"error.{name}": found["error"],
+            f"coverage.{name}": found["inside"],
+            f"labelled.{name}": found["rows"],
+        }
+        told[f"error_reference.{name}"] = reference.residuals.groups[name].error
+    for track in running:
+        told[f"evidence.{track.group}.{track.direction}"] = track.peak / track.limit
+    return {name: value for name, value in told.items() if math.isfinite(value)}
