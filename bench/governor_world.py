@@ -17,7 +17,7 @@ from typing import Any
 import urllib3
 from serving_world import World, until
 
-from tiphys.engine import load_file, load_text
+from tiphys.engine import Engine, load_file, load_text
 from tiphys.settings import PROJECT, GovernorSettings, StackSettings, load
 from tiphys.stack import config
 from tiphys.stack import keys as stack_keys
@@ -119,13 +119,18 @@ class Watch(World):
         return process
 
     def install(self) -> None:
-        """Put the stand-in and the real binding into the engine."""
-        from tiphys.engine import Engine  # noqa: PLC0415
-
-        documents = [
+        """Put the stand-in, and all of ours that leads to it, into the engine."""
+        rendered = PROJECT / "workflows" / "rendered"
+        told = config.config_map(self.plan.settings, self.plan.keys), config.secrets(self.plan.settings, self.plan.keys)
+        self.apply(
+            *config.documents(*told),
             *load_text(TRAINING.replace("HOLD", str(self.hold))),
-            *load_file(PROJECT / "workflows/rendered/retrain.yaml"),
-        ]
+            *load_file(rendered / "retrain.yaml"),
+            *load_file(rendered / "scheduled-training.yaml"),
+        )
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        """Put objects into the engine's store."""
         kept = Engine(self.plan.layout.home / "engine")
         kept.apply(documents)
         kept.wake()
