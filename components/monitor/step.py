@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from tiphys.serving.exported import Model
     from tiphys.step import Context
     from tiphys.watch.drift.reference import Reference
-    from tiphys.watch.drift.watch import Look, Window
+    from tiphys.watch.drift.summary import Window
+    from tiphys.watch.drift.watch import Look
 
 DAY = 86_400.0
 _SHOWN = 3
