@@ -43,6 +43,11 @@ PARAMETERS = [
         name="source",
         description="raw files: s3://BUCKET/PREFIX/; must be given. From a laptop `--upload source=FOLDER` makes one",
     ),
+    Parameter(
+        name="live",
+        value="",
+        description="files of live data to train on as well, as collect-outcomes made them: s3://raw/USE_CASE/live/DIGEST/",
+    ),
     Parameter(name="first-month", value="", description="first month to use, as 2018-01; empty: the earliest there is"),
     Parameter(
         name="last-month", value="", description="last month, which is the test month; empty: the latest there is"
@@ -76,7 +81,8 @@ def pipeline() -> WorkflowTemplate:
     ) as made:
         use_case, asked = {"use-case": given("use-case")}, {"asked-by": given("started-by")}
         with DAG(name="pipeline"):
-            ingest = Task(name="ingest", template=template(INGEST), arguments={**use_case, "source": given("source")})
+            sources = {name: given(name) for name in ("source", "live")}
+            ingest = Task(name="ingest", template=template(INGEST), arguments={**use_case, **sources})
             etl = Task(
                 name="etl",
                 template=template(ETL),

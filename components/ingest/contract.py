@@ -18,6 +18,9 @@ class Inputs(StepInputs):
     source: Annotated[str, Refers("s3-prefix")] = Field(
         description="prefix of the uploaded files: s3://landing/DIGEST/"
     )
+    live: Annotated[str, Refers("s3-prefix")] = Field(
+        "", description="prefix of files of live data beside them: s3://raw/USE_CASE/live/DIGEST/; empty: none"
+    )
 
 
 class Outputs(StepOutputs):

@@ -21,7 +21,8 @@ def run(inputs: Inputs, _context: Context) -> Outputs:
     use_case = UseCase(inputs.use_case)
     store = S3()
     files: dict[str, RawFile] = {}
-    for each in _uploaded(inputs.source, store):
+    sources = [each for each in (inputs.source, inputs.live) if each]
+    for each in [stored for source in sources for stored in _uploaded(source, store)]:
         found = _look(each, store, use_case.name, use_case.data)
         if found.sha256 in files:
             log.info("%s has the same content as %s: taken once", found.name, files[found.sha256].name)

@@ -40,7 +40,7 @@ def namespace() -> Iterator[str]:
     # The second label asks a test cluster without a network plug-in to leave the pods as they are.
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "test-cluster/host-network": "no"}
     kubectl("apply", document={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    for account in ("tiphys", "tiphys-etl", "tiphys-batch-score"):
+    for account in ("tiphys", "tiphys-etl", "tiphys-batch-score", "tiphys-collect-outcomes"):
         metadata = {"name": account, "namespace": name}
         kubectl("apply", document={"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     yield name

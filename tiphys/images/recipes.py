@@ -12,7 +12,7 @@ from tiphys.errors import PermanentError
 from tiphys.settings import PROJECT
 
 FOLDER = PROJECT / "images"
-HEAVY = ("batch-score", "etl", "evaluate", "export", "torch", "train", "triton")
+HEAVY = ("batch-score", "collect-outcomes", "etl", "evaluate", "export", "torch", "train", "triton")
 """Images of more than 300 MB or that need one; ``light`` is all the others."""
 
 HIDDEN = ("debian", "builder", "base", "torch")

@@ -119,7 +119,11 @@ def test_a_step_has_no_token_and_argos_own_containers_have_theirs(document: Json
 
 def test_only_steps_with_spark_may_make_pods() -> None:
     """Spark's executors are the only pods that a step of ours makes."""
-    assert [each.name for each in contracts().values() if each.access.pods] == ["batch_score", "etl"]
+    assert [each.name for each in contracts().values() if each.access.pods] == [
+        "batch_score",
+        "collect_outcomes",
+        "etl",
+    ]
 
 
 @each_template

@@ -1,0 +1,1 @@
+"""Takes live answers and outcomes into the lake and joins them."""
