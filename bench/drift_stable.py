@@ -110,7 +110,7 @@ def stamped(summaries: dict[int, Summary], days: Sequence[int], first: int) -> l
 
 def _moved(summary: Summary, day: int, to: int) -> Summary:
     def at(ledger: Ledger) -> Ledger:
-        return Ledger(ledger.groups, ledger.fields, {to: block for own, block in ledger.days.items() if own == day})
+        return Ledger(ledger.groups, ledger.fields, {to: ledger.days[day]} if day in ledger.days else {})
 
     return replace(summary, volume=at(summary.volume), errors=at(summary.errors), moments={})
 
