@@ -169,6 +169,13 @@ class AskerSettings:
 
 
 @dataclass(frozen=True)
+class AuditorSettings:
+    """Who we are when we report what the operator's own meters say."""
+
+    key: str = _setting("TIPHYS_AUDITOR_KEY", "API key of role auditor: what it feeds back is trusted", secret=True)
+
+
+@dataclass(frozen=True)
 class AdminSettings:
     """The token of one admin port: the gateway, and each agent, knows by its own whom to obey."""
 
@@ -225,6 +232,15 @@ class GovernorSettings:
 
 
 @dataclass(frozen=True)
+class PaceSettings:
+    """How fast the governor's time passes."""
+
+    speed: float = _setting(
+        "TIPHYS_GOVERNOR_SPEED", "so many seconds of the governor's clock pass in one; more than 1 for rehearsals", "1"
+    )
+
+
+@dataclass(frozen=True)
 class GovernorServerSettings:
     """How the governor itself runs; where it posts to, ``ArgoSettings`` says."""
 
@@ -243,9 +259,6 @@ class GovernorServerSettings:
         "token to post events and read runs with, where TIPHYS_ARGO_TOKEN_FILE names none",
         "",
         secret=True,
-    )
-    speed: float = _setting(
-        "TIPHYS_GOVERNOR_SPEED", "so many seconds of the governor's clock pass in one; more than 1 for rehearsals", "1"
     )
     sources: str = _setting(
         "TIPHYS_RETRAIN_SOURCES",
@@ -278,7 +291,7 @@ class GatewaySettings:
     use_cases: str = _setting("TIPHYS_GATEWAY_USE_CASES", "use cases it always mounts, with commas", "taxi_eta")
     keys: str = _setting(
         "TIPHYS_GATEWAY_KEYS",
-        "API keys: JSON object sha256 of the key -> {name, role: rider|tester|admin, rate, burst, daily}",
+        "API keys: JSON object sha256 of the key -> {name, role: rider|auditor|tester|admin, rate, burst, daily}",
         "{}",
         secret=True,
     )
@@ -372,8 +385,8 @@ class TerminalSettings:
 GROUPS: tuple[type[Any], ...] = (
     S3Settings, CatalogSettings, SparkSettings, TrackingSettings, RaySettings, LedgerSettings, RegistrySettings,
     GitSettings, PackageSettings, ServingSettings, ListenSettings, LedgerServerSettings, GovernorSettings,
-    GovernorServerSettings, AgentSettings, AgentsSettings,
-    GatewaySettings, AskerSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
+    GovernorServerSettings, PaceSettings, AgentSettings, AgentsSettings,
+    GatewaySettings, AskerSettings, AuditorSettings, AdminSettings, PassportSettings, TrustSettings, RunSettings, DebugSettings,
     StackSettings, EngineSettings, ImageSettings, ArgoSettings, TerminalSettings,
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ person typed ever meets a shell. This module knows neither Hera nor Argo nor any
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import errno
 import importlib
@@ -135,8 +136,10 @@ class Access:
     pods: bool = False
     """On a cluster it may make pods of its own, if the cluster lets its account ``tiphys-NAME`` do so."""
     registry: Literal["", "pull", "push"] = ""
-    gateway: Literal["", "rider", "tester", "admin"] = ""
+    gateway: Literal["", "rider", "auditor", "tester", "admin"] = ""
     """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
+    audits: bool = False
+    """Whether it also holds the key of the operator's own meters, whose outcomes are trusted."""
     governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
     """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages. All but
     the last may read events and decisions, too."""
@@ -254,8 +257,11 @@ def main(contract: Contract) -> NoReturn:
     logging.getLogger("components").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # before the step imports anything that registers its own: the last to be called
     code = _attempt(contract, arguments)
     _let_go_of_a_full_log()
+    ended.append(code)
     sys.exit(code)
 
 
@@ -331,6 +337,18 @@ def _let_go_of_a_full_log() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _leave(ended: Sequence[int]) -> None:
+    """End the process, after threads were joined and exit handlers called, without taking the interpreter apart.
+
+    A thread of a C++ library that calls Python meanwhile (Arrow's do, to read ahead in a Python file) aborts the process:
+    exit code 134 of a step that has done all of its work. Who catches the exit, as debuggers do, still gets it.
+    """
+    if ended:
+        logging.shutdown()
+        _let_go_of_a_full_log()
+        os._exit(ended[-1])
 
 
 def _parse(contract: Contract, argv: Sequence[str]) -> argparse.Namespace:

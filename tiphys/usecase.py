@@ -9,7 +9,8 @@
 ``model.py``     ``CONFIG: TrainConfig``, ``build(config, history=None) -> nn.Module``,
                ``training_rows(config, history) -> dict[str, Array]`` (needs torch, not Lightning)
 ``training.py``  ``learner(model, config) -> LightningModule`` (needs Lightning; only the training job loads it)
-``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one)
+``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one); ``YARDSTICK`` may name
+               the one that a retraining chooses its window by: quick to fit (``status_quo`` otherwise)
 ``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
 ``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
 ``slo.py``       ``SLO: Slo`` and ``LOAD: LoadProfile``: what is demanded of the service, and why
@@ -17,7 +18,8 @@
                the gateway when no model answers; may be missing
 ``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
-``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(...)``: the same world live
+``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(start, end, *, rate, seed)
+               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
 ``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
@@ -43,7 +45,7 @@ history, and the learnt parameters of the best epoch are put into that: recent r
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -160,7 +162,8 @@ class Examples:
     """Rows as the model sees them: equally long vectors.
 
     ``features`` holds only what is known when the question is asked; ``hindsight`` holds columns known only
-    afterwards that past rows may contribute to lookups (never a row's own when it is predicted).
+    afterwards that past rows may contribute to lookups (never a row's own when it is predicted). ``weight`` says how much
+    each row counts among past rows: after a change of the world the recent ones count for more.
     """
 
     features: Mapping[str, Array]
@@ -169,6 +172,8 @@ class Examples:
     month: Array
     """Month of each row as int32: year * 12 + month - 1."""
     hindsight: Mapping[str, Array] = field(default_factory=dict)
+    weight: Array | None = None
+    """How many usual rows each row counts for, float64, above 0; None: all count alike."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -181,7 +186,25 @@ class Examples:
             self.target[mask],
             self.month[mask],
             {name: values[mask] for name, values in self.hindsight.items()},
+            None if self.weight is None else self.weight[mask],
         )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Rows of several parts after one another; weights stay if all have them."""
+    import numpy as np  # noqa: PLC0415 - whoever only asks what a use case is need not load it
+
+    def whole(chosen: Callable[[Examples], Array]) -> Array:
+        return np.concatenate([chosen(each) for each in parts])
+
+    first = parts[0]
+    return Examples(
+        {name: whole(lambda each, name=name: each.features[name]) for name in first.features},  # type: ignore[misc]
+        whole(lambda each: each.target),
+        whole(lambda each: each.month),
+        {name: whole(lambda each, name=name: each.hindsight[name]) for name in first.hindsight},  # type: ignore[misc]
+        None if any(each.weight is None for each in parts) else whole(lambda each: each.weight),  # type: ignore[arg-type,return-value]
+    )
 
 
 Predictor = Callable[[Mapping[str, "Array"]], "Array"]
@@ -206,6 +229,8 @@ class Gate:
     limit: float | str
     reason: str
     factor: float = 1.0
+    needs: tuple[str, ...] = ()
+    """Counts of rows (dotted, as evaluate names them) that the demand is about: with fewer than 30 of one it is not judged."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +298,8 @@ class Arrival:
     known_at: float
     """When it is reported, on the same clock as ``moment``."""
     facts: Mapping[str, float] = field(default_factory=dict)
+    trusted: bool = False
+    """Whether the operator's own meter reports it; what is wrong with a client never touches that."""
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,19 @@
 
 from itertools import pairwise
 
-from hera.workflows import DAG, Parameter, Task, TaskResult, WorkflowTemplate
+from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 
-from components.canary.contract import CONTRACT as CANARY
 from components.check_data.contract import CONTRACT as CHECK_DATA
-from components.deploy.contract import CONTRACT as DEPLOY
+from components.collect_outcomes.contract import CONTRACT as COLLECT_OUTCOMES
 from components.etl.contract import CONTRACT as ETL
 from components.evaluate.contract import CONTRACT as EVALUATE
 from components.export.contract import CONTRACT as EXPORT
 from components.ingest.contract import CONTRACT as INGEST
-from components.integration_test.contract import CONTRACT as INTEGRATION_TEST
-from components.judge.contract import CONTRACT as JUDGE
-from components.load_test.contract import CONTRACT as LOAD_TEST
-from components.package.contract import CONTRACT as PACKAGE
-from components.promote.contract import CONTRACT as PROMOTE
-from components.rollback.contract import CONTRACT as ROLLBACK
 from components.summary.contract import CONTRACT as SUMMARY
 from components.train.contract import CONTRACT as TRAIN
 from tiphys.manifest import template
 from tiphys.workflow import given, started_by, workflow
+from workflows._shipping import ship, shipped, told
 
 NAME = "continuous-training"
 DESCRIPTION = """\
@@ -34,6 +28,9 @@ Trains a model on new data and ships it, if it deserves it.
 
 With `promote` set to `false` it ends after 3.
 
+Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
+window, and the candidate has to beat `champion` on the newest rows and must not be worse on the trusted ones.
+
 Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
 steps, the end is summed up by `summary`.
 """
@@ -45,8 +42,9 @@ PARAMETERS = [
     ),
     Parameter(
         name="live",
-        value="",
-        description="files of live data to train on as well, as collect-outcomes made them: s3://raw/USE_CASE/live/DIGEST/",
+        value="false",
+        enum=["true", "false"],
+        description="true: collect what came of live answers first; they are trained on, too, and trusted ones judge the candidate",
     ),
     Parameter(name="first-month", value="", description="first month to use, as 2018-01; empty: the earliest there is"),
     Parameter(
@@ -59,6 +57,18 @@ PARAMETERS = [
         description="true: train although the data moved far from what was trained on last",
     ),
     Parameter(
+        name="recent-from",
+        value="",
+        description="the world changed then, as 2019-05-13T08:00:00 by the use case's own clock: newer rows decide what is "
+        "learnt and are judged on; empty: all rows alike",
+    ),
+    Parameter(
+        name="champion",
+        value="",
+        description="version to beat on the newest rows and the trusted holdout: models:/USE_CASE/N, or "
+        "models:/USE_CASE@production; empty: nobody",
+    ),
+    Parameter(
         name="promote",
         value="true",
         enum=["true", "false"],
@@ -68,20 +78,21 @@ PARAMETERS = [
 ]
 
 
-def told(name: str) -> str:
-    """Refer to what a step has told so far: its exported output."""
-    return f"{{{{workflow.outputs.parameters.{name}}}}}"
-
-
 def pipeline() -> WorkflowTemplate:
     """Render the DAG."""
     lock = f"use-case-{given('use-case')}"  # of the whole run: months, the registered version and staging are the use case's own
     with workflow(
         NAME, "Continuous training", DESCRIPTION, PARAMETERS, within="4h", lock=lock, on_exit="finish"
     ) as made:
-        use_case, asked = {"use-case": given("use-case")}, {"asked-by": given("started-by")}
+        use_case = {"use-case": given("use-case")}
         with DAG(name="pipeline"):
-            sources = {name: given(name) for name in ("source", "live")}
+            collect = Task(
+                name="collect-outcomes",
+                template=template(COLLECT_OUTCOMES),
+                when=f"{given('live')} == true",
+                arguments={**use_case},
+            )
+            sources = {"source": given("source"), "live": collect.get_parameter("live-source")}
             ingest = Task(name="ingest", template=template(INGEST), arguments={**use_case, **sources})
             etl = Task(
                 name="etl",
@@ -99,84 +110,34 @@ def pipeline() -> WorkflowTemplate:
                 template=template(CHECK_DATA),
                 arguments={**use_case, **dataset, "accept-shift": given("accept-shift")},
             )
-            train = Task(name="train", template=template(TRAIN), arguments={**use_case, **dataset})
+            train = Task(
+                name="train",
+                template=template(TRAIN),
+                arguments={**use_case, **dataset, "recent-from": given("recent-from")},
+            )
+            window = {"window": train.get_parameter("window")}
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
+            against = {"champion": given("champion"), "holdout": collect.get_parameter("holdout")}
             evaluate = Task(
-                name="evaluate", template=template(EVALUATE), arguments={**use_case, **dataset, **candidate}
+                name="evaluate",
+                template=template(EVALUATE),
+                arguments={**use_case, **dataset, **candidate, **window, **against},
             )
             version = {"model-version": evaluate.get_parameter("model-version")}
-            export = Task(name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version})
-            release = {
+            export = Task(
+                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version, **window}
+            )
+            model = {
+                **version,
+                **dataset,
+                **window,
                 "repository": export.get_parameter("repository"),
                 "manifest-sha256": export.get_parameter("manifest-sha256"),
+                "mlflow-run": train.get_parameter("mlflow-run"),
             }
-            package = Task(
-                name="package", template=template(PACKAGE), arguments={**use_case, **dataset, **release, **version}
-            )
-            release |= {"image": package.get_parameter("image")}
-            deploy = Task(
-                name="deploy",
-                template=template(DEPLOY),
-                arguments={**use_case, **release, **version, **dataset, **asked, **_found(train, evaluate, export)},
-            )
-            integrate = Task(
-                name="integration-test",
-                template=template(INTEGRATION_TEST),
-                arguments={**use_case, **release, **version, **asked},
-            )
-            manifest = {"manifest-sha256": release["manifest-sha256"]}
-            load = Task(
-                name="load-test",
-                template=template(LOAD_TEST),
-                arguments={
-                    **use_case, **version, **manifest, "mlflow-run": train.get_parameter("mlflow-run"),
-                },
-            )  # fmt: skip
-            tested = {"staging-generation": deploy.get_parameter("generation")}
-            canary = Task(
-                name="canary",
-                template=template(CANARY),
-                when=f"{given('promote')} == true",
-                arguments={**use_case, **dataset, **tested, **asked},
-            )
-            judge = Task(
-                name="judge",
-                template=template(JUDGE),
-                arguments={
-                    **use_case,
-                    **version,
-                    **manifest,
-                    **asked,
-                    "canary-verdict": canary.get_parameter("verdict"),
-                    "canary-reasons": canary.get_parameter("reasons"),
-                },
-            )
-            verdict, why = judge.get_parameter("verdict"), {"reasons": judge.get_parameter("reasons")}
-            promote = Task(
-                name="promote",
-                template=template(PROMOTE),
-                when=f"{verdict.value} == promote",
-                arguments={
-                    **use_case,
-                    **tested,
-                    **asked,
-                    **why,
-                    "canary-verdict": canary.get_parameter("verdict"),
-                },
-            )
-            rollback = Task(
-                name="rollback",
-                template=template(ROLLBACK),
-                when=f"{verdict.value} != promote",
-                arguments={**use_case, "environment": "canary", **asked, **why},
-            )
-            steps = (ingest, etl, check, train, evaluate, export, package, deploy, integrate, load, canary)
-            for before, after in pairwise(steps):
+            package = ship(model, _found(train, evaluate, export), only_if=f"{given('promote')} == true")
+            for before, after in pairwise((collect, ingest, etl, check, train, evaluate, export, package)):
                 before.next(after)
-            # A canary that was left out leaves out what comes after it, and the run ends as its last step did.
-            canary.next(judge, on=TaskResult.succeeded)
-            judge.next(promote, on=TaskResult.succeeded)
-            judge.next(rollback, on=TaskResult.succeeded)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})
     return made
@@ -185,7 +146,6 @@ def pipeline() -> WorkflowTemplate:
 def _found(train: Task, evaluate: Task, export: Task) -> dict[str, Parameter]:
     """What the steps before staging found out, for the ledger."""
     return {
-        "mlflow-run": train.get_parameter("mlflow-run"),
         "model-uri": train.get_parameter("model-uri"),
         "metrics": evaluate.get_parameter("metrics"),
         "gates": evaluate.get_parameter("gates"),
@@ -202,9 +162,7 @@ def _found(train: Task, evaluate: Task, export: Task) -> dict[str, Parameter]:
 
 def _summary() -> dict[str, str]:
     return {
-        "status": "{{workflow.status}}",
-        "duration": "{{workflow.duration}}",
-        "failures": "{{workflow.failures}}",
+        **shipped(),
         "dataset": told("etl-dataset"),
         "rows-in": told("etl-rows-in"),
         "rows-kept": told("etl-rows-kept"),
@@ -216,18 +174,4 @@ def _summary() -> dict[str, str]:
         "metrics": told("evaluate-metrics"),
         "verdict": told("evaluate-verdict"),
         "model-version": told("evaluate-model-version"),
-        "image": told("package-image"),
-        "p50-ms": told("load-test-p50-ms"),
-        "p95-ms": told("load-test-p95-ms"),
-        "p99-ms": told("load-test-p99-ms"),
-        "rate": told("load-test-rate"),
-        "errors": told("load-test-errors"),
-        "staging": told("deploy-serving"),
-        "canary": told("canary-verdict"),
-        "canary-answers": told("canary-answers"),
-        "canary-reasons": told("canary-reasons"),
-        "judgement": told("judge-verdict"),
-        "production": told("promote-serving"),
-        "kept": told("rollback-serving"),
-        "passport": told("promote-passport"),
     }

@@ -16,6 +16,9 @@ class Inputs(StepInputs):
     dataset: str = Field(
         description="dataset version: USE_CASE.TABLE@TAG; the artificial riders' rides are of its last month"
     )
+    window: str = Field(
+        "", description="what train told as window: their rides are the newest since the world changed; empty: as above"
+    )
     staging_generation: int = Field(
         ge=0, description="generation of staging that was tested; 0: what staging serves now"
     )

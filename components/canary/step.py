@@ -89,7 +89,7 @@ def _trial(ledger: LedgerClient, release: Recorded, lease: Lease, inputs: Inputs
     from tiphys.watch.live import Live  # noqa: PLC0415
 
     use_case = UseCase(inputs.use_case)
-    held_out = _held_out(use_case, inputs.dataset)
+    held_out = _held_out(use_case, inputs.dataset, inputs.window)
     scale = _scale(ledger, use_case, release, held_out)
     seed = int(release.manifest_sha256[:8], 16)
     asker = load(AskerSettings)
@@ -124,12 +124,15 @@ def _trial(ledger: LedgerClient, release: Recorded, lease: Lease, inputs: Inputs
     return trial, judgement
 
 
-def _held_out(use_case: UseCase, name: str) -> Examples:
-    """Rows of the dataset's last month: training never saw them."""
+def _held_out(use_case: UseCase, name: str, window: str) -> Examples:
+    """Rows of the dataset's last month, or the newest since the world changed: training never saw them."""
     from tiphys.errors import DataError  # noqa: PLC0415
+    from tiphys.lake import window as windows  # noqa: PLC0415
     from tiphys.lake.dataset import Dataset  # noqa: PLC0415
 
-    dataset = Dataset.open(name)
+    dataset, chosen = Dataset.open(name), windows.Window.parse(window)
+    if chosen is not None:
+        return windows.cut(windows.read(use_case, dataset, chosen.since), chosen.recent_from).test.rows
     months = [month for month, rows in dataset.months.items() if rows]
     if not months:
         message = f"dataset {name!r} has no rows: artificial riders have nothing to ask about"

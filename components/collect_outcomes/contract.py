@@ -60,6 +60,7 @@ class Outputs(StepOutputs):
     snapshots: dict[str, int] = Field(
         description="state of each live table that all of this was found in: table -> snapshot"
     )
+    holdout: str = Field(description="snapshot of the table labelled, whose trusted rows no training sees")
     review: Path = artifact("review.csv", "a sample of the doubtful rows, each with its reason")
 
 

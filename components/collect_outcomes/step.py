@@ -146,5 +146,6 @@ def _export(use_case: UseCase, lake: Lake, state: State, context: Context) -> Ou
         live_rows=exported.rows,
         incomplete=exported.incomplete,
         snapshots=state.snapshots,
+        holdout=str(state.snapshots["labelled"]),
         review=sample,
     )

@@ -23,6 +23,20 @@ class Inputs(StepInputs):
         description="the trained weights: s3://BUCKET/PREFIX/model.safetensors#sha256=DIGEST"
     )
     mlflow_run: Annotated[str, Refers("mlflow-run")] = Field(description="id of the MLflow run that trained it")
+    window: str = Field(
+        "", description="what train told as window: the newest rows are the test rows; empty: the last month is"
+    )
+    champion: Annotated[str, Refers("model")] = Field(
+        "",
+        description="version to beat, models:/USE_CASE/N or models:/USE_CASE@production (nobody, where that alias names "
+        "none); empty: nobody",
+    )
+    holdout: str = Field(
+        "",
+        pattern=r"^\d*$",
+        description="snapshot of the live table labelled whose trusted rows no training sees: a candidate must not be worse "
+        "on them than the champion; empty: none",
+    )
 
 
 class Outputs(StepOutputs):

@@ -9,6 +9,9 @@
 ``wape``             sum of absolute errors as a share of the sum of truths (MAPE is unstable on small truths)
 ``NAME.mae``, ...    the same of baseline NAME
 ``slice.S.rows``     rows of slice S; ``slice.S.mae`` the model's error there, ``slice.S.NAME_mae`` the baseline's
+``champion.rows``    test rows that the champion was asked, if there is one; its figures are those of a baseline
+``newest.rows``      test rows, where they are the newest since the world changed; ``newest.mae``, ``newest.NAME_mae``
+``holdout.rows``     rows of the trusted holdout, if there is one; ``holdout.mae``, ``holdout.NAME_mae``
 ==================== ==================================================================================
 """
 
@@ -54,4 +57,13 @@ def everything(
             found[f"slice.{name}.mae"] = float(np.abs(model[mask] - truth[mask]).mean())
             for baseline, answers in baselines.items():
                 found[f"slice.{name}.{baseline}_mae"] = float(np.abs(answers[mask] - truth[mask]).mean())
+    return found
+
+
+def on(rows: str, model: Array, others: Mapping[str, Array], truth: Array) -> Figures:
+    """Errors on some further rows, under their name: ``holdout.rows``, ``holdout.mae``, ``holdout.champion_mae``, ..."""
+    found = {f"{rows}.rows": float(len(truth))}
+    if len(truth):
+        found[f"{rows}.mae"] = float(np.abs(model - truth).mean())
+        found |= {f"{rows}.{name}_mae": float(np.abs(answers - truth).mean()) for name, answers in others.items()}
     return found

@@ -1,4 +1,7 @@
-"""The judgement: each gate of the use case held against the figures. A figure that is missing or no number is missed."""
+"""The judgement: each gate of the use case held against the figures. A figure that is missing or no number is missed.
+
+A gate that is about rows which there are not, of a slice or of those it says it ``needs``, is not judged, and says so.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ if TYPE_CHECKING:
     from tiphys.usecase import Gate
 
 LEAST_ROWS = 30
-"""A slice of fewer rows is not judged: chance alone would decide."""
+"""What is about fewer rows is not judged: chance alone would decide."""
 
 _SLICE = "slice."
+_NEEDED = {"champion.rows": "champion", "newest.rows": "newest rows", "holdout.rows": "trusted holdout"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Judged:
     value: float
     limit: float
     outcome: Literal["passed", "missed", "not judged"]
+    lacks: str = ""
+    """Why it was not judged: ``no trusted holdout``."""
 
     @property
     def asked(self) -> str:
@@ -45,6 +51,7 @@ class Judged:
             "limit": limit,
             "outcome": self.outcome,
             "reason": self.gate.reason,
+            **({"lacks": self.lacks} if self.lacks else {}),
         }
 
     def __str__(self) -> str:
@@ -62,15 +69,30 @@ def verdict(judged: Sequence[Judged]) -> str:
     return "missed: " + "; ".join(missed) if missed else "passed"
 
 
+def unjudged(judged: Sequence[Judged]) -> str:
+    """``not judged: no champion, no trusted holdout``; empty where each gate had the rows that it needs."""
+    lacks = dict.fromkeys(each.lacks for each in judged if each.lacks)
+    return f"not judged: {', '.join(lacks)}" if lacks else ""
+
+
 def _judged(gate: Gate, figures: Mapping[str, float]) -> Judged:
     value = figures.get(gate.metric, math.nan)
     limit = figures.get(gate.limit, math.nan) if isinstance(gate.limit, str) else gate.limit
     limit *= gate.factor
     if _too_few(gate, figures):
         return Judged(gate, value, limit, "not judged")
+    lacking = [_lack(name, figures.get(name, 0.0)) for name in gate.needs if figures.get(name, 0.0) < LEAST_ROWS]
+    if lacking:
+        return Judged(gate, value, limit, "not judged", ", ".join(lacking))
     held = value <= limit if gate.compare == "<=" else value >= limit
     known = math.isfinite(value) and math.isfinite(limit)
     return Judged(gate, value, limit, "passed" if known and held else "missed")
+
+
+def _lack(name: str, rows: float) -> str:
+    """``no champion``, or ``12 rows of trusted holdout``."""
+    what = _NEEDED.get(name, name)
+    return f"{rows:.0f} rows of {what}" if rows else f"no {what}"
 
 
 def _too_few(gate: Gate, figures: Mapping[str, float]) -> bool:

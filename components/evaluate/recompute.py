@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 
+from components.evaluate.rows import Asked
 from components.evaluate.step import measure
 from tiphys import model_files
 from tiphys.errors import TiphysError
@@ -22,8 +23,11 @@ def main(use_case: str, dataset: str, model_version: str) -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     tracking = Tracking()
     try:
-        weights = model_files.fetch_version(tracking, tracking.version(model_version))
-        found = measure(UseCase(use_case), dataset, weights).figures
+        version = tracking.version(model_version)
+        weights, tags = model_files.fetch_version(tracking, version), version.tags
+        asked = Asked(dataset, tags.get("window", ""), tags.get("champion", ""), tags.get("holdout", ""))
+        beaten = model_files.fetch_version(tracking, tracking.version(asked.champion)) if asked.champion else None
+        found = measure(UseCase(use_case), asked, weights, beaten).figures
     except TiphysError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

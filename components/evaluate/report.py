@@ -11,10 +11,10 @@ from components.evaluate import svg
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from components.evaluate.asking import Answers
     from components.evaluate.contract import Inputs
     from components.evaluate.figures import Figures
     from components.evaluate.judge import Judged
-    from components.evaluate.step import Answers
     from tiphys.usecase import Examples, UseCase
 
 _QUO = "status_quo"
@@ -65,7 +65,7 @@ class Evaluation:
 
     use_case: UseCase
     inputs: Inputs
-    month: str
+    span: str
     test: Examples
     answers: Answers
     figures: Figures
@@ -103,7 +103,7 @@ def _head(told: Evaluation) -> str:
         f'<span class="badge {outcome}">{words}</span>'
         f"<h1>{escape(told.use_case.name)}: answers are off by {found['mae']:.0f} {escape(unit)} on average, "
         f"{change} than the status quo</h1>"
-        f'<p class="dim">{len(told.test):,} rows of {escape(told.month)}, which training never saw. '
+        f'<p class="dim">{len(told.test):,} rows of {escape(told.span)}, which training never saw. '
         f"Predicted: {escape(told.use_case.target.description)}.</p>"
     )
 
@@ -134,13 +134,17 @@ def _compared(told: Evaluation) -> str:
 
 def _gates(told: Evaluation) -> str:
     rows = "".join(
-        f'<tr><td class="{each.outcome.split()[0]}">{_MARKS[each.outcome]}&nbsp;{each.outcome}</td>'
+        f'<tr><td class="{each.outcome.split()[0]}">{_MARKS[each.outcome]}&nbsp;{_outcome(each)}</td>'
         f"<td><code>{escape(each.gate.metric)}</code><br><span class=dim>{escape(each.gate.reason)}</span></td>"
         f'<td class="number">{each.value:.4g}</td><td class="number">{escape(each.asked)}</td></tr>'
         for each in told.judged
     )
     table = f"<table><tr><th>gate<th>figure<th class=number>measured<th class=number>asked</tr>{rows}</table>"
     return _section("Gates", "What the use case demands before a model is registered.", table)
+
+
+def _outcome(judged: Judged) -> str:
+    return judged.outcome + (f":<br>{escape(judged.lacks)}" if judged.lacks else "")
 
 
 def _slices(told: Evaluation) -> str:

@@ -19,6 +19,10 @@ class Inputs(StepInputs):
         description="dataset version, USE_CASE.TABLE@TAG: its last month gives the rows for parity and intervals"
     )
     model_version: Annotated[str, Refers("model")] = Field(description="registered version: models:/USE_CASE/N")
+    window: str = Field(
+        "",
+        description="what train told as window: rows for parity and intervals are the newest; empty: the last month's",
+    )
     tolerance: float = Field(
         1e-4,
         gt=0,

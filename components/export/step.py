@@ -18,8 +18,10 @@ from components.export.variants.choose import Choice, choose
 from components.export.variants.table import KINDS, Bench, Kind, Prices, Variant, middle, table
 from tiphys import model_files
 from tiphys.errors import DataError, GateError
+from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
 from tiphys.lake.s3 import S3, NotThereError
+from tiphys.lake.window import Window
 from tiphys.serving import manifest, repository
 from tiphys.step import Context
 from tiphys.tracking import Tracking, Version
@@ -55,7 +57,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     use_case, store, tracking = UseCase(inputs.use_case), S3(), Tracking()
     version = tracking.version(inputs.model_version)
     model = model_files.load_model(use_case, model_files.fetch_version(tracking, version))
-    history, latest = held_out(use_case, inputs.dataset)
+    history, latest = held_out(use_case, inputs.dataset, inputs.window)
     made_from, measured_on = (latest.where(half) for half in interval.halves(len(latest)))
     band = interval.fit(onnx_export.ask_torch(model, use_case, made_from.features), made_from.target)
     plain = onnx_export.to_onnx(model, use_case, band)
@@ -101,13 +103,17 @@ def repository_of(version: Version, manifest_sha256: str) -> str:
     return f"s3://models/{version.name}/{version.number}-{version.sha256[:12]}-{manifest_sha256[:12]}/"
 
 
-def held_out(use_case: UseCase, dataset: str) -> tuple[Examples, Examples]:
-    """Return the rows of all months but the last, and rows spread evenly over the last month.
+def held_out(use_case: UseCase, dataset: str, window: str = "") -> tuple[Examples, Examples]:
+    """Return the rows of all months but the last, and rows spread evenly over the last month; of a window past and newest rows.
 
     Raises:
         DataError: the last month has no rows.
     """
-    opened = Dataset.open(dataset)
+    opened, chosen = Dataset.open(dataset), Window.parse(window)
+    if chosen is not None:
+        cut = windows.cut(windows.read(use_case, opened, chosen.since), chosen.recent_from)
+        past = windows.prepared(windows.together([cut.train, cut.validation]), chosen).rows
+        return past, evenly(cut.test.rows, _LATEST_ROWS)
     months = [month for month, rows in opened.months.items() if rows]
     if not months:
         message = f"dataset {dataset!r} has no rows: nothing shows that the exported model answers alike"

@@ -25,12 +25,14 @@ from ray import train as ray_train
 from ray.train.collective import broadcast_from_rank_zero
 from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, prepare_trainer
 
+from components.train import choose
 from components.train import split as splits
 from components.train.checkpoints import Checkpoints, Epoch
 from components.train.record import Record
 from components.train.spec import REFUSAL, RESULT, Refusal, Result, Spec, require_same
 from tiphys import model_files
 from tiphys.errors import DataError, TiphysError
+from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
 from tiphys.lake.s3 import S3
 from tiphys.tracking import Tracking
@@ -65,14 +67,10 @@ def loop(told: dict[str, Any]) -> None:
 def _train(spec: Spec, store: S3) -> None:
     use_case = UseCase(spec.use_case)
     config = _config(use_case.part("model").CONFIG, spec)
-    dataset = Dataset.open(spec.dataset)
-    months = splits.split(list(dataset.months), spec.dataset)
-    past = use_case.examples(dataset.read(use_case.columns, [*months.train, months.validation]))
-    latest = past.month == splits.number(months.validation)
-    rows = _Rows(past.where(~latest), past.where(latest), past)
+    rows = _rows(use_case, spec)
     first = ray_train.get_context().get_world_rank() == 0
     if first:
-        _describe(spec, config, months, rows)
+        _describe(spec, config, rows)
     with Record(spec.mlflow_run) as record:
         best = _fit(use_case, config, rows, Checkpoints(store, spec.prefix), record)
     if first:
@@ -81,11 +79,33 @@ def _train(spec: Spec, store: S3) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Past rows: to train on, to stop on, and both together."""
+    """Past rows: to train on, to stop on, and both together; in words, how they were split; and the window, as text."""
 
     train: Examples
     validation: Examples
     past: Examples
+    split: dict[str, str]
+    window: str = ""
+
+
+def _rows(use_case: UseCase, spec: Spec) -> _Rows:
+    """Split by months, or by time where the world changed."""
+    dataset = Dataset.open(spec.dataset)
+    if spec.recent_from:
+        return _since_the_change(use_case, dataset, spec)
+    months = splits.split(list(dataset.months), spec.dataset)
+    past = use_case.examples(dataset.read(use_case.columns, [*months.train, months.validation]))
+    latest = past.month == splits.number(months.validation)
+    split = {"train_months": f"{months.train[0]}..{months.train[-1]}", "validation_month": months.validation}
+    return _Rows(past.where(~latest), past.where(latest), past, {**split, "test_month": months.test})
+
+
+def _since_the_change(use_case: UseCase, dataset: Dataset, spec: Spec) -> _Rows:
+    cut = windows.cut(windows.read(use_case, dataset, spec.since), spec.recent_from)
+    window = choose.window(use_case, cut, choose.Asked(spec.recent_from, spec.since, spec.half_life_days))
+    past = windows.prepared(windows.together([cut.train, cut.validation]), window).rows
+    train = windows.prepared(cut.train, window).rows
+    return _Rows(train, cut.validation.rows, past, {"window": str(window)}, str(window))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +143,7 @@ def _fit(use_case: UseCase, config: TrainConfig, rows: _Rows, checkpoints: Check
     )
     context = ray_train.get_context()
     batches = splits.Batches(
-        splits.tensors(part.training_rows(config, rows.train)),
+        splits.tensors(splits.weighted(part.training_rows(config, rows.train), rows.train)),
         config.batch_size,
         config.seed,
         lambda: trainer.current_epoch,
@@ -175,17 +195,17 @@ def _finish(spec: Spec, store: S3, use_case: UseCase, config: TrainConfig, rows:
         sha256=sha256,
         validation_mae=best.epoch.validation_mae,
         epochs_run=best.epochs_run,
+        window=rows.window,
     )
     Tracking().log_metrics(spec.mlflow_run, {"best_validation_mae": best.epoch.validation_mae}, best.epoch.epoch)
     store.put(spec.at(RESULT), result.model_dump_json(indent=1).encode())
 
 
-def _describe(spec: Spec, config: TrainConfig, months: splits.Months, rows: _Rows) -> None:
+def _describe(spec: Spec, config: TrainConfig, rows: _Rows) -> None:
     tracking = Tracking()
     settings = dataclasses.asdict(config)
-    split = {"train_months": f"{months.train[0]}..{months.train[-1]}", "validation_month": months.validation}
     counts = {"train_rows": len(rows.train), "validation_rows": len(rows.validation)}
-    tracking.log_params(spec.mlflow_run, {**settings, **split, "test_month": months.test, **counts})
+    tracking.log_params(spec.mlflow_run, {**settings, **rows.split, **counts})
     tracking.log_dataset(spec.mlflow_run, spec.dataset, len(rows.past), "training")
 
 

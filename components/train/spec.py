@@ -32,11 +32,19 @@ class Spec(BaseModel):
     dataset: str
     epochs: int | None
     seed: int | None
+    recent_from: str = ""
+    since: str = ""
+    half_life_days: float | None = None
     digest: str
     mlflow_run: str = ""
     revision: str = "unknown"
     made_with: str = ""
     """Versions of the step's own code and libraries, for a message."""
+
+    @property
+    def asked(self) -> tuple[str | float, ...]:
+        """What was asked of its window; empty for none."""
+        return (self.recent_from, self.since, self.half_life_days or 0.0) if self.recent_from else ()
 
     @property
     def prefix(self) -> str:
@@ -57,6 +65,8 @@ class Result(BaseModel):
     sha256: str
     validation_mae: float
     epochs_run: int
+    window: str = ""
+    """Window that it learnt from, as text."""
 
 
 class Refusal(BaseModel):
@@ -71,12 +81,19 @@ class Refusal(BaseModel):
 SPEC, RESULT, REFUSAL = "spec.json", "result.json", "refused.json"
 
 
-def digest_of(use_case: str, package: str, dataset: str, epochs: int | None, seed: int | None) -> str:
+def digest_of(  # noqa: PLR0913, PLR0917 - all that names a training
+    use_case: str,
+    package: str,
+    dataset: str,
+    epochs: int | None,
+    seed: int | None,
+    window: tuple[str | float, ...] = (),
+) -> str:
     """Digest of all that decides what comes out: data, settings, and the code of training and use case with all they import.
 
     The code itself rather than its revision: a commit elsewhere trains nothing anew, an uncommitted edit here does.
     """
-    parts = [use_case, dataset, str(epochs), str(seed)]
+    parts = [use_case, dataset, str(epochs), str(seed), *map(str, window)]
     parts += [f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES]
     inside = PROJECT.joinpath(*package.split(".")).is_dir()
     code = closure([__package__ or "components.train"], PROJECT, [package] if inside else [])
@@ -105,7 +122,7 @@ def require_same(spec: Spec, where: str) -> None:
         PermanentError: code or libraries differ.
     """
     package = UseCase(spec.use_case).package
-    if digest_of(spec.use_case, package, spec.dataset, spec.epochs, spec.seed) != spec.digest:
+    if digest_of(spec.use_case, package, spec.dataset, spec.epochs, spec.seed, spec.asked) != spec.digest:
         message = (
             f"{where} has other code or libraries ({made_with()}) than the step train ({spec.made_with}): give head and "
             "workers of the Ray cluster the very image of the step"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tiphys.usecase import Array, Examples, Feature
 
+WEIGHT = "weight"
+"""Among the arrays of training rows: how often a row is seen in an epoch, on average and relative to the others."""
 _LEAST_MONTHS = 3
 
 
@@ -62,6 +64,11 @@ def whole(examples: Examples, features: Sequence[Feature]) -> dict[str, Tensor]:
     return tensors({**chosen, "target": examples.target})
 
 
+def weighted(arrays: Mapping[str, Array], rows: Examples) -> dict[str, Array]:
+    """Add the rows' weight to the arrays that batches are cut from, if they have one."""
+    return {**arrays} if rows.weight is None else {**arrays, WEIGHT: rows.weight}
+
+
 class Batches:
     """Random batches of one worker, cut anew in each epoch; the same seed and epoch give the same batches.
 
@@ -79,7 +86,8 @@ class Batches:
         workers: int = 1,
     ) -> None:
         """Cut ``size`` rows a step, all workers together."""
-        self._rows = rows
+        self._rows = {name: values for name, values in rows.items() if name != WEIGHT}
+        self._weight = rows.get(WEIGHT)
         self._seed = seed
         self._epoch = epoch
         self._rank, self._workers = rank, workers
@@ -93,10 +101,20 @@ class Batches:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Cut the batches of the current epoch."""
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch())
-        order = torch.randperm(self._length, generator=generator)[self._rank :: self._workers]
+        order = self._order(generator)[self._rank :: self._workers]
         for first in range(0, len(self) * self._size, self._size):
             chosen = order[first : first + self._size]
             yield {name: values[chosen] for name, values in self._rows.items()}
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Row numbers of an epoch: each row once, or as often as its weight says (systematic resampling)."""
+        shuffled = torch.randperm(self._length, generator=generator)
+        if self._weight is None:
+            return shuffled
+        reached = self._weight.double().cumsum(0)
+        points = (torch.rand(1, generator=generator).double() + torch.arange(self._length)) / self._length
+        chosen = torch.searchsorted(reached, points * reached[-1]).clamp(max=self._length - 1)
+        return chosen[shuffled]
 
 
 class Whole:

@@ -29,8 +29,9 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     """Train, or find that the same inputs were trained already."""
     use_case = UseCase(inputs.use_case)
     store, tracking = S3(), Tracking()
-    digest = digest_of(inputs.use_case, use_case.package, inputs.dataset, inputs.epochs, inputs.seed)
-    spec = Spec(**inputs.model_dump(), digest=digest, revision=context.revision, made_with=made_with())
+    spec = Spec(**inputs.model_dump(), digest="", revision=context.revision, made_with=made_with())
+    digest = digest_of(inputs.use_case, use_case.package, inputs.dataset, inputs.epochs, inputs.seed, spec.asked)
+    spec = spec.model_copy(update={"digest": digest})
     finished = _finished(store, tracking, spec)
     if finished is not None:
         log.info("these inputs were trained already: MLflow run %s", finished.mlflow_run)
@@ -42,6 +43,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         model_uri=model_files.address(spec.at(model_files.FILE), result.sha256),
         validation_mae=result.validation_mae,
         reused=finished is not None,
+        window=result.window,
         epochs_run=result.epochs_run,
     )
 

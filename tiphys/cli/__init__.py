@@ -16,9 +16,9 @@ from tiphys.errors import EXIT_RETRYABLE, TiphysError
 COMMANDS = (
     "up", "down", "serve", "status", "doctor", "env",
     "run", "lint", "list_", "get", "watch", "logs", "suspend", "resume", "stop", "terminate", "retry", "resubmit",
-    "delete", "cron", "events", "replay", "why_cached", "why_missed", "cache", "parity",
+    "delete", "cron", "events", "retrain", "replay", "why_cached", "why_missed", "cache", "parity",
     "submit", "install",
-    "render", "simulate", "predict", "release", "images",
+    "render", "simulate", "drill", "predict", "release", "images",
 )  # fmt: skip
 """Modules of this package in the order of ``--help``."""
 

@@ -1,4 +1,4 @@
-"""`tiphys events`: what came from outside, and what it has started."""
+"""`tiphys events`: what came from outside, what was decided, and what it has started."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _EXAMPLES = """examples:
-  tiphys events list
-  tiphys events get 3f2a91
+  tiphys events list                     alerts and requests, with the governor's decisions
+  tiphys events why e-3f2a91             the story of one: what was counted, decided, and run
+  tiphys events list --engine            what came to the engine's event endpoint, and which bindings took it
+  tiphys events get 3f2a91               one of those
   tiphys events send new-data -d '{"month": "2019-06"}'
   tiphys events send new-data -d @event.json --id delivery-17    the same id again starts nothing
 """
@@ -26,13 +28,15 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "events",
-        help="events that were received, and what they have started",
-        description="Show events and what WorkflowEventBindings made of them; send one without HTTP.",
+        help="events that were received, what was decided, and what they have started",
+        description="Show the alerts and requests that the governor took and what it decided of each; with --engine, events of the "
+        "engine's own endpoint and what WorkflowEventBindings made of them, and send one there without HTTP.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
     actions: tuple[Action, ...] = (
         ("list", _declare_list, _list),
+        ("why", _declare_get, _why),
         ("get", _declare_get, _get),
         ("send", _declare_send, _send),
     )
@@ -40,6 +44,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _declare_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", action="store_true", help="those of the engine's event endpoint instead")
+    parser.add_argument("--use-case", default="", metavar="NAME", help="only those about it")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="what to print")
 
@@ -59,7 +65,9 @@ def _declare_send(parser: argparse.ArgumentParser) -> None:
 
 @explained("events list")
 def _list(args: argparse.Namespace) -> int:
-    """The latest events, with what they have started."""
+    """The latest events, with what was decided and what they have started."""
+    if not args.engine:
+        return _list_governed(args)
     from tiphys.cli.engine_access import open_engine
     from tiphys.engine.events import history
 
@@ -72,6 +80,36 @@ def _list(args: argparse.Namespace) -> int:
         print("no events yet: `tiphys events send` makes one")
     else:
         _table(found)
+    return 0
+
+
+def _list_governed(args: argparse.Namespace) -> int:
+    from tiphys.cli.governed import table
+    from tiphys.cli.surroundings import settings
+    from tiphys.settings import GovernorSettings
+    from tiphys.watch import governor_client
+
+    found = governor_client.events(settings(GovernorSettings), args.limit, use_case=args.use_case)
+    if args.output == "json":
+        import json
+
+        print(json.dumps([told.model_dump(mode="json") for told in found], indent=2, ensure_ascii=False))
+    elif not found:
+        print("no alerts yet, and nobody asked for a training: `tiphys retrain USE_CASE --reason TEXT` does")
+    else:
+        table(found)
+    return 0
+
+
+def _why(args: argparse.Namespace) -> int:
+    """Why an event did, or did not, start a training."""
+    from tiphys.cli.governed import story
+    from tiphys.cli.surroundings import settings
+    from tiphys.settings import GovernorSettings
+    from tiphys.watch import governor_client
+
+    told = governor_client.event(settings(GovernorSettings), args.event)
+    print(told.model_dump_json(indent=2) if args.output == "json" else "\n".join(story(told)))
     return 0
 
 
@@ -94,7 +132,7 @@ def _table(found: list[Event]) -> None:
 
 @explained("events get")
 def _get(args: argparse.Namespace) -> int:
-    """One event: its payload, and what each binding made of it."""
+    """One event of the engine's endpoint: its payload, and what each binding made of it."""
     from tiphys.cli.engine_access import open_engine
     from tiphys.engine.errors import EngineError
     from tiphys.engine.events import history
@@ -102,7 +140,7 @@ def _get(args: argparse.Namespace) -> int:
     found = [event for event in history(open_engine().state, -1) if event.id.startswith(args.event)]
     if len(found) != 1:
         known = "no event has that id" if not found else f"{len(found)} events have ids that begin so"
-        msg = f"{args.event!r}: {known}: `tiphys events list` shows the latest"
+        msg = f"{args.event!r}: {known}: `tiphys events list --engine` shows the latest"
         raise EngineError(msg)
     if args.output == "json":
         import json
@@ -143,7 +181,7 @@ def _json(event: Event) -> Json:
 
 @explained("events send")
 def _send(args: argparse.Namespace) -> int:
-    """Send an event, as a post to /api/v1/events/NAMESPACE/DISCRIMINATOR does."""
+    """Send the engine an event, as a post to /api/v1/events/NAMESPACE/DISCRIMINATOR does."""
     import json
     from pathlib import Path
 

@@ -59,7 +59,7 @@ def manifests(folder: Path, known_secrets: Collection[str] = ()) -> dict[Path, s
 
     found = {}
     for source in sorted(folder.glob("*.py")):
-        if source.stem == "__init__":
+        if source.stem.startswith("_"):
             continue
         made = importlib.import_module(f"workflows.{source.stem}").pipeline()
         path = folder / "rendered" / f"{source.stem.replace('_', '-')}.yaml"

@@ -13,7 +13,10 @@ from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.surroundings import program
 
 if TYPE_CHECKING:
+    from tiphys.engine import Engine
     from tiphys.stack import ServerState, StackInfo
+
+Json = dict[str, Any]
 
 _EXAMPLES = """examples:
   tiphys up                              start everything, wait until it is healthy
@@ -68,9 +71,17 @@ def bring_up() -> StackInfo:
         info = up(stack_settings(), contracts(), on_change)
     engine = open_engine()
     engine.apply(documents(info.config_map, info.secrets))
-    engine.apply(document for found in rendered().values() for document in found)
+    engine.apply(_as_paused(engine, document) for found in rendered().values() for document in found)
     engine.wake()
     return info
+
+
+def _as_paused(engine: Engine, document: Json) -> Json:
+    """A CronWorkflow that is there stays suspended, or resumed: starting the servers is no word on that."""
+    there = engine.objects.get("CronWorkflow", document["metadata"]["name"])
+    if document["kind"] != "CronWorkflow" or there is None or "suspend" not in there["spec"]:
+        return document
+    return {**document, "spec": {**document["spec"], "suspend": there["spec"]["suspend"]}}
 
 
 @contextmanager

@@ -125,8 +125,8 @@ def _merged(live: Json, document: Json) -> Json:
         else:
             metadata.pop(part, None)
     spec = dict(document["spec"])
-    if document["kind"] == "CronWorkflow" and "suspend" not in spec and "suspend" in live["spec"]:
-        spec["suspend"] = live["spec"]["suspend"]  # whoever suspended it there decides when it goes on
+    if document["kind"] == "CronWorkflow" and "suspend" in live["spec"]:
+        spec["suspend"] = live["spec"]["suspend"]  # whoever suspended or resumed it there decides when it goes on
     return {**live, "apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": metadata, "spec": spec}
 
 

@@ -14,6 +14,7 @@ from tiphys.settings import (
     AdminSettings,
     AgentsSettings,
     AskerSettings,
+    AuditorSettings,
     CatalogSettings,
     GovernorSettings,
     LedgerSettings,
@@ -136,6 +137,7 @@ def _keys(access: Access) -> list[Mapping[str, Any]]:
         LedgerSettings: bool(access.ledger),
         AskerSettings: bool(access.gateway),
         AdminSettings: access.gateway == "admin",
+        AuditorSettings: access.audits,
         GovernorSettings: bool(access.governor),
         PassportSettings: access.signs,
     }

@@ -6,7 +6,6 @@ The one moving tag is ``last-trained``, which :func:`mark_trained` sets. Knows n
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -133,7 +132,8 @@ class Dataset:
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        stored = pq.ParquetFile(io.BytesIO(self.lake.store.get(part.uri)))
+        # no Python file: threads of Arrow's would call Python, the interpreter's end or not
+        stored = pq.ParquetFile(pa.BufferReader(self.lake.store.get(part.uri)))
         present = [name for name in columns if name in stored.schema_arrow.names]
         found = stored.read(columns=present, use_threads=False)
         wanted = pa.schema([(name, _arrow_type(self.schema[name])) for name in columns])

@@ -22,6 +22,7 @@ from tiphys.release.rollback import way
 from tiphys.serving.agent_http import serve
 from tiphys.serving.copies import Copies, Source
 from tiphys.serving.emergency import Emergency, overruled
+from tiphys.serving.healing import Healing
 from tiphys.serving.memory import Memory, Served
 from tiphys.serving.page import Page, entry
 from tiphys.serving.shelf import Shelf
@@ -73,6 +74,8 @@ class State:
     loads: int = 0
     refusals: int = 0
     rollbacks: int = 0
+    heals: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
 
 
@@ -99,11 +102,13 @@ class Agent:
         self.state = State()
         self.page = Page(environment)
         self.emergency = Emergency(environment, shelf, memory, self._lock, self._went_back)
+        self.healing = Healing(shelf, memory)
 
     def run(self) -> None:
         """Work until :meth:`stop`."""
         self._publish()
         self._follower.start()
+        self.healing.start()
         while not self._stop.is_set():
             self._news.wait(_TICK_SECONDS)
             self._news.clear()
@@ -116,6 +121,7 @@ class Agent:
     def stop(self) -> None:
         """End the main loop soon."""
         self._stop.set()
+        self.healing.stop()
         self._news.set()
 
     def tick(self) -> None:
@@ -134,6 +140,7 @@ class Agent:
         self._publish()
         self._report()
         self.state.loads = self._shelf.loads
+        self.state.heals, self.state.broken = self.healing.heals, dict(self.healing.broken)
         self.state.ticked = time.monotonic()
 
     def _follow(self) -> None:

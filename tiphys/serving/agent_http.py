@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(url.path.removeprefix("/v1/files/"))
         elif url.path == "/healthz":
             stale = time.monotonic() - self.agent.state.ticked > _STALE_SECONDS
-            well = not stale and self.agent.follows()
+            well = not stale and self.agent.follows() and self.agent.healing.works()
             self._json(200 if well else 503, _health(self.agent.state, self.environment, follows=self.agent.follows()))
         elif url.path == "/metrics":
             self._answer(200, "text/plain; version=0.0.4", _metrics(self.agent.state, self.environment).encode())
@@ -179,6 +179,7 @@ def _health(state: State, environment: str, *, follows: bool) -> dict[str, Any]:
         "environment": environment,
         "ledger": "not followed" if not follows else "up" if state.ledger_up else "away",
         "triton": "up" if state.triton_up else "away",
+        "broken": state.broken,
         "models": {model: each.model_dump(mode="json") for model, each in state.observed.items()},
     }
 
@@ -191,7 +192,9 @@ def _metrics(state: State, environment: str) -> str:
         f"tiphys_agent_loads_total{{{where}}} {state.loads}",
         f"tiphys_agent_refusals_total{{{where}}} {state.refusals}",
         f"tiphys_agent_rollbacks_total{{{where}}} {state.rollbacks}",
+        f"tiphys_agent_heals_total{{{where}}} {state.heals}",
     ]
+    lines += [f'tiphys_agent_broken{{{where},model="{model}"}} 1' for model in state.broken]
     for model, each in list(state.observed.items()):
         lines.append(f'tiphys_agent_generation{{{where},model="{model}",state="{each.state}"}} {each.generation}')
     return "\n".join(lines) + "\n"

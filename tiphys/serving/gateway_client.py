@@ -17,6 +17,10 @@ _BAD = 400
 _NOT_FOUND = 404
 
 
+class UnreachedError(RetryableError):
+    """No connection: the question never left, so it can be sent again without being asked twice."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the gateway answered."""
@@ -59,7 +63,8 @@ class GatewayClient:
         """Send a question (JSON, or bytes as they are); errors of the gateway are replies, too.
 
         Raises:
-            RetryableError: the gateway does not answer.
+            UnreachedError: there is nobody to connect to.
+            RetryableError: the gateway does not answer; the question may have arrived.
         """
         content = question if isinstance(question, bytes) else json.dumps(question).encode()
         told = {"Content-Type": kind, **self._own, **(headers or {})}
@@ -67,7 +72,7 @@ class GatewayClient:
             found = self._pool.request(method, self.url + path, body=content, headers=told, timeout=self._timeout)
         except urllib3.exceptions.HTTPError as error:
             message = f"the gateway at {self.url} does not answer: {silence(error)}; 'tiphys status' says if it is up"
-            raise RetryableError(message) from error
+            raise (UnreachedError if _never_left(error) else RetryableError)(message) from error
         pause = found.headers.get("Retry-After", "")
         again = float(pause) if pause.isdigit() else None
         said = {name.lower(): value for name, value in found.headers.items()}
@@ -82,3 +87,8 @@ class GatewayClient:
         while (reply := self.ask(path, question)).status == _NOT_FOUND and time.monotonic() < deadline:
             time.sleep(0.3)
         return reply
+
+
+def _never_left(error: urllib3.exceptions.HTTPError) -> bool:
+    reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)

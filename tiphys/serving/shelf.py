@@ -5,20 +5,26 @@ Digests are checked before every load. A load that fails leaves what stood there
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from tiphys.errors import DataError, PermanentError, RetryableError
 from tiphys.release.records import Release
 from tiphys.serving.copies import Copies, Source, name_of
-from tiphys.serving.manifest import Manifest
-from tiphys.serving.triton import TritonAwayError, TritonControl
+from tiphys.serving.ensemble import TRITON_TYPES
+from tiphys.serving.manifest import REFERENCE, Manifest
+from tiphys.serving.page import signature
+from tiphys.serving.triton import BrokenModelError, TritonAwayError, TritonControl
 
 _LOADING_SECONDS = 30.0
 """Longest that one load waits for another to end."""
+_ANSWER_SECONDS = 5.0
+"""A process that died is noticed by Triton within a second, for each batch that waits before ours."""
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +90,58 @@ class Shelf:
             if all(self.is_ready(each) for each in wanted):
                 return
             self._check(release)
-            before = self.copies.show(wanted)
-            try:
-                self._load(wanted)
-            except (PermanentError, RetryableError, OSError):
-                self.copies.show_again(release.model, before)
-                raise
+            self._show(wanted)
+
+    def renew(self, release: Release, beside: Sequence[Release], broken: Collection[str]) -> None:
+        """Load the versions that are ``broken`` anew. Triton takes a load of what it has loaded for done, so they go away first.
+
+        While only one beside is broken, the release goes on answering; while the release is, nothing of the model answers.
+
+        Raises:
+            As :meth:`put`, which loads only what is not ready.
+        """
+        with self.still():
+            self._check(release)
+            if release.number in broken:
+                for folder in reversed(self.copies.manifest(release).folders):
+                    self._triton.unload(folder)
+            else:
+                self._show([release])
+            self._show([release, *self._companion(release, beside)])
+
+    def broken(self, release: Release, version: str) -> str | None:
+        """Ask one of a release's own reference questions of a version that stands ready: the release, or one that fits it.
+
+        Returns what Triton says of a model that fails, an empty text if it answers, and None where neither is known: what
+        is away, late or just being loaded may be well.
+        """
+        try:
+            self._triton.ask(release.model, self._question(release), version, timeout=_ANSWER_SECONDS)
+        except BrokenModelError as error:
+            return str(error)
+        except (PermanentError, RetryableError, OSError, ValueError, LookupError):
+            return None
+        return ""
+
+    def _question(self, release: Release) -> dict[str, tuple[str, float]]:
+        """Return the first question in numbers that JSON can say: Triton answers 500 to one that it can't read, too."""
+        known = json.loads(self.copies.file(release, REFERENCE).read_bytes())
+        inputs, _ = signature(self.copies.manifest(release), self.copies.config(release))
+        rows = zip(*(known[name] for name in inputs), strict=True)
+        sayable = [each for each in rows if all(map(math.isfinite, each))]
+        return {
+            name: (TRITON_TYPES[dtype], int(value) if dtype == "int64" else value)
+            for (name, dtype), value in zip(inputs.items(), sayable[0], strict=True)
+        }
+
+    def _show(self, wanted: Sequence[Release]) -> None:
+        model = wanted[0].model
+        before = self.copies.show(wanted)
+        try:
+            self._load(wanted)
+        except (PermanentError, RetryableError, OSError):
+            self.copies.show_again(model, before)
+            raise
 
     def _companion(self, release: Release, others: Sequence[Release]) -> list[Release]:
         """Choose what stands beside a release: of whole copies with the same configuration, the first."""

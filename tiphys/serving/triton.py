@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 _LOAD_SECONDS = 120.0
 _ASK_SECONDS = 2.0
 _OK = 200
+_BROKEN = 500
 _LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
+_UNLOAD = "/inference.GRPCInferenceService/RepositoryModelUnload"
 _MODEL_NAME = b"\x12"
-"""Begins field 2, ``model_name``, of a RepositoryModelLoadRequest; a length of one byte follows."""
+"""Begins field 2, ``model_name``, of a request to load or to unload; a length of one byte follows."""
 
 
 class TritonAwayError(RetryableError):
     """Triton does not answer, or broke off while it was asked."""
+
+
+class BrokenModelError(PermanentError):
+    """Triton answers, and says that the model itself fails."""
 
 
 class TritonControl:
@@ -57,24 +63,34 @@ class TritonControl:
             PermanentError: Triton refuses it, and says why.
             TritonAwayError: Triton does not answer.
         """
+        self._change(_LOAD, model, f"cannot load {model!r}")
+
+    def unload(self, model: str) -> None:
+        """Let go of all versions of ``model``, which answers no more. Raises as :meth:`load`."""
+        self._change(_UNLOAD, model, f"cannot unload {model!r}")
+
+    def _change(self, method: str, model: str, failure: str) -> None:
         import grpc  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 12 MB that only a load wants
 
         with grpc.insecure_channel(self._grpc) as channel:  # a new one: one that failed waits before it tries again
-            load = channel.unary_unary(_LOAD)
+            change = channel.unary_unary(method)
             try:
-                load(_MODEL_NAME + bytes([len(model)]) + model.encode(), timeout=_LOAD_SECONDS)
+                change(_MODEL_NAME + bytes([len(model)]) + model.encode(), timeout=_LOAD_SECONDS)
             except grpc.RpcError as error:
                 said = error.details() or error.code().name
                 if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
                     message = f"Triton at {self._grpc} does not answer: {said}"
                     raise TritonAwayError(message) from error
-                message = f"Triton at {self._grpc} cannot load {model!r}: {said}"
+                message = f"Triton at {self._grpc} {failure}: {said}"
                 raise PermanentError(message) from error
 
-    def ask(self, model: str, inputs: Mapping[str, tuple[str, float]], version: str = "") -> tuple[float, str]:
+    def ask(
+        self, model: str, inputs: Mapping[str, tuple[str, float]], version: str = "", *, timeout: float = _ASK_SECONDS
+    ) -> tuple[float, str]:
         """Ask for one row: input name -> (Triton's type, value). Returns the first output and the version that gave it.
 
         Raises:
+            BrokenModelError: the model fails.
             PermanentError: Triton refuses the question.
             RetryableError: it does not answer.
         """
@@ -84,13 +100,13 @@ class TritonControl:
         which = f"/versions/{version}" if version else ""
         url = f"http://{self.address}/v2/models/{model}{which}/infer"
         try:
-            reply = self._pool.request("POST", url, body=json.dumps({"inputs": tensors}), timeout=_ASK_SECONDS)
+            reply = self._pool.request("POST", url, body=json.dumps({"inputs": tensors}), timeout=timeout)
         except urllib3.exceptions.HTTPError as error:
             message = f"Triton at {self.address} does not answer: {error}"
             raise TritonAwayError(message) from error
         if reply.status != _OK:
             message = f"Triton at {self.address} does not answer for {model!r}: {_said(reply.data)}"
-            raise PermanentError(message)
+            raise (BrokenModelError if reply.status == _BROKEN else PermanentError)(message)
         found = json.loads(reply.data)
         return float(found["outputs"][0]["data"][0]), str(found["model_version"])
 

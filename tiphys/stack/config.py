@@ -9,7 +9,7 @@ from typing import Any
 
 from tiphys.release.records import ENVIRONMENTS
 from tiphys.settings import StackSettings
-from tiphys.stack.keys import Keys, Registry
+from tiphys.stack.keys import AUDITOR, Keys, Principal, Registry
 from tiphys.stack.layout import Layout
 from tiphys.stack.ports import Ports
 
@@ -120,10 +120,7 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         data["TIPHYS_LEDGER_TOKEN"] = principal.ledger_token
     if principal.registry and keys.registry.auth:
         data["TIPHYS_REGISTRY_AUTH"] = keys.registry.auth
-    if principal.gateway:
-        data["TIPHYS_GATEWAY_KEY"] = principal.gateway_key
-    if principal.gateway == "admin":
-        data["TIPHYS_ADMIN_TOKEN"] = keys.admin_token
+    data |= _at_gateway(keys, principal)
     if principal.signs:
         data["TIPHYS_PASSPORT_KEY"] = keys.passport_key
     if principal.outside:
@@ -133,6 +130,18 @@ def _secret(keys: Keys, name: str) -> dict[str, str]:
         "TIPHYS_WEBHOOK_SECRET": principal.webhook_secret,
     }
     return data | {variable: value for variable, value in at_governor.items() if value}
+
+
+def _at_gateway(keys: Keys, principal: Principal) -> dict[str, str]:
+    """Its own key there, the auditor's, the admin port's token: what its contract says of them."""
+    data: dict[str, str] = {}
+    if principal.gateway:
+        data["TIPHYS_GATEWAY_KEY"] = principal.gateway_key
+    if principal.gateway == "admin":
+        data["TIPHYS_ADMIN_TOKEN"] = keys.admin_token
+    if principal.audits:
+        data["TIPHYS_AUDITOR_KEY"] = keys.principals[AUDITOR].gateway_key
+    return data
 
 
 def _gateway_keys(keys: Keys) -> dict[str, dict[str, Any]]:

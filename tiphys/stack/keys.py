@@ -27,11 +27,13 @@ Level = Literal[
     "", "read", "evidence", "staging", "canary", "production", "agent:staging", "agent:canary", "agent:production"
 ]
 """What a principal's token is good for at the ledger, as ``tiphys/release/tokens.py`` reads it."""
-AtGateway = Literal["", "rider", "tester", "admin"]
-"""``rider`` asks production as a user does, ``tester`` any environment, ``admin`` may also use the admin ports."""
+AtGateway = Literal["", "rider", "auditor", "tester", "admin"]
+"""``rider`` asks production as a user does, what an ``auditor`` feeds back is trusted, ``tester`` asks any environment, ``admin`` may also use the admin ports."""
 BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "monitor", "artifacts")
 API_ROLES = ("admin", "events", "trigger")
 """At the engine's API: who may do all, who may only hand in events, and who may look at runs, too."""
+AUDITOR = "auditor"
+"""Name of the API key whose outcomes are trusted."""
 DATABASE_ROLES = ("postgres", "lake_write", "lake_read", "mlflow", "ledger", "governor")
 
 
@@ -53,6 +55,8 @@ class Principal(BaseModel):
     gateway: AtGateway = ""
     gateway_key: str = ""
     """Its API key; none of a principal that asks no model."""
+    audits: bool = False
+    """Whether it also holds the auditor's API key."""
     governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
     governor_token: str = ""
     webhook_secret: str = ""
@@ -148,6 +152,7 @@ SERVICES: dict[str, tuple[Access, Level]] = {
         "production",
     ),
     "rider": (Access(gateway="rider"), ""),
+    AUDITOR: (Access(gateway="auditor"), ""),
     "cache": (
         Access(read=("landing", "raw", "lake", "checkpoints", "models"), catalog="read", registry="pull"),
         "read",
@@ -162,7 +167,8 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "governor": (Access(), ""),
     "alertmanager": (Access(governor="alertmanager"), ""),
 }
-"""Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user."""
+"""Who calls servers without being a component; the cli promotes and rolls back for a person, the rider is any user, the
+auditor the operator's own meters."""
 
 
 def ensure(
@@ -255,6 +261,7 @@ def _principal(old: Principal | None, access: Access, ledger: Level) -> Principa
         registry=access.registry,
         gateway=access.gateway,
         gateway_key=((old.gateway_key if old else "") or secrets.token_urlsafe(24)) if access.gateway else "",
+        audits=access.audits,
         governor=access.governor,
         governor_token=((old.governor_token if old else "") or secrets.token_hex(24)) if access.governor else "",
         webhook_secret=((old.webhook_secret if old else "") or _webhook_secret()) if _sends(access) else "",

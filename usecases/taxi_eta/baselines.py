@@ -35,11 +35,13 @@ def status_quo(history: Examples) -> Predictor:
 def strong_lookup(history: Examples) -> Predictor:
     """Mean log duration of the pair, shrunk to the mean of all, plus an offset by weekday and hour."""
     logs = np.log(history.target.astype(np.float64))
-    level = float(logs.mean())
+    weight = history.weight
+    level = float(np.average(logs, weights=weight))
     pair_of_row = lookups.pair_of(history.features["pickup_zone"], history.features["dropoff_zone"])
-    pair = lookups.shrunk(pair_of_row, lookups.PAIRS, logs - level, _PAIR_PRIOR)
+    pair = lookups.shrunk(pair_of_row, lookups.PAIRS, logs - level, _PAIR_PRIOR, weight)
     hour_of_row = lookups.week_hour_of(history.features["pickup_time"])
-    hour = lookups.shrunk(hour_of_row, lookups.WEEK_HOURS, logs - level - pair[pair_of_row], _CLOCK_PRIOR)
+    rest = logs - level - pair[pair_of_row]
+    hour = lookups.shrunk(hour_of_row, lookups.WEEK_HOURS, rest, _CLOCK_PRIOR, weight)
 
     def predict(features: Mapping[str, Array]) -> Array:
         row = lookups.pair_of(features["pickup_zone"], features["dropoff_zone"])
@@ -65,7 +67,7 @@ def lightgbm(history: Examples) -> Predictor:
             "verbosity": -1,
             "seed": 1,
         },
-        gbm.Dataset(rows, history.target, free_raw_data=True),
+        gbm.Dataset(rows, history.target, weight=history.weight, free_raw_data=True),
         num_boost_round=_TREES,
     )
     columns = _Columns(history)
@@ -78,6 +80,7 @@ def lightgbm(history: Examples) -> Predictor:
 
 
 BASELINES: dict[str, Baseline] = {"status_quo": status_quo, "strong_lookup": strong_lookup, "lightgbm": lightgbm}
+YARDSTICK = "strong_lookup"
 
 
 class _Columns:
@@ -87,7 +90,7 @@ class _Columns:
         self._quo = status_quo(history)
         self._strong = strong_lookup(history)
         pair = lookups.pair_of(history.features["pickup_zone"], history.features["dropoff_zone"])
-        self._miles = lookups.medians(pair, lookups.PAIRS, history.hindsight["miles"])
+        self._miles = lookups.medians(pair, lookups.PAIRS, history.hindsight["miles"], history.weight)
 
     def __call__(self, features: Mapping[str, Array]) -> Array:
         """Return [rows, 9] float64."""

@@ -24,4 +24,18 @@ GATES = (
         "slice.new_pair_no_past_ride.status_quo_mae",
         "places without a past count too",
     ),
+    Gate(
+        "newest.mae",
+        "<=",
+        "newest.champion_mae",
+        "a model that is better only on the past helps no rider of today",
+        needs=("newest.rows", "champion.rows"),
+    ),
+    Gate(
+        "holdout.mae",
+        "<=",
+        "holdout.champion_mae",
+        "what riders report may be false, the operator's own meters are not",
+        needs=("holdout.rows", "champion.rows"),
+    ),
 )

@@ -72,32 +72,35 @@ def fit(history: Examples) -> Tables:
     Log duration is taken apart into pair, hour of the week, and hour at either end, by backfitting (Breiman and
     Friedman 1985) with shrunk means; pairs with few rides are drawn towards the sum of their zones' effects.
     """
-    keys = _Keys.of(history.features)
+    keys, weight = _Keys.of(history.features), history.weight
     logs = np.log(history.target.astype(np.float64))
-    level = float(logs.mean())
+    level = float(np.average(logs, weights=weight))
     rest = logs - level
     pair, week, start, end = np.zeros(PAIRS), np.zeros(WEEK_HOURS), np.zeros(PLACES * HOURS), np.zeros(PLACES * HOURS)
     for _ in range(_SWEEPS):
         clock = week[keys.week_hour] + start[keys.pickup_hour] + end[keys.dropoff_hour]
-        pair = _pair_means(keys, rest - clock)
+        pair = _pair_means(keys, rest - clock, weight)
         rest_of_pair = rest - pair[keys.pair]
         week = shrunk(
             keys.week_hour,
             WEEK_HOURS,
             rest_of_pair - start[keys.pickup_hour] - end[keys.dropoff_hour],
             _PRIOR_WEEK_HOUR,
+            weight,
         )
         rest_of_week = rest_of_pair - week[keys.week_hour]
-        start = shrunk(keys.pickup_hour, PLACES * HOURS, rest_of_week - end[keys.dropoff_hour], _PRIOR_ZONE_HOUR)
-        end = shrunk(keys.dropoff_hour, PLACES * HOURS, rest_of_week - start[keys.pickup_hour], _PRIOR_ZONE_HOUR)
+        here, there = rest_of_week - end[keys.dropoff_hour], rest_of_week
+        start = shrunk(keys.pickup_hour, PLACES * HOURS, here, _PRIOR_ZONE_HOUR, weight)
+        end = shrunk(keys.dropoff_hour, PLACES * HOURS, there - start[keys.pickup_hour], _PRIOR_ZONE_HOUR, weight)
     miles = np.log(np.maximum(history.hindsight["miles"].astype(np.float64), 0.1))
-    miles_level = float(miles.mean())
-    rides = np.bincount(keys.pair, minlength=PAIRS)
+    miles_level = float(np.average(miles, weights=weight))
+    rides = np.bincount(keys.pair, weight, minlength=PAIRS)
+    spread = (rest - pair[keys.pair]) ** 2 - _PRIOR_SPREAD
     facts = (
         pair + level,
-        _pair_means(keys, miles - miles_level) + miles_level,
+        _pair_means(keys, miles - miles_level, weight) + miles_level,
         np.log1p(rides),
-        np.sqrt(shrunk(keys.pair, PAIRS, (rest - pair[keys.pair]) ** 2 - _PRIOR_SPREAD, _PRIOR_PAIR) + _PRIOR_SPREAD),
+        np.sqrt(shrunk(keys.pair, PAIRS, spread, _PRIOR_PAIR, weight) + _PRIOR_SPREAD),
     )
     tables = (status_quo(history), np.column_stack(facts), week, start, end)
     return Tables(*(each.astype(np.float32) for each in tables))
@@ -105,21 +108,34 @@ def fit(history: Examples) -> Tables:
 
 def status_quo(history: Examples) -> Array:
     """Median duration by pair and hour, else of the pair, else of the hour: [pairs, 24], seconds."""
-    keys = _Keys.of(history.features)
-    by_hour = medians(keys.hour, HOURS, history.target)
-    by_hour = np.where(np.isnan(by_hour), np.median(history.target), by_hour)
-    by_pair = medians(keys.pair, PAIRS, history.target)[:, None]
-    both = medians(keys.pair * HOURS + keys.hour, PAIRS * HOURS, history.target).reshape(PAIRS, HOURS)
+    keys, seconds, weight = _Keys.of(history.features), history.target, history.weight
+    by_hour = medians(keys.hour, HOURS, seconds, weight)
+    by_hour = np.where(np.isnan(by_hour), medians(np.zeros_like(keys.hour), 1, seconds, weight), by_hour)
+    by_pair = medians(keys.pair, PAIRS, seconds, weight)[:, None]
+    both = medians(keys.pair * HOURS + keys.hour, PAIRS * HOURS, seconds, weight).reshape(PAIRS, HOURS)
     return np.where(np.isnan(both), np.where(np.isnan(by_pair), by_hour[None, :], by_pair), both).astype(np.float32)
 
 
-def medians(group: Array, groups: int, values: Array) -> Array:
-    """Median of each group 0..groups-1, NaN where it has no rows."""
+def medians(group: Array, groups: int, values: Array, weight: Array | None = None) -> Array:
+    """Median of each group 0..groups-1, NaN where it has no rows; of weighted rows the first that half the weight reaches."""
     order = np.lexsort((values, group))
+    if weight is not None:
+        return _weighted_medians(group[order], groups, values[order], weight[order])
     numbers, first, count = np.unique(group[order], return_index=True, return_counts=True)
     ordered = values[order].astype(np.float64)
     found = np.full(groups, np.nan)
     found[numbers] = (ordered[first + (count - 1) // 2] + ordered[first + count // 2]) / 2
+    return found
+
+
+def _weighted_medians(group: Array, groups: int, values: Array, weight: Array) -> Array:
+    """Medians of rows that are in order of their group and value."""
+    reached = np.cumsum(weight, dtype=np.float64)
+    numbers, first, count = np.unique(group, return_index=True, return_counts=True)
+    before = np.where(first > 0, reached[first - 1], 0.0)
+    half = (before + reached[first + count - 1]) / 2
+    found = np.full(groups, np.nan)
+    found[numbers] = values[np.clip(np.searchsorted(reached, half), first, first + count - 1)]
     return found
 
 
@@ -150,19 +166,19 @@ class _Keys:
         )
 
 
-def _pair_means(keys: _Keys, values: Array) -> Array:
+def _pair_means(keys: _Keys, values: Array, weight: Array | None) -> Array:
     """Mean of each pair, drawn towards the sum of what its two zones add."""
     start, end = np.zeros(PLACES), np.zeros(PLACES)
     for _ in range(_SWEEPS):
-        start = shrunk(keys.pickup, PLACES, values - end[keys.dropoff], _PRIOR_ZONE)
-        end = shrunk(keys.dropoff, PLACES, values - start[keys.pickup], _PRIOR_ZONE)
+        start = shrunk(keys.pickup, PLACES, values - end[keys.dropoff], _PRIOR_ZONE, weight)
+        end = shrunk(keys.dropoff, PLACES, values - start[keys.pickup], _PRIOR_ZONE, weight)
     expected = (start[:, None] + end[None, :]).reshape(PAIRS)
-    means: Array = expected + shrunk(keys.pair, PAIRS, values - expected[keys.pair], _PRIOR_PAIR)
+    means: Array = expected + shrunk(keys.pair, PAIRS, values - expected[keys.pair], _PRIOR_PAIR, weight)
     return means
 
 
-def shrunk(group: Array, groups: int, values: Array, prior: float) -> Array:
-    """Mean of each group as if ``prior`` further rows had value 0."""
-    total = np.bincount(group, weights=values, minlength=groups)
-    means: Array = total / (np.bincount(group, minlength=groups) + prior)
+def shrunk(group: Array, groups: int, values: Array, prior: float, weight: Array | None = None) -> Array:
+    """Mean of each group as if ``prior`` further rows had value 0; a row counts for its ``weight``."""
+    total = np.bincount(group, values if weight is None else values * weight, minlength=groups)
+    means: Array = total / (np.bincount(group, weight, minlength=groups) + prior)
     return means

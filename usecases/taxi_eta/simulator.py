@@ -1,7 +1,7 @@
 """Make trips of the schema of ``data.py``: one gzip CSV a month, with rhythm, airports, traffic and three per cent bad rows.
 
 The same arguments make the same bytes; a month depends on the seed and its own share of rows, not on the other months.
-README.md beside this file says what is modelled, and what is not.
+README.md beside this file says what is modelled, and what is not. The same city live is in stream.py: ``arrivals``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from usecases.taxi_eta.city import City, build, congestion
+from usecases.taxi_eta.city import City, build
+from usecases.taxi_eta.rides import LONGEST_S, PASSENGERS, SHORTEST_S, distances, durations, rhythm, weekday_of
+from usecases.taxi_eta.stream import arrivals
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,22 +22,12 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+__all__ = ["arrivals", "simulate", "trips"]
+
 FIRST, LAST = "2018-01", "2019-06"
 ROWS = 200_000
 BAD_SHARE = 0.03
 
-_HOURLY = (
-    [1.6, 1.0, 0.7, 0.5, 0.5, 0.7, 1.8, 3.2, 4.0, 4.2, 4.0, 4.1, 4.4, 4.4, 4.6, 4.5, 4.0, 4.6, 5.6, 5.9, 5.5, 5.2, 4.6, 3.2],
-    [5.0, 4.2, 3.4, 2.4, 1.5, 0.8, 0.9, 1.3, 2.1, 3.2, 3.9, 4.4, 4.7, 4.7, 4.7, 4.6, 4.5, 4.8, 5.2, 5.2, 4.8, 4.7, 4.9, 5.1],
-)  # fmt: skip
-"""Trips by hour, percent: on a working day, on a day of the weekend."""
-_DAILY = np.array([0.93, 1.0, 1.04, 1.07, 1.09, 1.03, 0.84])
-"""Trips by weekday, from Monday."""
-_SEASON = np.array([0.96, 0.97, 1.0, 1.01, 1.03, 1.03, 0.96, 0.94, 1.03, 1.04, 1.02, 1.05])
-"""How slow streets are by month, from January."""
-_PASSENGERS = ([0, 1, 2, 3, 4, 5, 6], [0.01, 0.71, 0.145, 0.04, 0.02, 0.045, 0.03])
-_NOISE = 0.21
-"""Spread of the logarithm of a trip's time that nothing explains."""
 _SURCHARGE_FROM = "2019-01"
 _QUICK = 1
 """Level of gzip: the default one takes three times as long as all the rest, for files a fifth smaller."""
@@ -69,12 +61,10 @@ def trips(city: City, month: str, rows: int, seed: int) -> pa.Table:
     pickup, hour, weekday = _times(chance, month, rows)
     ride = chance.choice(city.demand.size, rows, p=city.demand.ravel())
     start, end = np.divmod(ride, len(city.demand))
-    slowness = 1 + city.density[start, end] * congestion(hour, weekday)
-    slowness *= _SEASON[int(month[5:]) - 1]
-    seconds = city.seconds[start, end] * slowness * chance.lognormal(0.0, _NOISE, rows)
-    miles = city.miles[start, end] * chance.lognormal(0.0, 0.12, rows)
+    seconds = durations(chance, city, (start, end), (hour, weekday), int(month[5:]))
+    miles = distances(chance, city, (start, end))
     trip = {
-        "seconds": np.clip(seconds, 61, 10_700).astype(np.int64),
+        "seconds": np.clip(seconds, SHORTEST_S, LONGEST_S).astype(np.int64),
         "miles": np.round(np.maximum(miles, 0.05), 2),
         "start": start + 1,
         "end": end + 1,
@@ -93,9 +83,8 @@ def _times(chance: np.random.Generator, month: str, rows: int) -> tuple[Array, A
     """Pick-up (seconds since 1970), hour of the day (float) and weekday of each trip, by the weekly rhythm."""
     first = np.datetime64(month, "M")
     days = np.arange(first.astype("datetime64[D]"), (first + 1).astype("datetime64[D]"))
-    weekdays = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-    hourly = np.array(_HOURLY)[(weekdays > 4).astype(int)]  # noqa: PLR2004 - Saturday
-    weight = (hourly / hourly.sum(axis=1, keepdims=True) * _DAILY[weekdays, None]).ravel()
+    weekdays = weekday_of(days.astype(np.int64))
+    weight = rhythm(weekdays).ravel()
     slot = chance.choice(weight.size, rows, p=weight / weight.sum())
     second = chance.integers(0, 3600, rows)
     pickup = days[slot // 24].astype("datetime64[s]").astype(np.int64) + slot % 24 * 3600 + second
@@ -135,7 +124,7 @@ def _columns(chance: np.random.Generator, month: str, pickup: Array, trip: dict[
         "vendor_id": chance.integers(1, 3, rows),
         "pickup_datetime": pa.array(pickup, pa.timestamp("s")),
         "dropoff_datetime": pa.array(pickup + trip["seconds"], pa.timestamp("s")),
-        "passenger_count": chance.choice(_PASSENGERS[0], rows, p=_PASSENGERS[1]),
+        "passenger_count": chance.choice(PASSENGERS[0], rows, p=PASSENGERS[1]),
         "trip_distance": trip["miles"],
         "rate_code_id": np.where(airport, 2, 1),
         "store_and_fwd_flag": pa.array(np.where(chance.random(rows) < 0.004, "Y", "N")),  # noqa: PLR2004

@@ -20,10 +20,11 @@ STATUS_QUO = {"seconds": 2 * PACE, "model_version": ""}
 
 
 def ready(world: World, factor: float = 30.0) -> str:
-    """A gateway that answers from production; the version."""
+    """A gateway that answers from production and has its status quo, which it keeps on disk from then on; the version."""
     version = world.serve("production", factor)
     world.start()
     wait_until(lambda: world.answers_from("production", version))
+    wait_until(lambda: any((world.folder / "state" / "fallback").glob("*.npz")))
     return version
 
 
@@ -118,7 +119,6 @@ def test_a_switch_that_cannot_overlap_costs_no_question_either(world: World) -> 
 def test_a_gateway_restarts_with_everything_but_triton_away(world: World) -> None:
     """The last page and the status quo's file are on its disk; agents, ledger and S3 are not there."""
     version = ready(world)
-    wait_until(lambda: any((world.folder / "state" / "fallback").glob("*.npz")))
     world.end(signal.SIGKILL)
     addresses = {f"TIPHYS_{name.upper()}_AGENT": "127.0.0.1:9" for name in world.agents}
     world.extra = addresses

@@ -24,8 +24,9 @@ import numpy as np
 import urllib3
 from onnx import TensorProto, helper
 
+from tiphys.errors import PermanentError, RetryableError
 from tiphys.serving.repository import build
-from tiphys.serving.triton import TritonControl
+from tiphys.serving.triton import BrokenModelError, TritonControl
 from tiphys.settings import PROJECT, StackSettings
 from tiphys.stack.servers import triton as triton_server
 from tiphys.stack.spec import Plan
@@ -33,7 +34,7 @@ from tiphys.usecase import UseCase
 
 TINY = "tests.usecases.tiny"
 QUESTION = {"litres": 2.0, "celsius": 20}
-KEYS = {"rider": "rider-key", "tester": "tester-key", "slow": "slow-key", "daily": "daily-key"}
+KEYS = {"rider": "rider-key", "tester": "tester-key", "slow": "slow-key", "daily": "daily-key", "auditor": "audit-key"}
 ADMIN_TOKEN = "admin-token"
 PACE = 25.0
 """Seconds by litre that the status quo says."""
@@ -270,15 +271,34 @@ class Triton:
         self.start()
         self.control.load("tiny")
 
+    def answers(self) -> bool:
+        """Whether every version answers now; if Triton or its model died, do what a supervisor and an agent do."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            self.kill()
+            self.again()
+        question: dict[str, tuple[str, float]] = {"litres": ("FP32", 1.0), "celsius": ("INT64", 20)}
+        try:
+            for each in self.versions:
+                self.control.ask("tiny", question, each)
+        except BrokenModelError:
+            self.control.unload("tiny")
+            self.control.load("tiny")
+            return False
+        except (PermanentError, RetryableError):
+            return False
+        return True
+
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers. Not every Triton survives it (see :meth:`answers`)."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGSTOP)
         try:
             yield
         finally:
             os.killpg(self.process.pid, signal.SIGCONT)
+            wait_until(self.answers, 60)
 
 
 def status_quo_file() -> bytes:
@@ -332,6 +352,7 @@ class World:
             digest(KEYS["rider"]): {"name": "rider", "role": "rider"},
             digest(KEYS["tester"]): {"name": "tester", "role": "tester"},
             digest(KEYS["slow"]): {"name": "slow", "role": "rider", "rate": 1.0, "burst": 3},
+            digest(KEYS["auditor"]): {"name": "auditor", "role": "auditor"},
             digest(KEYS["daily"]): {"name": "daily", "role": "rider", "daily": 5},
         }
 
@@ -416,6 +437,11 @@ class World:
             return self.get("/healthz").status == 200
         except urllib3.exceptions.HTTPError:
             return False
+
+    def logged(self, topic: str) -> list[Any]:
+        """Lines of the prediction log, or of the feedback, that a gateway which is down now has left on disk; oldest first."""
+        files = sorted((self.folder / "state" / "spool").glob(f"{topic}*"), key=lambda each: each.stat().st_mtime_ns)
+        return [json.loads(line) for each in files for line in each.read_text().splitlines()]
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the gateway."""

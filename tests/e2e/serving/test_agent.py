@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
+import urllib3
 
 from tests.usecases.pair.pieces import PACE, SPREAD, pieces
 from tests.usecases.tiny.features import FEATURES
-from tiphys.errors import PermanentError
+from tiphys.errors import PermanentError, RetryableError
 from tiphys.serving.manifest import FileDigest, Manifest
 from tiphys.serving.repository import Repository, build_ensemble, config
-from tiphys.serving.triton import TritonControl
+from tiphys.serving.triton import BrokenModelError, TritonControl
 from tiphys.stack.layout import Layout
 from tiphys.usecase import UseCase
 
@@ -134,6 +138,54 @@ def test_a_killed_triton_gets_its_model_back(shop: Any, eventually_answers: Answ
     served = shop.serve(22.0)
     shop.kill("triton-staging", signal.SIGKILL)
     eventually_answers((44.0, served.version))
+
+
+def stubs(shop: Any, model: str) -> list[psutil.Process]:
+    """The processes in which staging's Triton runs a model."""
+    children = psutil.Process(shop.pid("triton-staging")).children(recursive=True)
+    living = [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in living if any(f"/models/{model}/" in word for word in each.cmdline())]
+
+
+def test_a_model_whose_process_was_killed_comes_back(
+    shop: Any, http: urllib3.PoolManager, eventually_answers: Answers
+) -> None:
+    """Its Triton lives, calls it ready, and would answer 500 for ever: the agent notices and loads it anew, nothing else."""
+    served = shop.serve(27.0)
+    assert shop.answer() == (54.0, served.version)
+    triton, before = shop.pid("triton-staging"), stubs(shop, "tiny")
+    for each in before:
+        each.kill()
+    assert shop.ask().status != 200
+    eventually_answers((54.0, served.version))
+    assert shop.pid("triton-staging") == triton
+    assert not {each.pid for each in before} & {each.pid for each in stubs(shop, "tiny")}
+    metrics = http.request("GET", f"http://{shop.stack.config['TIPHYS_STAGING_AGENT']}/metrics").data.decode()
+    assert int(re.findall(r"tiphys_agent_heals_total\S* (\d+)", metrics)[0]) >= 1
+
+
+def test_a_part_whose_process_was_killed_comes_back(shop: Any, eventually: Callable[..., None]) -> None:
+    """Of two models that answer as one: the agent asks the whole, and loads all of it anew."""
+    known = {name: [1.0] for name in ("litres", "celsius", "seconds", "seconds_low", "seconds_high")}
+    repository = build_ensemble(UseCase("tests.usecases.pair"), "5", pieces(), known)
+    release = shop.put(repository, where="pair/5/").model_copy(
+        update={"use_case": "tests.usecases.pair", "model_version": "models:/pair/5"}
+    )
+    shop.ledger().wait_until_served(shop.release(release), 60)
+    triton = TritonControl(shop.stack.config["TIPHYS_STAGING_HTTP"])
+    question: dict[str, tuple[str, float]] = {"litres": ("FP32", 2.0), "celsius": ("INT64", 20)}
+    right = triton.ask("pair", question, "5")
+    (part,) = stubs(shop, "pair__heat")
+    part.kill()
+    with pytest.raises(BrokenModelError):
+        triton.ask("pair", question, "5")
+
+    def answers() -> bool:
+        with contextlib.suppress(PermanentError, RetryableError):
+            return triton.ask("pair", question, "5") == right
+        return False
+
+    eventually(answers)
 
 
 def test_riders_do_not_notice_that_ledger_and_s3_are_away(shop: Any) -> None:

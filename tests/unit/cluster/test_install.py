@@ -17,6 +17,7 @@ RENDERED = [
     document
     for path in sorted((PROJECT / "workflows" / "rendered").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    if document["kind"] == "WorkflowTemplate"
 ]
 
 
@@ -74,6 +75,14 @@ def test_a_cron_that_was_suspended_there_stays_suspended() -> None:
     merged = _merged(live, cron)
     assert merged["spec"]["suspend"] is True
     assert merged["status"] == {"lastScheduledTime": "x"}
+
+
+def test_a_cron_that_comes_suspended_and_was_resumed_there_goes_on() -> None:
+    """What an operator opted in to is not taken back by the next installation."""
+    cron = {**template(), "kind": "CronWorkflow"}
+    live = {**copy.deepcopy(cron), "spec": {"entrypoint": "main", "suspend": False}}
+    cron["spec"]["suspend"] = True
+    assert _merged(live, cron)["spec"]["suspend"] is False
 
 
 def test_templates_go_before_the_crons_that_refer_to_them() -> None:

@@ -75,3 +75,34 @@ def test_plots_bear_predictions_that_are_all_alike() -> None:
     same = np.full(50, 7.0)
     assert "svg" in svg.heat(same, same, "s")
     assert "svg" in svg.histogram(same - same, same - same, "s")
+
+
+AGAINST = Gate("holdout.mae", "<=", "holdout.champion_mae", "", needs=("holdout.rows", "champion.rows"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "outcome", "lacks"),
+    [
+        ({"holdout.rows": 200.0, "champion.rows": 50.0}, "missed", ""),
+        ({"holdout.rows": 12.0, "champion.rows": 50.0}, "not judged", "12 rows of trusted holdout"),
+        ({"champion.rows": 50.0}, "not judged", "no trusted holdout"),
+        ({}, "not judged", "no trusted holdout, no champion"),
+    ],
+)
+def test_a_gate_about_rows_that_there_are_not_is_not_judged_and_says_so(
+    counts: dict[str, float], outcome: str, lacks: str
+) -> None:
+    """Where they are there it counts as any other, and a figure that is missing then is missed."""
+    found = judge.judge([AGAINST], {"holdout.mae": 11.0, "holdout.champion_mae": 10.0, **counts})
+    assert (found[0].outcome, found[0].lacks) == (outcome, lacks)
+    assert judge.unjudged(found) == (f"not judged: {lacks}" if lacks else "")
+    assert ("lacks" in found[0].as_dict()) == bool(lacks)
+    without = judge.judge([AGAINST], counts)[0]
+    assert without.outcome == outcome
+
+
+def test_errors_on_further_rows_stand_under_their_name() -> None:
+    """Of the model and of everybody it is compared with; of no rows there is only the count."""
+    found = figures.on("holdout", TRUTH + 2, {"champion": TRUTH - 3}, TRUTH)
+    assert found == {"holdout.rows": 4.0, "holdout.mae": 2.0, "holdout.champion_mae": 3.0}
+    assert figures.on("holdout", TRUTH[:0], {}, TRUTH[:0]) == {"holdout.rows": 0.0}

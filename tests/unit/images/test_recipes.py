@@ -16,7 +16,7 @@ from tiphys.step import contracts
 
 pytestmark = pytest.mark.unit
 
-SERVICES = {"gateway", "triton-agent", "ledger", "triton"}
+SERVICES = {"gateway", "triton-agent", "ledger", "governor", "triton"}
 RUNNING = sorted(set(recipes()) - set(HIDDEN))
 
 

@@ -57,6 +57,7 @@ _RIDER = {
 _HEADERS = {
     "x-tiphys-arm": {"description": "production, canary, staging or status_quo", "schema": {"type": "string"}},
     "x-tiphys-version": {"description": "version of the model that answered", "schema": {"type": "string"}},
+    "x-tiphys-prediction": {"description": "names this answer, for feedback", "schema": {"type": "string"}},
 }
 
 
@@ -118,8 +119,11 @@ def _batch(each: Described, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _feedback(each: Described, schemas: dict[str, Any]) -> dict[str, Any]:
     request = _schema(Outcome, "", schemas)
-    example = {"prediction_id": "0193a5b7c1d2700080009f3c6a7b8c9d", "actual": 1260.0}
-    text = "Send the true value once you know it; the answer's prediction_id says which answer it belongs to."
+    example = {"prediction_id": "0193a5b7c1d2700080009f3c6a7b8c9d", "actual": 1260.0, "facts": {"miles": 8.4}}
+    text = (
+        "Send the true value once you know it: the answer's header x-tiphys-prediction says which answer it belongs to. It is "
+        "taken down as it came; whether it can be true, and in time, is judged where the log is read."
+    )
     return _operation(each, "What really happened.", text, request, example, _reference("Accepted"), "202")
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tiphys.serving.gateway.metrics import Traffic
     from tiphys.serving.gateway.predictions import Predictions
 
+MOST_FACTS = 16
+
+FactName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
 
 class Outcome(BaseModel):
     """What really happened, for an answer that was given before."""
@@ -26,10 +31,14 @@ class Outcome(BaseModel):
     prediction_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(
         description="the answer's prediction_id", examples=["0193a5b7c1d2700080009f3c6a7b8c9d"]
     )
-    actual: float = Field(
-        allow_inf_nan=False, description="the true value, in the unit of the answer", examples=[1260.0]
-    )
+    actual: Finite = Field(description="the true value, in the unit of the answer", examples=[1260.0])
     at: AwareDatetime | None = Field(None, description="when it became known, ISO 8601 with a zone; now if left out")
+    facts: dict[FactName, Finite] = Field(
+        default_factory=dict,
+        max_length=MOST_FACTS,
+        description="what else is known now, such as the miles of a ride: name -> number",
+        examples=[{"miles": 8.4}],
+    )
 
 
 class Feedback:
@@ -68,5 +77,6 @@ class Feedback:
             actual=outcome.actual,
             asker=request.key.name if request.key else "",
             wall=time.time(),
+            facts=outcome.facts,
         )
         return Response(202, b'{"accepted": true}')

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from tiphys.errors import SettingsError
 from tiphys.serving.gateway.messages import Request, Response, again, refusal
 
-Role = Literal["rider", "tester", "admin"]
-"""``rider`` asks as a user does, ``tester`` any environment, ``admin`` may do all."""
+Role = Literal["rider", "auditor", "tester", "admin"]
+"""``rider`` asks as a user does, ``auditor`` too, and what it feeds back is trusted; ``tester`` asks any environment, ``admin`` may do all."""
 RATE = 20_000.0
 """Questions a second of a key that says nothing else: more than one process answers, so admission is what bounds it."""
 _DAY = 86_400
@@ -190,7 +190,7 @@ def take(request: Request, questions: int, now: float) -> Response | None:
     return None if request.key is None else request.key.take(questions, now, time.time())
 
 
-RIDERS: frozenset[Role] = frozenset({"rider", "tester", "admin"})
+RIDERS: frozenset[Role] = frozenset({"rider", "auditor", "tester", "admin"})
 """Who may ask production."""
 TESTERS: frozenset[Role] = frozenset({"tester", "admin"})
 """Who may ask staging and the canary alone."""

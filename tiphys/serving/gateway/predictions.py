@@ -87,13 +87,17 @@ class Predictions:
         ends = f',"value":{value!r},"low":{_number(low)},"high":{_number(high)}{_SHADOW if shadow else ""}}}\n'
         self._spool.write(self._topics[0], b"".join((line.encode(), to_json(features), ends.encode())))
 
-    def fed_back(self, identity: str, *, at: str | None, actual: float, asker: str, wall: float) -> None:
-        """Log an outcome: ``at`` is when it happened, as the asker says, or None."""
+    def fed_back(  # noqa: PLR0913 - they are the line
+        self, identity: str, *, at: str | None, actual: float, asker: str, wall: float,
+        facts: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """Log an outcome: ``at`` is when it became known, as the asker says, or None; nothing of it is judged here."""
         received = self._clock.text(wall)
         if self._day != self._clock.day:
             self._turn()
         content = {
             "prediction_id": identity, "at": at, "actual": actual, "asker": asker, "received_at": received,
+            **({"facts": facts} if facts else {}),
         }  # fmt: skip
         self._spool.write(self._topics[1], to_json(content) + b"\n")
 

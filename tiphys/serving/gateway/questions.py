@@ -110,7 +110,8 @@ class Question:
             reading=outcome.reading,
         )  # fmt: skip
         answer = self._api.to_answer(prediction_of(outcome, journey.identity))
-        return Response(_OK, answer.__pydantic_serializer__.to_json(answer), JSON, outcome.headers)
+        headers = b"%sx-tiphys-prediction: %s\r\n" % (outcome.headers, journey.identity.encode())
+        return Response(_OK, answer.__pydantic_serializer__.to_json(answer), JSON, headers)
 
     def _reply(self, exchange: Exchange, response: Response) -> None:
         self._traffic.count(response.status, self._now() - exchange.request.arrived)

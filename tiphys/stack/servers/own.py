@@ -1,4 +1,4 @@
-"""Our own services: the release ledger, an agent beside each Triton, and the gateway."""
+"""Our own services: the release ledger, an agent beside each Triton, the gateway, and the governor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiphys.release.records import ENVIRONMENTS
+from tiphys.settings import PaceSettings, load
 from tiphys.stack import config, probes
 from tiphys.stack.spec import Command, Plan, Run, Server
 
@@ -26,6 +27,15 @@ def servers(plan: Plan) -> tuple[Server, ...]:
     port = {"TIPHYS_LEDGER_PORT": str(plan.ports["ledger"])}
     ledger = _Service("ledger", "tiphys.release.ledger", "ledger", "ledger", after=("postgres",), environment=port)
     port = {
+        "TIPHYS_GOVERNOR_PORT": str(plan.ports["governor"]),
+        "TIPHYS_ARGO_SERVER": plan.ports.url("engine"),
+        "TIPHYS_ARGO_NAMESPACE": "default",
+        "TIPHYS_GOVERNOR_SPEED": str(load(PaceSettings).speed),
+    }
+    governor = _Service(
+        "governor", "tiphys.watch.governor", "governor", "governor", after=("postgres",), environment=port
+    )
+    port = {
         "TIPHYS_GATEWAY_PORT": str(plan.ports["gateway"]),
         "TIPHYS_GATEWAY_GRPC_PORT": str(plan.ports["gateway_grpc"]),
         "TIPHYS_GATEWAY_ADMIN_PORT": str(plan.ports["gateway_admin"]),
@@ -33,7 +43,7 @@ def servers(plan: Plan) -> tuple[Server, ...]:
     }
     gateway = _Service("gateway", "tiphys.serving.gateway", "gateway", "gateway", environment=port)
     agents = (_agent(plan, environment) for environment in ENVIRONMENTS)
-    return tuple(_server(plan, each) for each in (ledger, *agents, gateway))
+    return tuple(_server(plan, each) for each in (ledger, *agents, gateway, governor))
 
 
 def _agent(plan: Plan, environment: str) -> _Service:

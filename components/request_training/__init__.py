@@ -1,0 +1,1 @@
+"""Step ``request-training``: ask the governor for a training, as a schedule does."""

@@ -1,0 +1,1 @@
+"""Step ``simulate``: let the use case's artificial world live before the gateway for a while."""

@@ -1,0 +1,50 @@
+"""The rehearsal as a person runs it: from nothing to a new model in production, with nobody at the keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiphys.settings import PROJECT, StackSettings
+from tiphys.stack.ports import Ports, is_taken
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+TINY = "tests.usecases.tiny"
+
+
+def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
+    """Rehearse to the end; what was printed, and the timeline."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
+    environment |= {"TIPHYS_HOME": str(settings.home), "TIPHYS_PORT_BASE": str(settings.port_base - 1000)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tiphys", "drill", *words, "--summary", str(folder / "drill.json")],
+        env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout, json.loads((folder / "drill.json").read_text())
+
+
+def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
+    """The second use case in a few minutes; nothing is left running."""
+    settings = new_stack(tmp_path)
+    printed, timeline = drill(settings, tmp_path, "--use-case", TINY)
+    assert timeline["held"], printed
+    assert all(each["held"] for each in timeline["links"])
+    assert "every link held" in printed
+    base = int((settings.home / "drill" / "drill").read_text())
+    assert not [port for port in Ports(base).every() if is_taken(port)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", ["slower_streets", "closed_tunnel"])
+def test_taxis(new_stack: Any, tmp_path: Path, scenario: str) -> None:
+    """The built-in use case, whose training takes minutes."""
+    _, timeline = drill(new_stack(tmp_path), tmp_path, scenario)
+    assert timeline["held"]

@@ -1,0 +1,186 @@
+"""The governor's routes.
+
+=============================== ======================================================================================
+``POST /v1/alerts``             an alert or a request as a Standard Webhook: 201 it is kept, 200 its id was there; the record
+``POST /v1/alertmanager``       Alertmanager's message, with a token: the records of the alerts in it that fire
+``GET /v1/events``              newest first, with their decisions; ``?use_case=&limit=``
+``GET /v1/events/ID``           one of them; how the id begins is enough where only one begins so
+``GET /v1/decisions``           the latest first; ``?use_case=&verdict=yes|no&limit=``
+``GET /healthz``, ``/metrics``  for supervisors, without a token
+=============================== ======================================================================================
+
+What was answered with 201 or 200 is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tiphys.errors import DataError, RetryableError
+from tiphys.service.answers import as_json, away, limit, misfit, read_bytes, refused
+from tiphys.watch import webhooks
+from tiphys.watch.governor import alertmanager, receive
+from tiphys.watch.governor.store import FullError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from tiphys.watch.governor.clock import Clock
+    from tiphys.watch.governor.desk import Desk
+    from tiphys.watch.governor.senders import Door
+    from tiphys.watch.governor.store import Store
+    from tiphys.watch.governor_client import Told
+
+BODY_WITHIN = 10.0
+"""Seconds that a sender has for its body."""
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """The routes, on one store and one desk."""
+
+    def __init__(self, store: Store, desk: Desk, clock: Clock, door: Door) -> None:
+        """Take what ``door`` lets in; ``desk`` decides, over a connection of its own."""
+        self._store, self._desk, self._clock, self._door = store, desk, clock, door
+        self._counts: Counter[str] = Counter()
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/alerts", self._alert, methods=["POST"]),
+                Route("/v1/alertmanager", self._alertmanager, methods=["POST"]),
+                Route("/v1/events", self._events, methods=["GET"]),
+                Route("/v1/events/{id}", self._event, methods=["GET"]),
+                Route("/v1/decisions", self._decisions, methods=["GET"]),
+                Route("/healthz", self._healthz, methods=["GET"]),
+                Route("/metrics", self._metrics, methods=["GET"]),
+            ],
+            exception_handlers={
+                HTTPException: refused, receive.RefusedError: self._refuse, FullError: full, DataError: misfit, RetryableError: away,
+            },
+            lifespan=self._lifespan,
+        )  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        deciding = asyncio.create_task(self._desk.run())
+        yield
+        deciding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await deciding
+        await self._store.close()
+
+    async def _alert(self, request: Request) -> Response:
+        body = await self._body(request)
+        received = receive.webhook(request.headers, body, self._door.secrets, time.time())
+        told, is_new = (await self._keep([received]))[0]
+        return as_json(told, 201 if is_new else 200)
+
+    async def _alertmanager(self, request: Request) -> Response:
+        if self._door.tokens.role(request.headers.get("authorization", "")) != "alertmanager":
+            raise HTTPException(
+                401, "Alertmanager's messages want its token: Authorization: Bearer TOKEN, or as a password"
+            )
+        body = await self._body(request)
+        found = alertmanager.alerts(receive.parsed(body), "alertmanager")
+        kept = await self._keep(found)
+        return JSONResponse({"events": [told.model_dump(mode="json") for told, _ in kept]})
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, bounded in bytes and in time."""
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HTTPException(415, "the body must be sent as it is, without a content encoding")
+        length = request.headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length[:12]) > webhooks.BODY_CAP:
+            raise HTTPException(413, f"the body is larger than {webhooks.BODY_CAP} bytes")
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                return await read_bytes(request, webhooks.BODY_CAP)
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not come within {BODY_WITHIN:.0f} s") from None
+
+    async def _keep(self, found: list[receive.Received]) -> list[tuple[Told, bool]]:
+        """Keep events, in order; each is on the disk when this returns."""
+        if found and (wait := self._door.rates.wait(found[0].sender, len(found))):
+            self._count("refused", "rate")
+            headers = {"Retry-After": str(int(wait) + 1)}
+            raise HTTPException(429, f"{found[0].sender} sends more events than it may: wait {wait:.0f} s", headers)
+        kept = []
+        for each in found:
+            told, is_new = await self._store.add(each, self._clock.now())
+            if not is_new and told.body != each.event.model_dump(mode="json", exclude_none=True):
+                self._count("differing", each.sender)
+                log.warning("%s came again as another event: the first counts", each.id)
+            self._count("received" if is_new else "duplicates", each.sender)
+            kept.append((told, is_new))
+        self._desk.wake()
+        return kept
+
+    async def _events(self, request: Request) -> Response:
+        self._enter(request)
+        listed = await self._store.events(limit(request), request.query_params.get("use_case", ""))
+        found = [self._explained(each) for each in listed]
+        return JSONResponse({"events": [each.model_dump(mode="json") for each in found]})
+
+    async def _event(self, request: Request) -> Response:
+        self._enter(request)
+        identity = request.path_params["id"]
+        found = await self._store.event(identity)
+        several = [found] if found else await self._store.beginning(identity)
+        if len(several) != 1:
+            text = "no event has that id" if not several else "several events have ids that begin so"
+            raise HTTPException(404, text)
+        return as_json(self._explained(several[0]))
+
+    async def _decisions(self, request: Request) -> Response:
+        self._enter(request)
+        wanted = (request.query_params.get(name, "") for name in ("use_case", "verdict"))
+        found = await self._store.decisions(limit(request), *wanted)
+        return JSONResponse({"decisions": [each.model_dump(mode="json") for each in found]})
+
+    async def _healthz(self, _request: Request) -> Response:
+        await self._store.ready()
+        return JSONResponse({"status": "ok"})
+
+    async def _metrics(self, _request: Request) -> Response:
+        counts = await self._store.counts()
+        lines = [f"tiphys_governor_{name} {count}\n" for name, count in counts.items()]
+        lines += [f"{name} {count}\n" for name, count in sorted({**self._counts, **self._desk.counts}.items())]
+        return PlainTextResponse("".join(lines))
+
+    def _explained(self, told: Told) -> Told:
+        """With what it waits for, if it waits."""
+        why = self._desk.why_waiting.get(told.id) if told.verdict == "wait" else None
+        return told.model_copy(update={"reason": why}) if why else told
+
+    def _enter(self, request: Request) -> None:
+        if self._door.tokens.role(request.headers.get("authorization", "")) != "read":
+            raise HTTPException(401, "the governor wants a token it knows: Authorization: Bearer TOKEN")
+
+    async def _refuse(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, receive.RefusedError)  # noqa: S101 - registered for nothing else
+        self._count("refused", error.why)
+        return JSONResponse({"error": {"code": error.why, "message": str(error)}}, error.status)
+
+    def _count(self, what: str, label: str) -> None:
+        name = "why" if what == "refused" else "sender"
+        self._counts[f'tiphys_governor_events_{what}_total{{{name}="{label}"}}'] += 1
+
+
+async def full(_request: Request, error: Exception) -> Response:
+    """Answer while too many events wait."""
+    return JSONResponse({"error": {"code": "too_many", "message": str(error)}}, 503, {"Retry-After": "5"})
