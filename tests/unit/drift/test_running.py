@@ -90,7 +90,10 @@ def test_evidence_is_kept_between_looks_and_forgotten_after_recovery() -> None:
     chance = np.random.default_rng(8)
     blocks = np.concatenate([sums(10, chance), sums(10, chance, 0.25), sums(30, chance)])
     ledger = Ledger(("all", "north"), FIELDS, {100 + at: np.stack([each, each]) for at, each in enumerate(blocks)})
-    until = {day: tracks(replace(ledger, days={k: v for k, v in ledger.days.items() if k <= day}), RESIDUALS, CHOSEN)[0] for day in (109, 119, 149)}
+    until = {
+        day: tracks(replace(ledger, days={k: v for k, v in ledger.days.items() if k <= day}), RESIDUALS, CHOSEN)[0]
+        for day in (109, 119, 149)
+    }
     assert [until[day].alarms for day in (109, 119, 149)] == [False, True, False]
     assert until[119].since >= 105 * 86_400
     assert until[119].labelled >= 240

@@ -65,7 +65,11 @@ def test_missing_and_unseen_values_have_bins_of_their_own() -> None:
     """NaN is missing; a category that was never seen is another; a number beyond all cuts is in the last tenth."""
     category, number = (Bins.of("x", kind, np.array([1.0, 1, 2])) for kind in ("category", "number"))
     assert category.at(np.array([1.0, 2, 7, np.nan])).tolist() == [0, 1, 2, 3]
-    assert number.at(np.array([-1e9, 1e9, np.inf, np.nan])).tolist()[1:] == [number.size - 2, number.size - 1, number.size - 1]
+    assert number.at(np.array([-1e9, 1e9, np.inf, np.nan])).tolist()[1:] == [
+        number.size - 2,
+        number.size - 1,
+        number.size - 1,
+    ]
 
 
 def test_a_column_without_any_value_can_be_a_reference() -> None:
@@ -91,7 +95,9 @@ def same(a: Ledger, b: Ledger) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @given(days, days)
-def test_ledgers_merge_in_any_order_and_survive_json(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> None:
+def test_ledgers_merge_in_any_order_and_survive_json(
+    a: list[tuple[float, float]], b: list[tuple[float, float]]
+) -> None:
     """The sum of two is the ledger of all rows."""
     assert same(booked(a) + booked(b), booked([*b, *a]))
     assert same(Ledger.from_dict(json.loads(json.dumps((booked(a) + booked(b)).as_dict()))), booked([*a, *b]))
