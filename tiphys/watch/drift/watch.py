@@ -168,7 +168,9 @@ def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, ch
             labelled=rows,
         )
     if reference.residuals.groups[ALL].inside == 0.0:
-        return Check("calibration", ALL, "unknown", math.nan, chosen.coverage, "calibration: the model gives no intervals")
+        return Check(
+            "calibration", ALL, "unknown", math.nan, chosen.coverage, "calibration: the model gives no intervals"
+        )
     days = max(1, len(sums.days))
     tau = reference.residuals.groups[ALL].inside_tau
     z = abs(share - STATED_COVERAGE) / math.sqrt(STATED_COVERAGE * (1 - STATED_COVERAGE) / rows + tau**2 / days)
