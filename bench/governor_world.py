@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from serving_world import World
+from serving_world import World, until
 
 from tiphys.engine import load_file, load_text
 from tiphys.settings import PROJECT, GovernorSettings, StackSettings, load
 from tiphys.stack import config
 from tiphys.stack import keys as stack_keys
+from tiphys.stack.ports import is_taken
 from tiphys.stack.servers import engine, own, postgres
 from tiphys.stack.spec import Plan, Server
-from tiphys.step import contracts
+from tiphys.step import Access, Contract, StepInputs, StepOutputs, contracts
 
 SERVERS = ("postgres", "engine", "governor")
 TINY = "tests.usecases.tiny"
@@ -101,6 +103,21 @@ class Watch(World):
         """The trainings, whoever started them."""
         return list(self.ask_engine("GET", "/api/v1/workflows/default")["items"] or [])
 
+    def ask(self, method: str, path: str, *, body: Any = None, principal: str = "cli", **headers: str) -> Any:
+        """A request to the governor with a principal's token; the reply, whatever it is."""
+        token = {"Authorization": f"Bearer {self.settings(principal).token}"} if principal else {}
+        sent = {**token, **{name.replace("_", "-"): text for name, text in headers.items()}}
+        return urllib3.request(method, self.url + path, headers=sent, body=body, retries=False)
+
+    def twin(self, port: str) -> subprocess.Popen[bytes]:
+        """Start another governor beside the first, on the port of that name; it ends with the others."""
+        server = self._server("governor")
+        told = {**server.command.environment, "TIPHYS_GOVERNOR_PORT": str(self.plan.ports[port])}
+        process = self._begin(replace(server.command, environment=told), self.plan.layout.log("twin"))
+        self.processes["twin"] = process
+        until(lambda: is_taken(self.plan.ports[port]), "the other governor answers")
+        return process
+
     def install(self) -> None:
         """Put the stand-in and the real binding into the engine."""
         from tiphys.engine import Engine  # noqa: PLC0415
@@ -126,7 +143,9 @@ def watch(home: Path, port_base: int, **told: str) -> Iterator[Watch]:
     settings = StackSettings(home=home, port_base=port_base, java_home="")
     plan = Plan(settings, None)  # type: ignore[arg-type]  # the folders have to be there before the keys
     plan.layout.make()
-    plan = Plan(settings, stack_keys.ensure(plan.layout.secrets / "keys.json", contracts(), outside={}))
+    tester = Contract("tester", "sends alerts", StepInputs, StepOutputs, "external", Access(governor="alert"))
+    known = {**contracts(), tester.name: tester}
+    plan = Plan(settings, stack_keys.ensure(plan.layout.secrets / "keys.json", known, outside={}))
     found = Watch(plan, told=told)
     os.environ.pop("TIPHYS_CONTAINERS", None)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def made(tmp_path: Path) -> keys.Keys:
         "etl": Access(read=("raw",), write=("lake",), catalog="write"),
         "deploy": Access(ledger="staging"),
         "train": Access(read=("lake",), catalog="read", ray=True),
+        "simulate": Access(gateway="rider", audits=True),
     }
     contracts = {name: Contract(name, "", StepInputs, StepOutputs, "pure", access) for name, access in needs.items()}
     return keys.ensure(tmp_path / "keys.json", contracts)
@@ -66,6 +68,8 @@ def test_the_config_map_has_what_steps_read(laptop: StackSettings, made: keys.Ke
             {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_LEDGER_TOKEN", "TIPHYS_ADMIN_TOKEN"},
         ),
         ("rider", {"TIPHYS_GATEWAY_KEY"}),
+        ("auditor", {"TIPHYS_GATEWAY_KEY"}),
+        ("simulate", {"TIPHYS_GATEWAY_KEY", "TIPHYS_AUDITOR_KEY"}),
     ],
 )
 def test_a_secret_has_the_least(laptop: StackSettings, made: keys.Keys, component: str, variables: set[str]) -> None:
@@ -112,6 +116,18 @@ def test_the_ledger_knows_every_token_with_its_role(laptop: StackSettings, made:
         "agent:canary", "agent:production", "agent:staging", "production", "read", "staging",
     ]  # fmt: skip
     Tokens(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
+
+
+def test_the_auditor_is_known_by_its_role_at_the_gateway(laptop: StackSettings, made: keys.Keys) -> None:
+    """Who lends its key to a step lends no other: the step's own is a rider's."""
+    told = config.secrets(laptop, made)
+    known = json.loads(told["gateway"]["TIPHYS_GATEWAY_KEYS"])
+    asks, audits = (
+        known[hashlib.sha256(told["simulate"][name].encode()).hexdigest()]
+        for name in ("TIPHYS_GATEWAY_KEY", "TIPHYS_AUDITOR_KEY")
+    )
+    assert (asks, audits) == ({"name": "simulate", "role": "rider"}, {"name": "auditor", "role": "auditor"})
+    assert told["auditor"]["TIPHYS_GATEWAY_KEY"] == told["simulate"]["TIPHYS_AUDITOR_KEY"]
 
 
 def test_nobody_can_move_the_agent_of_another_environment(laptop: StackSettings, made: keys.Keys) -> None:

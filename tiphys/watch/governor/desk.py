@@ -82,6 +82,8 @@ class Desk:
         self._last_look: float | None = None
         self._looked_at = float("-inf")  # by the governor's clock
         self._trainings: dict[str, tuple[Training, ...]] = {}
+        self._alone: set[int] = set()
+        """Waiting alerts that no decided one stands for."""
         self.counts: Counter[str] = Counter()
         self.why_waiting: dict[str, str] = {}
         """By the event's id, what it waits for."""
@@ -148,12 +150,23 @@ class Desk:
         except SettingsError as error:
             return Decision("no", f"its policy cannot be read: {error}"), event
         together = 1
-        if event.fingerprint and first is None and elapsed(event.received, now) >= policy.debounce_s:
-            event, together = await self._store.with_alike(event, event.received + policy.debounce_s)
+        if event.fingerprint and first is None:
+            first = await self._decided_first(event, policy)
+            if first is None and elapsed(event.received, now) >= policy.debounce_s:
+                event, together = await self._store.with_alike(event, event.received + policy.debounce_s)
         if event.use_case not in self._trainings:
             self._trainings[event.use_case] = await self._store.trainings(event.use_case)
         state = State(self._trainings[event.use_case], first, together)
         return decide(state, event, policy, now), event
+
+    async def _decided_first(self, event: Event, policy: Policy) -> Event | None:
+        """The alert that was decided for this one, too: it came while that settled, and was seen only afterwards."""
+        if event.number not in self._alone:
+            first = await self._store.first(event, event.received - policy.debounce_s)
+            if first is not None:
+                return first
+            self._alone.add(event.number)
+        return None
 
     async def _write(self, waiting: Waiting, decision: Decision, now: float) -> bool:
         """Write a decision; False where it has to be made again: somebody else decided, or nobody can say what to train on.
@@ -168,6 +181,7 @@ class Desk:
                 log.warning("%s", error)
                 return False
         self._trainings.pop(event.use_case, None)
+        self._alone.discard(event.number)
         if not await self._store.decide(event, decision, now, training):
             return False
         self.counts[f'tiphys_governor_decisions_total{{use_case="{event.use_case}",verdict="{decision.verdict}"}}'] += 1

@@ -122,6 +122,12 @@ class Store:
         rows = await self._database.rows(tables.WAITING, {"limit": PASS})
         return [Waiting(Event(**{name: row[name] for name in row if name != "since"}), row["since"]) for row in rows]
 
+    async def first(self, event: Event, since: float) -> Event | None:
+        """The alert that came ``since`` then and was decided for all that are alike; None where there is none."""
+        values = {"use_case": event.use_case, "kind": event.kind, "subject": event.subject, "number": event.number}
+        rows = await self._database.rows(tables.FIRST, {**values, "since": since})
+        return Event(**rows[0]) if rows else None
+
     async def with_alike(self, event: Event, until: float) -> tuple[Event, int]:
         """The event with the most labelled rows of all that are alike and came by ``until``; and how many they are."""
         values = {"use_case": event.use_case, "kind": event.kind, "subject": event.subject, "number": event.number}

@@ -114,6 +114,14 @@ WHERE use_case = %(use_case)s AND kind = %(kind)s AND subject = %(subject)s AND 
   AND number >= %(number)s AND received_own <= %(until)s
 """
 
+FIRST = """
+SELECT e.number, e.id, e.trigger, e.use_case, e.kind, e.subject, e.labelled, e.text, e.received_own AS received
+FROM event e JOIN decision d ON d.event = e.number
+WHERE e.use_case = %(use_case)s AND e.kind = %(kind)s AND e.subject = %(subject)s AND e.trigger = 'alert'
+  AND e.number < %(number)s AND e.received_own >= %(since)s AND NOT d.counted::jsonb ? 'one_with'
+ORDER BY e.number DESC LIMIT 1
+"""
+
 TRAININGS = """
 SELECT t.run, e.id AS event, t.began_own AS began, f.ended_at IS NOT NULL AS ended, f.phase
 FROM training t JOIN event e ON e.number = t.event JOIN flight f ON f.event = t.event
