@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from tiphys.watch.governor_client import Told
 
 Json = dict[str, Any]
-DAYS = 2
-"""Days of the use case's own clock that a chapter of live traffic lasts."""
-QUESTIONS = 900
-"""Questions asked in such a chapter; fewer than half of a window would tell little, more only take longer."""
+ROWS = 40_000
+"""Rows that the first model is made of: as many as its gate needs, and no more to wait for."""
+WEEKS = 2
+"""Weeks of the use case's own clock that a stretch of live traffic lasts: whole ones, or weekdays would look like a drift."""
 BETTER = 0.9
 """A model that was trained because of a drift must err at most so much of what the old one did."""
 POISON = "false_outcomes"
@@ -56,6 +56,8 @@ class Chain:
         self._raw = stage.settings.home / "raw"
         self._now = datetime(1970, 1, 1, tzinfo=UTC)
         """The use case's own clock."""
+        self._rate = 0.0
+        """Questions an hour of it: as many as the first model's data have, for a flood would be an alarm of its own."""
         self._alerts: list[Json] = []
         self._told: Told | None = None
 
@@ -96,10 +98,10 @@ class Chain:
         link.say(f"ports {self._stage.settings.port_base} and on; the governor's clock runs fast")
 
     def _first_model(self, link: Link) -> None:
-        self._stage.cli("simulate", str(self._raw), "--use-case", self._name)
+        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, "--rows", f"{ROWS}")
         told = outputs(self._train(self._raw))
         link.say(f"{told['promote-serving']}; the gate says {told['evaluate-verdict']}")
-        self._now = self._after(str(self._evaluation(self._serving())["dataset"]))
+        self._look_at(str(self._evaluation(self._serving())["dataset"]))
 
     def _calm(self, link: Link) -> None:
         lived = self._live(seed=11)
@@ -211,12 +213,12 @@ class Chain:
     def _live(self, *, seed: int, scenario: str = "") -> Lived:
         """Let the use case's world live on for a while."""
         begin = self._now
-        given = {"start": _iso(begin), "hours": f"{24 * DAYS}", "rate": f"{QUESTIONS / 24 / DAYS:g}", "seed": str(seed)}
+        given = {"start": _iso(begin), "hours": f"{7 * 24 * WEEKS}", "rate": f"{self._rate:.4f}", "seed": str(seed)}
         if scenario:
             given |= {"scenario": scenario, "scenario-from": _iso(begin)}
         told = outputs(self._stage.run("live-city", {"use-case": self._name, **given}))
         require(told["simulate-refused"] == "0", f"{told['simulate-refused']} questions were refused")
-        self._now = begin + timedelta(days=DAYS)
+        self._now = begin + timedelta(weeks=WEEKS)
         self._wait(_LANDED_SECONDS, "the gateway's log on S3", self._landed)
         return Lived(begin, self._now, float(told["simulate-mean-error"]), int(told["simulate-asked"]))
 
@@ -279,8 +281,8 @@ class Chain:
         weighed = self._ledger().weighed(good.manifest_sha256)
         return dict(next(each.content for each in weighed if each.kind == "evaluation"))
 
-    def _after(self, dataset: str) -> datetime:
-        """The first moment after the rows of a dataset version."""
+    def _look_at(self, dataset: str) -> None:
+        """Begin the own clock where the rows of a dataset version end, at their rate."""
         from tiphys.lake.catalog import Lake
         from tiphys.lake.dataset import Dataset
         from tiphys.settings import CatalogSettings, S3Settings
@@ -288,8 +290,10 @@ class Chain:
         lake = Lake(
             self._stage.settings_of(CatalogSettings, "evaluate"), self._stage.settings_of(S3Settings, "evaluate")
         )
-        year, month = map(int, max(Dataset.open(dataset, lake).months).split("-"))
-        return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        months = Dataset.open(dataset, lake).months
+        last = datetime.strptime(max(months), "%Y-%m").replace(tzinfo=UTC)
+        self._now = _month_after(last)
+        self._rate = months[max(months)] / ((self._now - last).days * 24)
 
     def _still(self, link: Link, good: Recorded | None = None) -> None:
         """Say that production serves what it served."""
@@ -309,6 +313,10 @@ class Chain:
             require(time.monotonic() < until, f"{what} was to be there within {seconds:.0f} s")
             time.sleep(_PAUSE)
         return found
+
+
+def _month_after(first: datetime) -> datetime:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _iso(moment: datetime) -> str:
