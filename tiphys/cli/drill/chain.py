@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from tiphys.cli.drill import saboteur
 from tiphys.cli.drill.stage import Stage, failed_step, outputs
 from tiphys.cli.drill.story import Link, Story, require
 from tiphys.settings import GovernorSettings, LedgerSettings
+from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
     from tiphys.release.client import LedgerClient
     from tiphys.release.records import Recorded
-    from tiphys.usecase import Scenario
+    from tiphys.usecase import Policy, Scenario
     from tiphys.watch.governor_client import Told
 
 Json = dict[str, Any]
@@ -26,6 +28,8 @@ ROWS = 40_000
 """Rows that the first model is made of: as many as its gate needs, and no more to wait for."""
 WEEKS = 2
 """Weeks of the use case's own clock that a stretch of live traffic lasts: whole ones, or weekdays would look like a drift."""
+LABELLED = 1.3
+"""Questions that a drift is given for each labelled row that the policy wants: not everybody reports."""
 BETTER = 0.9
 """A model that was trained because of a drift must err at most so much of what the old one did."""
 POISON = "false_outcomes"
@@ -53,6 +57,7 @@ class Chain:
         self._story = story
         self._name = use_case
         self._scenario = scenario
+        self._policy: Policy = UseCase(use_case).part("policy").POLICY
         self._raw = stage.settings.home / "raw"
         self._now = datetime(1970, 1, 1, tzinfo=UTC)
         """The use case's own clock."""
@@ -114,7 +119,8 @@ class Chain:
     # The drift.
 
     def _drift(self, link: Link) -> None:
-        self._drifted = self._live(seed=12, scenario=self._scenario.name)
+        weeks = LABELLED * self._policy.min_labelled / self._rate / 7 / 24
+        self._drifted = self._live(seed=12, weeks=max(WEEKS, math.ceil(weeks)), scenario=self._scenario.name)
         verdict, self._alerts = self._watch(self._drifted)
         kinds = {each["kind"] for each in self._alerts}
         wanted = set(self._scenario.shows)
@@ -210,15 +216,15 @@ class Chain:
         parameters = {"use-case": self._name, **given}
         return self._stage.run("continuous-training", parameters, "--upload", f"source={files}", code=code)
 
-    def _live(self, *, seed: int, scenario: str = "") -> Lived:
+    def _live(self, *, seed: int, weeks: int = WEEKS, scenario: str = "") -> Lived:
         """Let the use case's world live on for a while."""
         begin = self._now
-        given = {"start": _iso(begin), "hours": f"{7 * 24 * WEEKS}", "rate": f"{self._rate:.4f}", "seed": str(seed)}
+        given = {"start": _iso(begin), "hours": f"{7 * 24 * weeks}", "rate": f"{self._rate:.4f}", "seed": str(seed)}
         if scenario:
             given |= {"scenario": scenario, "scenario-from": _iso(begin)}
         told = outputs(self._stage.run("live-city", {"use-case": self._name, **given}))
         require(told["simulate-refused"] == "0", f"{told['simulate-refused']} questions were refused")
-        self._now = begin + timedelta(weeks=WEEKS)
+        self._now = begin + timedelta(weeks=weeks)
         self._wait(_LANDED_SECONDS, "the gateway's log on S3", self._landed)
         return Lived(begin, self._now, float(told["simulate-mean-error"]), int(told["simulate-asked"]))
 
