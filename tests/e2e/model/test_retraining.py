@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +20,7 @@ from tiphys.lake.s3 import S3
 from tiphys.lake.window import Window
 from tiphys.model_files import address
 from tiphys.serving.manifest import parse
-from tiphys.settings import S3Settings
+from tiphys.settings import PROJECT, S3Settings
 from tiphys.settings import load as settings
 from tiphys.usecase import UseCase
 
@@ -90,7 +93,7 @@ def judged(step: Step, run: str, model: dict[str, Any], **given: Any) -> tuple[i
 
 
 def test_after_a_lasting_slowdown_the_new_model_beats_the_champion_on_the_newest_rows(
-    step: Step, old: dict[str, Any], new: dict[str, Any], slowed: str
+    stack: Stack, step: Step, old: dict[str, Any], new: dict[str, Any], slowed: str
 ) -> None:
     """It chose a window at today's level, its error is well below the old one's, and it is registered."""
     window = new["window"] if isinstance(new["window"], dict) else json.loads(new["window"])
@@ -101,6 +104,12 @@ def test_after_a_lasting_slowdown_the_new_model_beats_the_champion_on_the_newest
     assert told["metrics"]["newest.rows"] == 160
     assert told["model_version"]
     assert "not judged: no trusted holdout" in log
+    command = [sys.executable, "-m", "components.evaluate.recompute", TINY, slowed, told["model_version"]]
+    environment = {**os.environ, **stack.environment("evaluate")}
+    done = subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert json.loads(done.stdout) == pytest.approx(told["metrics"], rel=1e-5, abs=1e-5), done.stderr
 
 
 def test_a_model_that_is_better_only_on_the_past_is_refused(
