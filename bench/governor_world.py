@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from serving_world import World
+from serving_world import World, until
 
-from tiphys.engine import load_file, load_text
+from tiphys.engine import Engine, load_file, load_text
 from tiphys.settings import PROJECT, GovernorSettings, StackSettings, load
 from tiphys.stack import config
 from tiphys.stack import keys as stack_keys
+from tiphys.stack.ports import Ports, is_taken
 from tiphys.stack.servers import engine, own, postgres
 from tiphys.stack.spec import Plan, Server
-from tiphys.step import contracts
+from tiphys.step import Access, Contract, StepInputs, StepOutputs, contracts
 
 SERVERS = ("postgres", "engine", "governor")
 TINY = "tests.usecases.tiny"
@@ -101,14 +103,34 @@ class Watch(World):
         """The trainings, whoever started them."""
         return list(self.ask_engine("GET", "/api/v1/workflows/default")["items"] or [])
 
-    def install(self) -> None:
-        """Put the stand-in and the real binding into the engine."""
-        from tiphys.engine import Engine  # noqa: PLC0415
+    def ask(self, method: str, path: str, *, body: Any = None, principal: str = "cli", **headers: str) -> Any:
+        """A request to the governor with a principal's token; the reply, whatever it is."""
+        token = {"Authorization": f"Bearer {self.settings(principal).token}"} if principal else {}
+        sent = {**token, **{name.replace("_", "-"): text for name, text in headers.items()}}
+        return urllib3.request(method, self.url + path, headers=sent, body=body, retries=False)
 
-        documents = [
+    def twin(self, port: str) -> subprocess.Popen[bytes]:
+        """Start another governor beside the first, on the port of that name; it ends with the others."""
+        server = self._server("governor")
+        told = {**server.command.environment, "TIPHYS_GOVERNOR_PORT": str(self.plan.ports[port])}
+        process = self._begin(replace(server.command, environment=told), self.plan.layout.log("twin"))
+        self.processes["twin"] = process
+        until(lambda: is_taken(self.plan.ports[port]), "the other governor answers")
+        return process
+
+    def install(self) -> None:
+        """Put the stand-in, and all of ours that leads to it, into the engine."""
+        rendered = PROJECT / "workflows" / "rendered"
+        told = config.config_map(self.plan.settings, self.plan.keys), config.secrets(self.plan.settings, self.plan.keys)
+        self.apply(
+            *config.documents(*told),
             *load_text(TRAINING.replace("HOLD", str(self.hold))),
-            *load_file(PROJECT / "workflows/rendered/retrain.yaml"),
-        ]
+            *load_file(rendered / "retrain.yaml"),
+            *load_file(rendered / "scheduled-training.yaml"),
+        )
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        """Put objects into the engine's store."""
         kept = Engine(self.plan.layout.home / "engine")
         kept.apply(documents)
         kept.wake()
@@ -120,13 +142,23 @@ class Watch(World):
         return str(self.ask_engine("POST", "/api/v1/workflows/default/submit", body)["metadata"]["name"])
 
 
+def free_base() -> int:
+    """The first of 100 free ports in a row."""
+    for base in range(20000, 32000, 200):
+        if not any(is_taken(port) for port in Ports(base).every()):
+            return base
+    raise SystemExit("no 100 free ports in a row below 32000")
+
+
 @contextmanager
 def watch(home: Path, port_base: int, **told: str) -> Iterator[Watch]:
     """Start all of it; what a training is, is known, and none was started."""
     settings = StackSettings(home=home, port_base=port_base, java_home="")
     plan = Plan(settings, None)  # type: ignore[arg-type]  # the folders have to be there before the keys
     plan.layout.make()
-    plan = Plan(settings, stack_keys.ensure(plan.layout.secrets / "keys.json", contracts(), outside={}))
+    tester = Contract("tester", "sends alerts", StepInputs, StepOutputs, "external", Access(governor="alert"))
+    known = {**contracts(), tester.name: tester}
+    plan = Plan(settings, stack_keys.ensure(plan.layout.secrets / "keys.json", known, outside={}))
     found = Watch(plan, told=told)
     os.environ.pop("TIPHYS_CONTAINERS", None)
     try:

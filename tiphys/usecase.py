@@ -21,7 +21,8 @@
 ``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
 ``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(start, end, *, rate, seed)
-               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour
+               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour;
+               ``replay(table) -> Iterator[Arrival]``: rows of files as people who ask; may be missing
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
 ``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors

@@ -15,7 +15,8 @@ from tiphys.watch.drift.residuals import ALL
 
 if TYPE_CHECKING:
     from tiphys.watch.drift.reference import Reference
-    from tiphys.watch.drift.watch import Look, Window
+    from tiphys.watch.drift.summary import Window
+    from tiphys.watch.drift.watch import Look
 
 _BADGES = {"drift": "bad", "stable": "good", "not enough": "odd"}
 _STATES = {"alarm": ("bad", "✗ alarm"), "fine": ("good", "✓ fine"), "unknown": ("odd", "○ not judged")}

@@ -12,7 +12,7 @@ import numpy as np
 from tiphys.errors import DataError
 from tiphys.usecase import Examples
 from tiphys.watch.drift.residuals import ALL, Rows
-from tiphys.watch.drift.watch import Window
+from tiphys.watch.drift.summary import Window
 
 if TYPE_CHECKING:
     from tiphys.usecase import Array, UseCase

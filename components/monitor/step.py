@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from tiphys.serving.exported import Model
     from tiphys.step import Context
     from tiphys.watch.drift.reference import Reference
-    from tiphys.watch.drift.watch import Look, Window
+    from tiphys.watch.drift.summary import Window
+    from tiphys.watch.drift.watch import Look
 
-DAY = 86_400.0
-_SHOWN = 3
+HOUR, DAY = 3600.0, 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def _asked(inputs: Inputs, reference: Reference, model: Model) -> Asked:
     predictions = inputs.predictions_snapshot or None
     until = _moment(inputs.until) if inputs.until else live_rows.own_now(inputs.use_case, predictions)
     since = _moment(inputs.since) if inputs.since else until - inputs.window_days * DAY
+    since, until = math.floor(since / HOUR) * HOUR, math.ceil(until / HOUR) * HOUR  # sums are kept by hour
     if since >= until:
         message = f"the window from {findings.iso(since)} to {findings.iso(until)} is empty: since must be before until"
         raise DataError(message)

@@ -19,7 +19,8 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "render",
         help="write the workflows' manifests and the reference pages",
-        description="Render workflows/*.py to workflows/rendered/NAME.yaml, contracts and settings to docs/reference/.",
+        description="Render workflows/*.py to workflows/rendered/NAME.yaml, contracts and settings to docs/reference/, dashboards "
+        "and alert rules to helm/.",
         epilog="examples:\n  tiphys render\n  tiphys render --check      exit 1 if a committed manifest is stale",
         formatter_class=HelpFormatter,
     )
@@ -34,7 +35,8 @@ def render(arguments: argparse.Namespace) -> int:
 
     stale = []
     rendered = manifests(PROJECT / "workflows", known_secrets())
-    for path, text in sorted({**rendered, **pages(PROJECT / "docs" / "reference")}.items()):
+    made = {**rendered, **pages(PROJECT / "docs" / "reference"), **dashboards(PROJECT)}
+    for path, text in sorted(made.items()):
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path)
@@ -74,3 +76,10 @@ def pages(folder: Path) -> dict[Path, str]:
     from tiphys.step import contracts
 
     return {folder / "steps.md": steps_page(contracts()), folder / "settings.md": settings_page(variables())}
+
+
+def dashboards(project: Path) -> dict[Path, str]:
+    """Return the path and text of every dashboard and file of alert rules."""
+    from tiphys.watch.dashboards import FOLDER, files
+
+    return {project / FOLDER / name: text for name, text in files().items()}

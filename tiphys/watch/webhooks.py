@@ -7,7 +7,6 @@ HMAC-SHA256. Bodies are bytes and stay so: nothing is parsed before the signatur
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -34,7 +33,7 @@ def key(secret: str) -> bytes:
     """
     try:
         found = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:
         found = b""
     if not secret.startswith(_PREFIX) or len(found) not in _BYTES:
         message = "a webhook's secret is whsec_ and the base64 of 24 to 64 bytes: this one is not"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -54,11 +55,31 @@ class Known:
 
 @dataclass(frozen=True)
 class Strange:
-    """Shares of a window's rows, 0..1."""
+    """Counts over a window's rows; merged by adding."""
 
-    missing: float
-    unseen: float
-    constant: bool
+    rows: int
+    missing: int
+    unseen: int
+    low: float
+    """Least value that is there; infinite of none."""
+    high: float
+
+    def __add__(self, other: Strange) -> Strange:
+        """Merge with other rows."""
+        return Strange(
+            self.rows + other.rows, self.missing + other.missing, self.unseen + other.unseen,
+            min(self.low, other.low), max(self.high, other.high),
+        )  # fmt: skip
+
+    def share(self, known: Known) -> float:
+        """Share of rows that are missing beyond the reference's own share, or that were never seen; the larger one."""
+        rows = max(1, self.rows)
+        return max(self.missing / rows - known.missing, self.unseen / rows, 0.0)
+
+    def constant(self, known: Known) -> bool:
+        """Whether all rows have one value, which is no chance."""
+        there = self.rows - self.missing
+        return self.low == self.high and there * math.log(max(known.commonest, 1e-9)) < math.log(_CHANCE)
 
 
 def look(known: Known, values: Array) -> Strange:
@@ -70,10 +91,8 @@ def look(known: Known, values: Array) -> Strange:
     else:
         room = _ROOM * (known.high - known.low)
         unseen = (finite < known.low - room) | (finite > known.high + room)
-    likely = len(finite) * np.log(max(known.commonest, 1e-9)) > np.log(_CHANCE)
-    constant = bool(len(finite) and not likely and (finite == finite[0]).all())
-    rows = max(1, len(given))
-    return Strange(1 - len(finite) / rows if len(given) else 0.0, float(unseen.sum()) / rows, constant)
+    low, high = float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf))
+    return Strange(len(given), len(given) - len(finite), int(unseen.sum()), low, high)
 
 
 def stuck_share(moment: Array) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from tiphys.watch.drift.ledger import Ledger
 from tiphys.watch.drift.residuals import ALL, FIELDS, Group, Residuals
-from tiphys.watch.drift.sketch import DAY, HOUR, Array
+from tiphys.watch.drift.sketch import DAY, Array
 from tiphys.watch.drift.thresholds import Thresholds
 
 Direction = Literal["longer", "shorter", "wider"]
@@ -29,7 +29,7 @@ DIRECTIONS: tuple[Direction, ...] = ("longer", "shorter", "wider")
 
 @dataclass(frozen=True)
 class Track:
-    """The evidence of one group in one direction."""
+    """The evidence of one group in one direction, day by day."""
 
     group: str
     direction: Direction
@@ -38,19 +38,36 @@ class Track:
     """Days since 1970."""
     level: Array
     """Evidence at each day's end: a log likelihood ratio, 0 at least."""
-    peak: float
-    """Highest evidence on the last day, at any hour."""
-    since: float
-    """Seconds since 1970: the hour since which it rose without coming back to zero; NaN while it is zero."""
-    crossed: float
-    """When it passed the limit this time, seconds since 1970, the hour's end; NaN if it did not."""
-    labelled: int
-    """Rows with a truth since ``since``."""
+    peaks: Array
+    """Highest evidence of each day, at any hour."""
+    rows: Array
+    """Rows with a truth of each day."""
+
+    @property
+    def peak(self) -> float:
+        """Highest evidence on the last day."""
+        return float(self.peaks[-1]) if len(self.peaks) else 0.0
 
     @property
     def alarms(self) -> bool:
         """Whether the evidence is above the limit."""
         return self.peak >= self.limit
+
+    @property
+    def _first(self) -> int:
+        """Number of the day on which the evidence began to rise from zero for the last time."""
+        zero = np.flatnonzero(self.level[:-1] == 0)
+        return int(zero[-1]) + 1 if len(zero) else 0
+
+    @property
+    def since(self) -> float:
+        """Since when it rises, seconds since 1970; NaN where there is no day."""
+        return float(self.days[self._first]) * DAY if len(self.days) else math.nan
+
+    @property
+    def labelled(self) -> int:
+        """Rows with a truth since then."""
+        return int(self.rows[self._first :].sum())
 
 
 def limit_of(group: str, direction: Direction, groups: int, chosen: Thresholds) -> float:
@@ -77,33 +94,28 @@ def _ratio(rows: Array, total: Array, step: float, sigma: float, tau: float) -> 
 def tracks(ledger: Ledger, reference: Residuals, chosen: Thresholds) -> list[Track]:
     """Run the tests over all days that the ledger holds."""
     days, sums = ledger.stacked()
-    found = []
-    for number, name in enumerate(ledger.groups):
-        for direction in DIRECTIONS:
-            limit = limit_of(name, direction, len(ledger.groups), chosen)
-            each = gains(sums[:, number], reference.groups[name], direction, chosen.error_step)
-            rows = sums[:, number, :, 0]
-            found.append(_track(name, direction, limit, days, each, rows, chosen.error_day))
-    return found
+    named = [(number, name, way) for number, name in enumerate(ledger.groups) for way in DIRECTIONS]
+    limits = np.array([limit_of(name, way, len(ledger.groups), chosen) for _, name, way in named])
+    hourly = [gains(sums[:, number], reference.groups[name], way, chosen.error_step) for number, name, way in named]
+    most = np.stack(hourly, axis=1).max(axis=2, initial=-np.inf) if hourly and len(days) else np.zeros((0, len(named)))
+    last = np.stack(hourly, axis=1)[:, :, -1] if hourly and len(days) else np.zeros((0, len(named)))
+    level, peaks = run(np.minimum(last, chosen.error_day), np.minimum(most, chosen.error_day), limits)
+    rows = sums[..., FIELDS.index("rows")].sum(axis=2)
+    return [
+        Track(name, way, float(limits[at]), days, level[:, at], peaks[:, at], rows[:, number])
+        for at, (number, name, way) in enumerate(named)
+    ]
 
 
-def _track(  # noqa: PLR0913, PLR0917 - one test's whole past
-    group: str, direction: Direction, limit: float, days: Array, hourly: Array, rows: Array, most: float
-) -> Track:
-    level, before, since, crossed = np.zeros(len(days)), 0.0, math.nan, math.nan
-    peak, began = 0.0, 0
-    for at, day in enumerate(days):
-        within = before + np.minimum(hourly[at], most)
-        if before == 0.0:
-            since, began = float(day * DAY), at
-        peak = max(0.0, float(within.max()))
-        if peak >= limit and math.isnan(crossed):
-            crossed = float(day * DAY + HOUR * (int(np.argmax(within >= limit)) + 1))
-        before = float(min(max(within[-1], 0.0), 2 * limit))
-        level[at] = before
-        if peak < limit:
-            crossed = math.nan
-        if before == 0.0 and at < len(days) - 1:
-            since = math.nan
-    labelled = int(rows[began:].sum()) if len(days) else 0
-    return Track(group, direction, limit, days, level, peak, since, crossed, labelled)
+def run(last: Array, most: Array, limits: Array) -> tuple[Array, Array]:
+    """Cumulate evidence over days: [days, tests] gains at each day's end and at its best hour -> levels, and highest evidence.
+
+    The level stays between zero and twice the limit: what is over is forgotten in as many days as it took to notice.
+    """
+    level, peaks = np.zeros_like(last), np.zeros_like(last)
+    before = np.zeros(last.shape[1])
+    for day in range(len(last)):
+        peaks[day] = np.maximum(0.0, before + most[day])
+        before = np.clip(before + last[day], 0.0, 2 * limits)
+        level[day] = before
+    return level, peaks

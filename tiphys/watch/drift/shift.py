@@ -30,9 +30,9 @@ class Dispersion:
     day: float
     week: float
 
-    def factor(self, rows: float, days: float) -> float:
+    def factor(self, rows: Array, days: float) -> Array:
         """What the chi-square statistic of so many rows in so many days is divided by; 1 at least."""
-        return 1.0 + max(0.0, rows - 1.0) * max(self.week, self.day / max(1.0, days))
+        return np.asarray(1.0 + np.maximum(0.0, rows - 1.0) * max(self.week, self.day / max(1.0, days)))
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Shift:
 
 
 def expected_shares(reference: Array, weights: Array) -> Array:
-    """Shares [bins] that a reference [STRATA, bins] has at the hours that occur ``weights`` [STRATA] often."""
+    """Shares [..., bins] that a reference [STRATA, bins] has at the hours that occur ``weights`` [..., STRATA] often."""
     overall = reference.sum(axis=0) / max(1, reference.sum())
     by_hour = (reference + _PRIOR * overall) / (reference.sum(axis=1, keepdims=True) + _PRIOR)
-    shares: Array = weights @ by_hour / max(1.0, float(weights.sum()))
+    shares: Array = weights @ by_hour / np.maximum(1.0, weights.sum(axis=-1, keepdims=True))
     return shares
 
 
@@ -70,41 +70,48 @@ def is_of_the_clock(counts: Array) -> bool:
 def compare(reference: Sketch, now: Sketch, dispersion: Dispersion, days: float) -> Shift:
     """Compare a window's counts, of so many days, with the reference's."""
     clock = is_of_the_clock(reference.counts)
-    weights = reference.counts.sum(axis=1) if clock else now.counts.sum(axis=1)
-    shares = expected_shares(reference.counts, weights.astype(np.float64))
-    counted = now.counts.sum(axis=0)
-    rows = int(counted.sum())
-    found = counted / max(1, rows)
-    statistic, freedom = pearson(counted, shares)
-    worth = dispersion.factor(rows, days) * (1 + rows / max(1, reference.rows))
+    found, shares, index, p = compared(reference.counts, now.counts, dispersion, days, clock=clock)
     return Shift(
-        reference.bins.name, rows, psi(found, shares), tail(statistic / worth, freedom), found, shares,
-        tuple(reference.bins.labels), tested=not clock or days >= 7,  # noqa: PLR2004
+        reference.bins.name, now.rows, float(index), float(p), found, shares, tuple(reference.bins.labels),
+        tested=not clock or days >= 7,  # noqa: PLR2004 - a week
     )  # fmt: skip
 
 
-def psi(now: Array, expected: Array) -> float:
-    """Population stability index of two vectors of shares: sum of (a - b) log(a / b)."""
+def compared(
+    reference: Array, now: Array, dispersion: Dispersion, days: float, *, clock: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Compare windows' counts [..., STRATA, bins]: shares found and expected [..., bins], indices and p-values [...]."""
+    counted = now.sum(axis=-2)
+    weights = np.broadcast_to(reference.sum(axis=-1), now.shape[:-1]) if clock else now.sum(axis=-1)
+    shares = expected_shares(reference, weights.astype(np.float64))
+    rows = counted.sum(axis=-1)
+    found = counted / np.maximum(1, rows)[..., None]
+    statistic, freedom = pearson(counted, shares)
+    worth = dispersion.factor(rows, days) * (1 + rows / max(1, int(reference.sum())))
+    return found, shares, psi(found, shares), tail(statistic / worth, freedom)
+
+
+def psi(now: Array, expected: Array) -> Array:
+    """Population stability index of shares [..., bins]: sum of (a - b) log(a / b)."""
     a, b = np.maximum(now, _FLOOR), np.maximum(expected, _FLOOR)
-    return float(((a - b) * np.log(a / b)).sum())
+    return np.asarray(((a - b) * np.log(a / b)).sum(axis=-1))
 
 
-def pearson(counted: Array, shares: Array) -> tuple[float, int]:
-    """Chi-square statistic and its degrees of freedom; bins with less than five expected are one."""
-    rows = counted.sum()
-    expected = shares * rows
+def pearson(counted: Array, shares: Array) -> tuple[Array, Array]:
+    """Chi-square statistic of counts [..., bins] and its degrees of freedom; bins with less than five expected are one."""
+    expected = shares * counted.sum(axis=-1, keepdims=True)
     few = expected < _LEAST
-    a = np.append(counted[~few], counted[few].sum()).astype(np.float64)
-    b = np.append(expected[~few], expected[few].sum())
-    b = np.maximum(b, 0.5 if rows else 1.0)
-    return float(((a - b) ** 2 / b).sum()) if rows else 0.0, max(1, int((~few).sum()) + bool(few.any()) - 1)
+    pooled = [np.where(few, each, 0.0).sum(axis=-1) for each in (counted, expected)]
+    each_bin = np.where(few, 0.0, (counted - expected) ** 2 / np.maximum(expected, _LEAST)).sum(axis=-1)
+    statistic = each_bin + (pooled[0] - pooled[1]) ** 2 / np.maximum(pooled[1], 0.5)
+    return statistic, np.maximum(1, (~few).sum(axis=-1) + few.any(axis=-1) - 1)
 
 
-def tail(statistic: float, freedom: int) -> float:
+def tail(statistic: Array, freedom: Array) -> Array:
     """Chance that chi-square exceeds a value."""
     from scipy.special import gammaincc  # noqa: PLC0415 - a fifth of a second, for who tests
 
-    return float(gammaincc(freedom / 2, statistic / 2))
+    return np.asarray(gammaincc(freedom / 2, statistic / 2))
 
 
 def dispersion(bins: Bins, values: Array, moment: Array) -> Dispersion:
@@ -129,7 +136,7 @@ def _between(place: Array, stratum: Array, stretch: Array, whole: Array, *, cloc
         weights = whole.sum(axis=1) if clock else np.bincount(stratum[chosen], minlength=STRATA)
         shares = expected_shares(whole, weights.astype(np.float64))
         statistic, freedom = pearson(np.bincount(place[chosen], minlength=whole.shape[1]), shares)
-        found.append((statistic / freedom - 1) / (rows - 1))
+        found.append(float(statistic / freedom - 1) / (rows - 1))
     return max(0.0, float(np.mean(found))) if len(found) >= 3 else 0.0  # noqa: PLR2004
 
 

@@ -16,24 +16,24 @@ class Thresholds:
     """Largest p-value of the corrected chi-square test beside it."""
     fewest: int = 200
     """Rows in a window below which nothing is said of how values are spread."""
-    error_longer: float = 5.0
-    error_shorter: float = 14.0
-    error_wider: float = 4.0
+    error_longer: float = 4.5
+    error_shorter: float = 15.0
+    error_wider: float = 3.0
     """Log likelihood ratios at which the sequential tests of errors alarm: truths longer than answers, shorter, further off."""
-    error_slice: float = 2.0
+    error_slice: float = 4.0
     """What a slice needs beyond that, and beyond the logarithm of the number of slices."""
     error_step: float = 0.2
     """Shift of the mean log ratio of truth to answer that the test is sharpest for: 0.2 is a fifth."""
     error_day: float = 6.0
     """Most that one day adds to it: a day of snow is no new world."""
-    volume_low: float = 0.4
-    volume_high: float = 2.5
+    volume_low: float = 0.3
+    volume_high: float = 2.0
     """Rows of the last day, as a share of what its hours lead to expect."""
     volume_z: float = 5.0
     coverage: float = 0.1
     """Distance of the share of truths within their intervals from what is stated."""
     coverage_z: float = 5.0
-    estimate: float = 1.25
+    estimate: float = 1.15
     """Expected error before truths are known, as a multiple of the evaluation's."""
     strange: float = 0.02
     """Share of rows with a value that is missing or was never seen, beyond the reference's own share."""

@@ -49,7 +49,7 @@ class Rhythm:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON's types."""
-        return {"shares": np.round(self.shares, 6).tolist(), "spread": self.spread}
+        return {"shares": self.shares.tolist(), "spread": self.spread}
 
 
 @dataclass(frozen=True)

@@ -9,45 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from tiphys.watch.drift import quality, sequential, volume
+from tiphys.watch.drift import sequential, volume
 from tiphys.watch.drift.findings import Check, Kind, Severity
 from tiphys.watch.drift.findings import State as Verdict
 from tiphys.watch.drift.ledger import Ledger
 from tiphys.watch.drift.reference import ANSWER, TRUTH, Reference
-from tiphys.watch.drift.residuals import ALL, FIELDS, Rows
+from tiphys.watch.drift.residuals import ALL, FIELDS
 from tiphys.watch.drift.sequential import Track
 from tiphys.watch.drift.shift import Shift, compare
-from tiphys.watch.drift.sketch import DAY, Array, Sketch, stratum_of
+from tiphys.watch.drift.sketch import DAY
+from tiphys.watch.drift.summary import Summary, Window
 from tiphys.watch.drift.thresholds import CHOSEN, STATED_COVERAGE, Thresholds
 
 KEPT_DAYS = 70
 """Days of sums that are kept: what is older has no say in a running test any more."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """What came between two moments of the use case's own clock (seconds since 1970)."""
-
-    since: float
-    until: float
-    moment: Array
-    """Of each answered question."""
-    columns: Mapping[str, Array]
-    """Watched values by name, one a question."""
-    value: Array
-    low: Array
-    high: Array
-    labelled: Rows
-    """Answers of the watched model whose truths are known by now, of the same stretch."""
-    ours: Array
-    """Which questions the watched model answered; the others count for what is asked only."""
-    elsewhere: float = 0.0
-    """Share of the questions asked meanwhile by the wall clock that are about a moment outside of the window."""
-
-    @property
-    def days(self) -> float:
-        """Length."""
-        return (self.until - self.since) / DAY
 
 
 @dataclass(frozen=True)
@@ -104,40 +79,42 @@ class Look:
 
 def look(reference: Reference, window: Window, state: State, chosen: Thresholds = CHOSEN) -> Look:
     """Hold a window against the reference, and go on with the tests that run from look to look."""
-    counted = state.volume.replaced(volume.ledger(window.moment), window.since, window.until)
-    labelled = window.labelled.finite()
-    sums = reference.residuals.ledger(labelled)
-    errors = state.errors.replaced(sums, window.since, window.until)
-    newest = int(window.until // DAY)
-    state = State(errors.since(newest - KEPT_DAYS), counted.since(newest - KEPT_DAYS))
-    came = volume.judge(counted, reference.rhythm, window.until, window.until - window.since)
-    shifts = dict(_shifts(reference, window, labelled))
+    summary = Summary.of(reference, window)
+    return judge(reference, summary, state, (window.since, window.until), window.elsewhere, chosen)
+
+
+def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
+    reference: Reference,
+    summary: Summary,
+    state: State,
+    stretch: tuple[float, float],
+    elsewhere: float = 0.0,
+    chosen: Thresholds = CHOSEN,
+) -> Look:
+    """Judge the sums of the rows between two moments; what the state held of that stretch is replaced by them."""
+    since, until = stretch
+    counted = state.volume.replaced(summary.volume, since, until)
+    errors = state.errors.replaced(summary.errors, since, until)
+    oldest = int(until // DAY) - KEPT_DAYS
+    state = State(errors.since(oldest), counted.since(oldest))
+    came = volume.judge(counted, reference.rhythm, until, until - since)
+    shifts = {
+        name: compare(reference.columns[name].sketch, now, reference.columns[name].dispersion, (until - since) / DAY)
+        for name, now in summary.sketches.items()
+    }
     running = tuple(sequential.tracks(state.errors, reference.residuals, chosen))
-    groups = {name: _of_group(sums, number) for number, name in enumerate(sums.groups)}
+    groups = {name: _of_group(summary.errors, number) for number, name in enumerate(summary.errors.groups)}
     checks = [
-        _volume(came, counted, window, chosen),
-        *_quality(reference, window, chosen),
+        _volume(came, counted, summary, chosen),
+        *_quality(reference, summary, elsewhere, chosen),
         *(_mix(each, chosen) for each in shifts.values()),
         *(_error(each, reference) for each in running),
-        _coverage(reference, groups.get(ALL, {}), sums, chosen),
-        _estimate(reference, window, chosen),
+        _coverage(reference, groups.get(ALL, {}), summary.errors, chosen),
+        _estimate(reference, summary, chosen),
     ]
-    figures = _figures(reference, window, shifts, running, came, groups, len(labelled))
-    return Look(tuple(checks), figures, shifts, running, came, state, len(window.moment), len(labelled), groups)
-
-
-def _shifts(reference: Reference, window: Window, labelled: Rows) -> Iterator[tuple[str, Shift]]:
-    stratum, own = stratum_of(window.moment), stratum_of(labelled.moment)
-    for name, column in reference.columns.items():
-        if name == TRUTH:
-            now = Sketch.of(column.sketch.bins, labelled.actual, own)
-        elif name == ANSWER:
-            now = Sketch.of(column.sketch.bins, window.value[window.ours], stratum[window.ours])
-        elif name in window.columns:
-            now = Sketch.of(column.sketch.bins, window.columns[name], stratum)
-        else:
-            continue
-        yield name, compare(column.sketch, now, column.dispersion, window.days)
+    figures = _figures(reference, summary, shifts, running, came, groups)
+    labelled = int(groups.get(ALL, {}).get("rows", 0))
+    return Look(tuple(checks), figures, shifts, running, came, state, summary.rows, labelled, groups)
 
 
 def _mix(found: Shift, chosen: Thresholds) -> Check:
@@ -190,6 +167,10 @@ def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, ch
             f"calibration: {rows} labelled rows are too few",
             labelled=rows,
         )
+    if reference.residuals.groups[ALL].inside == 0.0:
+        return Check(
+            "calibration", ALL, "unknown", math.nan, chosen.coverage, "calibration: the model gives no intervals"
+        )
     days = max(1, len(sums.days))
     tau = reference.residuals.groups[ALL].inside_tau
     z = abs(share - STATED_COVERAGE) / math.sqrt(STATED_COVERAGE * (1 - STATED_COVERAGE) / rows + tau**2 / days)
@@ -199,38 +180,26 @@ def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, ch
     return Check("calibration", ALL, "alarm" if alarms else "fine", off, chosen.coverage, text, labelled=rows)
 
 
-def _estimate(reference: Reference, window: Window, chosen: Thresholds) -> Check:
-    known = np.isfinite(window.value)
-    if known.sum() < chosen.fewest or reference.expected.level <= 0:
-        return Check(
-            "prediction",
-            "expected error",
-            "unknown",
-            math.nan,
-            chosen.estimate,
-            f"expected error: {int(known.sum())} answers",
-        )
-    expected = float(reference.expected.of(window.value[known], window.low[known], window.high[known]).mean())
+def _estimate(reference: Reference, summary: Summary, chosen: Thresholds) -> Check:
+    rows, total = summary.expected
+    if rows < chosen.fewest or reference.expected.level <= 0:
+        text = f"expected error: {rows} answers are too few"
+        return Check("prediction", "expected error", "unknown", math.nan, chosen.estimate, text)
+    expected = total / rows
     ratio, unit = expected / reference.expected.level, reference.about.get("unit", "")
     text = f"answers like these were off by {expected:.1f} {unit}, {ratio:.2f} times the evaluation's {reference.expected.level:.1f}"
     state: Verdict = "alarm" if ratio >= chosen.estimate else "fine"
     return Check("prediction", "expected error", state, ratio, chosen.estimate, text)
 
 
-def _volume(came: volume.Volume, counted: Ledger, window: Window, chosen: Thresholds) -> Check:
+def _volume(came: volume.Volume, counted: Ledger, summary: Summary, chosen: Thresholds) -> Check:
     known = sum(float(block.sum()) for block in counted.days.values())
-    if not len(window.moment) and known:
+    if not summary.rows and known:
         text = "no question was answered in the window, though there were some before"
         return Check("volume", ALL, "alarm", 0.0, chosen.volume_low, text, "critical")
     if math.isnan(came.expected):
-        return Check(
-            "volume",
-            ALL,
-            "unknown",
-            math.nan,
-            chosen.volume_low,
-            f"{came.rows} rows on the last day; too little past to expect any number",
-        )
+        text = f"{came.rows} rows on the last day; too little past to expect any number"
+        return Check("volume", ALL, "unknown", math.nan, chosen.volume_low, text)
     low = came.ratio <= chosen.volume_low
     limit = chosen.volume_low if came.ratio < 1 else chosen.volume_high
     far = (low or came.ratio >= chosen.volume_high) and abs(came.z) >= chosen.volume_z
@@ -238,36 +207,23 @@ def _volume(came: volume.Volume, counted: Ledger, window: Window, chosen: Thresh
     return Check("volume", ALL, "alarm" if far else "fine", came.ratio, limit, text, "critical" if low else "warning")
 
 
-def _quality(reference: Reference, window: Window, chosen: Thresholds) -> Iterator[Check]:
-    rows = len(window.moment)
-    if rows < chosen.fewest:
+def _quality(reference: Reference, summary: Summary, elsewhere: float, chosen: Thresholds) -> Iterator[Check]:
+    if summary.rows < chosen.fewest:
         return
-    given = {**window.columns, ANSWER: window.value[window.ours]}
-    for name, values in given.items():
-        if name not in reference.columns:
+    for name, found in summary.strange.items():
+        if found.rows < chosen.fewest:
             continue
         known = reference.columns[name].known
-        found = quality.look(known, values)
-        share = max(found.missing - known.missing, found.unseen)
-        alarms = share >= chosen.strange or found.constant
-        what = (
-            "every row has the same value"
-            if found.constant
-            else f"{found.missing:.1%} missing, {found.unseen:.1%} never seen before"
-        )
-        yield Check(
-            "quality",
-            name,
-            "alarm" if alarms else "fine",
-            1.0 if found.constant else max(0.0, share),
-            chosen.strange,
-            f"{name}: {what}",
-        )
-    text = f"{window.elsewhere:.1%} of the questions asked meanwhile are about a moment outside of the window"
-    away = window.elsewhere >= chosen.elsewhere
-    yield Check("quality", "clock:elsewhere", "alarm" if away else "fine", window.elsewhere, chosen.elsewhere, text)
-    stuck = max(0.0, quality.stuck_share(window.moment) - reference.stuck)
-    text = f"{stuck:.1%} of {rows} rows have one and the same moment"
+        share, constant = found.share(known), found.constant(known)
+        what = f"{found.missing / found.rows:.1%} missing, {found.unseen / found.rows:.1%} never seen before"
+        what = "every row has the same value" if constant else what
+        state: Verdict = "alarm" if constant or share >= chosen.strange else "fine"
+        yield Check("quality", name, state, 1.0 if constant else share, chosen.strange, f"{name}: {what}")
+    text = f"{elsewhere:.1%} of the questions asked meanwhile are about a moment outside of the window"
+    away: Verdict = "alarm" if elsewhere >= chosen.elsewhere else "fine"
+    yield Check("quality", "clock:elsewhere", away, elsewhere, chosen.elsewhere, text)
+    stuck = max(0.0, summary.stuck - reference.stuck)
+    text = f"{stuck:.1%} of {summary.rows} rows have one and the same moment"
     yield Check("quality", "clock", "alarm" if stuck >= chosen.stuck else "fine", stuck, chosen.stuck, text)
 
 
@@ -280,20 +236,14 @@ def _of_group(sums: Ledger, number: int) -> dict[str, float]:
 
 
 def _figures(  # noqa: PLR0913, PLR0917 - all that there is to tell
-    reference: Reference, window: Window, shifts: Mapping[str, Shift], running: tuple[Track, ...],
-    came: volume.Volume, groups: Mapping[str, Mapping[str, float]], labelled: int,
+    reference: Reference, summary: Summary, shifts: Mapping[str, Shift], running: tuple[Track, ...],
+    came: volume.Volume, groups: Mapping[str, Mapping[str, float]],
 ) -> dict[str, float]:  # fmt: skip
-    known = np.isfinite(window.value)
-    told: dict[str, float] = {
-        "rows": float(len(window.moment)),
-        "labelled": float(labelled),
-        "volume.ratio": came.ratio,
-    }
-    if known.any():
-        low, high = window.low[known], window.high[known]
-        told["error.expected"] = float(reference.expected.of(window.value[known], low, high).mean())
+    told: dict[str, float] = {"rows": float(summary.rows), "volume.ratio": came.ratio}
+    if summary.expected[0]:
+        told["error.expected"] = summary.expected[1] / summary.expected[0]
     for name, each in shifts.items():
-        told[f"psi.{name}"] = each.psi
+        told[f"psi.{name}"] = each.psi if each.rows else math.nan
     for name, found in groups.items():
         told |= {
             f"error.{name}": found["error"],

@@ -58,7 +58,7 @@ class State:
     trainings: tuple[Training, ...] = ()
     """Of its use case, newest first."""
     first: Event | None = None
-    """The earliest undecided alert of the same fingerprint that came before it."""
+    """The alert of the same fingerprint that came before it and is, or was, decided for both."""
     together: int = 1
     """Alerts that are one with it, itself among them."""
 

@@ -93,11 +93,14 @@ class Store:
         else:
             values["text"] = f"{event.asked_by}: {event.reason}"
         made = await self._database.rows(tables.ADD_EVENT, values)
+        if made:
+            undecided = dict.fromkeys(("verdict", "run", "decided_at", "phase", "accepted"))
+            return _told({**made[0], **undecided, "received_at": made[0]["received_s"]}, body=True), True
         kept = await self.event(received.id)
         if kept is None:
             message = f"{MOST_WAITING:,} events wait for a decision: send it again later"
             raise FullError(message)
-        return kept, bool(made)
+        return kept, False
 
     async def event(self, identity: str) -> Told | None:
         """The event of that id."""
@@ -121,6 +124,12 @@ class Store:
         """The first events without a decision, in the order in which they came."""
         rows = await self._database.rows(tables.WAITING, {"limit": PASS})
         return [Waiting(Event(**{name: row[name] for name in row if name != "since"}), row["since"]) for row in rows]
+
+    async def first(self, event: Event, since: float) -> Event | None:
+        """The alert that came ``since`` then and was decided for all that are alike; None where there is none."""
+        values = {"use_case": event.use_case, "kind": event.kind, "subject": event.subject, "number": event.number}
+        rows = await self._database.rows(tables.FIRST, {**values, "since": since})
+        return Event(**rows[0]) if rows else None
 
     async def with_alike(self, event: Event, until: float) -> tuple[Event, int]:
         """The event with the most labelled rows of all that are alike and came by ``until``; and how many they are."""

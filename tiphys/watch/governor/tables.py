@@ -80,9 +80,9 @@ WITH made AS (
            %(labelled)s::bigint, %(since)s, %(body)s, %(received_own)s
     WHERE (SELECT count(*) FROM waiting) < %(most)s
     ON CONFLICT (id) DO NOTHING
-    RETURNING number
+    RETURNING *
 ), queued AS (INSERT INTO waiting (event) SELECT number FROM made)
-SELECT number FROM made
+SELECT *, extract(epoch FROM received_at)::float8 AS received_s FROM made
 """
 """Nothing comes back where the id is known, or where too many wait."""
 
@@ -112,6 +112,14 @@ ALIKE = """
 SELECT count(*) AS together, max(labelled) AS labelled FROM event
 WHERE use_case = %(use_case)s AND kind = %(kind)s AND subject = %(subject)s AND trigger = 'alert'
   AND number >= %(number)s AND received_own <= %(until)s
+"""
+
+FIRST = """
+SELECT e.number, e.id, e.trigger, e.use_case, e.kind, e.subject, e.labelled, e.text, e.received_own AS received
+FROM event e JOIN decision d ON d.event = e.number
+WHERE e.use_case = %(use_case)s AND e.kind = %(kind)s AND e.subject = %(subject)s AND e.trigger = 'alert'
+  AND e.number < %(number)s AND e.received_own >= %(since)s AND NOT d.counted::jsonb ? 'one_with'
+ORDER BY e.number DESC LIMIT 1
 """
 
 TRAININGS = """
