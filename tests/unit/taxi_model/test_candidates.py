@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,16 @@ from tiphys.errors import DataError
 from tiphys.usecase import UseCase
 
 pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """As the steps ask models: threads that spin for so little work only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 TAXI = UseCase("taxi_eta")
 BAND = Band(np.array([600.0], np.float32), np.array([-60, -200], np.float32), np.array([50, 300], np.float32), 0.0)
