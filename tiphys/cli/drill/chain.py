@@ -65,6 +65,8 @@ class Chain:
         """The use case's own clock."""
         self._rate = 0.0
         """Questions an hour of it: as many as the first model's data have, for a flood would be an alarm of its own."""
+        self._changed = 0.0
+        """When the first drifted ride was asked about, by the wall's monotonic clock."""
         self._alerts: list[Json] = []
         self._told: Told | None = None
 
@@ -121,6 +123,7 @@ class Chain:
     # The drift.
 
     def _drift(self, link: Link) -> None:
+        self._changed = time.monotonic()
         weeks = LABELLED * self._policy.min_labelled / self._rate / 7 / 24
         self._drifted = self._live(weeks=max(WEEKS, math.ceil(weeks)), scenario=self._scenario.name)
         verdict, self._alerts = self._watch(self._drifted)
