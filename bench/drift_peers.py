@@ -38,8 +38,12 @@ def report(first: World, second: World, reference: Reference, kept: Path, count:
     ratio = [np.log(each.rows.target / each.value).astype(np.float64) for each in (first, second)]
     streams = [_stream(second, ratio[1], at) for at in onsets(second, count)]
     found = {"tiphys": _ours(first, second, reference, weeks, count)}
-    found |= _evidently(kept, ratio[0], weeks, streams)
-    found |= _alibi(kept, ratio[0], weeks, streams)
+    for peer in (_evidently, _alibi):
+        found |= peer(kept, ratio[0], weeks, streams)
+        _said_of_all(found)
+
+
+def _said_of_all(found: dict[str, Array]) -> None:
     ours = float(np.mean(found["tiphys"]))
     print("detector | seen | labelled rides until the alarm: mean, median, 90 % | ours as a share of its mean")
     for name, rides in sorted(found.items(), key=lambda each: np.mean(each[1])):
