@@ -17,11 +17,11 @@ from typing import Any
 import urllib3
 from serving_world import World, until
 
-from tiphys.engine import load_file, load_text
+from tiphys.engine import Engine, load_file, load_text
 from tiphys.settings import PROJECT, GovernorSettings, StackSettings, load
 from tiphys.stack import config
 from tiphys.stack import keys as stack_keys
-from tiphys.stack.ports import is_taken
+from tiphys.stack.ports import Ports, is_taken
 from tiphys.stack.servers import engine, own, postgres
 from tiphys.stack.spec import Plan, Server
 from tiphys.step import Access, Contract, StepInputs, StepOutputs, contracts
@@ -119,13 +119,18 @@ class Watch(World):
         return process
 
     def install(self) -> None:
-        """Put the stand-in and the real binding into the engine."""
-        from tiphys.engine import Engine  # noqa: PLC0415
-
-        documents = [
+        """Put the stand-in, and all of ours that leads to it, into the engine."""
+        rendered = PROJECT / "workflows" / "rendered"
+        told = config.config_map(self.plan.settings, self.plan.keys), config.secrets(self.plan.settings, self.plan.keys)
+        self.apply(
+            *config.documents(*told),
             *load_text(TRAINING.replace("HOLD", str(self.hold))),
-            *load_file(PROJECT / "workflows/rendered/retrain.yaml"),
-        ]
+            *load_file(rendered / "retrain.yaml"),
+            *load_file(rendered / "scheduled-training.yaml"),
+        )
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        """Put objects into the engine's store."""
         kept = Engine(self.plan.layout.home / "engine")
         kept.apply(documents)
         kept.wake()
@@ -135,6 +140,14 @@ class Watch(World):
         options = {"parameters": [f"use-case={use_case}", f"source={source}"], "generateName": "by-hand-"}
         body = {"resourceKind": "WorkflowTemplate", "resourceName": "continuous-training", "submitOptions": options}
         return str(self.ask_engine("POST", "/api/v1/workflows/default/submit", body)["metadata"]["name"])
+
+
+def free_base() -> int:
+    """The first of 100 free ports in a row."""
+    for base in range(20000, 32000, 200):
+        if not any(is_taken(port) for port in Ports(base).every()):
+            return base
+    raise SystemExit("no 100 free ports in a row below 32000")
 
 
 @contextmanager

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tiphys.usecase import UseCase
 
 FILE = "model.safetensors"
+NETWORK = "network"
+KIND = "kind"
+"""Note in the header of weights that are not the network's: the name of the use case's candidate that they are of."""
 FOLDER = "model"
 """Folder of an MLflow run that a registered version's weights are in."""
 
@@ -99,17 +102,37 @@ def parse(content: bytes) -> dict[str, Tensor]:
         raise DataError(message) from error
 
 
+def notes_of(content: bytes) -> dict[str, str]:
+    """Read the notes in a safetensors file's header; none where it has none."""
+    length = int.from_bytes(content[:8], "little")
+    notes: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return notes
+
+
 def load_model(use_case: UseCase, content: bytes) -> nn.Module:
-    """Make the use case's model with the weights of a safetensors file, ready to be asked.
+    """Make the use case's model, or the candidate that its notes name, with the weights of a safetensors file, ready to be asked.
 
     Raises:
         DataError: the weights are of another model.
     """
-    part = use_case.part("model")
-    module: nn.Module = part.build(part.CONFIG)
+    tensors = parse(content)
+    module = _blank(use_case, notes_of(content).get(KIND, NETWORK), tensors)
     try:
-        module.load_state_dict(parse(content))
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         message = f"the weights do not fit the model of use case {use_case.name!r}: {error}; train again with this code"
         raise DataError(message) from error
     return module.eval()
+
+
+def _blank(use_case: UseCase, kind: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+    if kind == NETWORK:
+        part = use_case.part("model")
+        made: nn.Module = part.build(part.CONFIG)
+        return made
+    if kind not in use_case.candidates:
+        message = (
+            f"the weights are of a {kind!r}, which use case {use_case.name!r} does not have: see its candidates.py"
+        )
+        raise DataError(message)
+    return use_case.candidates[kind].blank({name: tuple(each.shape) for name, each in tensors.items()})

@@ -11,6 +11,8 @@
 ``training.py``  ``learner(model, config) -> LightningModule`` (needs Lightning; only the training job loads it)
 ``baselines.py`` ``BASELINES: dict[str, Baseline]``: what the model is compared with (``status_quo`` is one); ``YARDSTICK`` may name
                the one that a retraining chooses its window by: quick to fit (``status_quo`` otherwise)
+``candidates.py`` ``CANDIDATES: dict[str, Candidate]``: what may be served instead of the model where a champion is to be beaten,
+               under the names of baselines; may be missing
 ``slices.py``    ``SLICES: dict[str, Slice]``: named parts of the test rows
 ``gates.py``     ``GATES: tuple[Gate, ...]``: what a model must show before it is registered
 ``slo.py``       ``SLO: Slo`` and ``LOAD: LoadProfile``: what is demanded of the service, and why
@@ -19,7 +21,8 @@
 ``personas.py``  ``PERSONAS: tuple[Persona, ...]``: who asks, for artificial users in the canary
 ``api.py``       ``API: Api``: the rider-facing (user-facing) request and answer of the gateway
 ``simulator.py`` ``simulate(folder, rows, seed, ...)``: files in the schema of ``data.py``; ``arrivals(start, end, *, rate, seed)
-               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour
+               -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour;
+               ``replay(table) -> Iterator[Arrival]``: rows of files as people who ask; may be missing
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
 ``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
@@ -45,6 +48,7 @@ history, and the learnt parameters of the best epoch are put into that: recent r
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from pydantic import BaseModel
+    from torch import nn
 
     Array = npt.NDArray[Any]
     Mask = npt.NDArray[np.bool_]
@@ -212,6 +217,17 @@ Predictor = Callable[[Mapping[str, "Array"]], "Array"]
 
 Baseline = Callable[["Examples"], Predictor]
 """Fits on past rows and answers with a predictor."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A baseline in a form that can be served: a ``torch.nn.Module`` called as the model is, that ``torch.onnx`` can export."""
+
+    fit: Callable[[Examples], nn.Module]
+    """Fits on past rows."""
+    blank: Callable[[Mapping[str, tuple[int, ...]]], nn.Module]
+    """Shapes of its tensors, by name -> the same module with nothing in it, for weights to be loaded into."""
+
 
 Slice = Callable[["Examples", "Examples"], "Mask"]
 """(test rows, past rows) -> boolean mask over the test rows."""
@@ -415,6 +431,14 @@ class UseCase:
                 raise
             message = f"use case {self.name!r} has no {module}.py; tiphys/usecase.py says what belongs there"
             raise SettingsError(message) from error
+
+    @property
+    def candidates(self) -> Mapping[str, Candidate]:
+        """What may be served instead of its model; nothing where it has no ``candidates.py``."""
+        if importlib.util.find_spec(f"{self.package}.candidates") is None:
+            return {}
+        found: Mapping[str, Candidate] = self.part("candidates").CANDIDATES
+        return found
 
     @property
     def data(self) -> DataContract:

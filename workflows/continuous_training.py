@@ -108,7 +108,12 @@ def pipeline() -> WorkflowTemplate:
             check = Task(
                 name="check-data",
                 template=template(CHECK_DATA),
-                arguments={**use_case, **dataset, "accept-shift": given("accept-shift")},
+                arguments={
+                    **use_case,
+                    **dataset,
+                    "live": collect.get_parameter("live-source"),
+                    "accept-shift": given("accept-shift"),
+                },
             )
             train = Task(
                 name="train",
@@ -117,7 +122,7 @@ def pipeline() -> WorkflowTemplate:
             )
             window = {"window": train.get_parameter("window")}
             candidate = {"model-uri": train.get_parameter("model-uri"), "mlflow-run": train.get_parameter("mlflow-run")}
-            against = {"champion": given("champion"), "holdout": collect.get_parameter("holdout")}
+            against = {"champion": given("champion"), "holdout": collect.get_parameter("labelled-snapshot")}
             evaluate = Task(
                 name="evaluate",
                 template=template(EVALUATE),
@@ -150,6 +155,10 @@ def _found(train: Task, evaluate: Task, export: Task) -> dict[str, Parameter]:
         "metrics": evaluate.get_parameter("metrics"),
         "gates": evaluate.get_parameter("gates"),
         "gate-verdict": evaluate.get_parameter("verdict"),
+        "kind": evaluate.get_parameter("kind"),
+        "candidates": evaluate.get_parameter("candidates"),
+        "champion": evaluate.get_parameter("beaten"),
+        "window": train.get_parameter("window"),
         "variant": export.get_parameter("chosen"),
         "variant-why": export.get_parameter("why"),
         "variants": export.get_parameter("variants"),

@@ -34,12 +34,22 @@ class Check:
         return f"{self.name}: {self.found}, allowed is {self.allowed}"
 
 
-def check(version: Dataset, rejects: Dataset, trained: Dataset | None, contract: DataContract) -> list[Check]:
-    """Run every check of the contract; ``trained`` is the version that the last model was trained on."""
+def check(
+    version: Dataset, rejects: Dataset, trained: Dataset | None, contract: DataContract, *, live: bool = False
+) -> list[Check]:
+    """Run every check of the contract.
+
+    Args:
+        version: what is checked.
+        rejects: the rows that were refused of it.
+        trained: the version that the last model was trained on.
+        contract: what is demanded.
+        live: whether live rows came in, so that months at the version's end have only begun.
+    """
     found = [*_columns(version, contract)]
     if any(not each.passed for each in found):
         return found  # without its columns nothing else can be asked
-    found += _months(version, rejects, contract)
+    found += _months(version, rejects, contract, _begun(version, contract) if live else set())
     found.append(_time(version, contract))
     found += _bounds(version, contract)
     if trained is not None:
@@ -55,10 +65,16 @@ def _columns(version: Dataset, contract: DataContract) -> Iterator[Check]:
         yield Check(f"column {name}", held == wanted, held, wanted)
 
 
-def _months(version: Dataset, rejects: Dataset, contract: DataContract) -> Iterator[Check]:
+def _begun(version: Dataset, contract: DataContract) -> set[str]:
+    """The months after the last one that has all rows that a month must have."""
+    whole = [month for month, rows in version.months.items() if rows >= contract.min_rows_per_month]
+    return {month for month in version.months if whole and month > whole[-1]}
+
+
+def _months(version: Dataset, rejects: Dataset, contract: DataContract, begun: set[str]) -> Iterator[Check]:
     refused = rejects.months
     for month, rows in version.months.items():
-        least = contract.min_rows_per_month
+        least = 1 if month in begun else contract.min_rows_per_month
         yield Check(f"rows of {month}", rows >= least, f"{rows:,} rows", f"at least {least:,}")
         share = refused.get(month, 0) / max(1, rows + refused.get(month, 0))
         most = contract.max_reject_share

@@ -17,6 +17,10 @@ class Inputs(StepInputs):
         description="use case: a folder of usecases/, or a dotted package"
     )
     dataset: Annotated[str, Refers("dataset")] = Field(description="dataset version: USE_CASE.TABLE@TAG")
+    live: str = Field(
+        "",
+        description="files of live data that came in: months at the end have only begun and may be short; empty: none",
+    )
     accept_shift: bool = Field(
         default=False,
         description="true: a person says that the world changed; no comparison with the last trained version",

@@ -27,7 +27,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     version = Dataset.open(inputs.dataset, lake)
     rejects = Dataset.open(version.ref.rejects, lake)
     trained = None if inputs.accept_shift else _trained(version, lake)
-    checks = check(version, rejects, trained, contract)
+    checks = check(version, rejects, trained, contract, live=bool(inputs.live))
     against = (
         f" and against {trained.ref.tag}, the last one trained on" if trained else ", with no version to compare with"
     )

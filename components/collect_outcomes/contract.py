@@ -57,10 +57,10 @@ class Outputs(StepOutputs):
     )
     live_rows: int = Field(description="rows in those files; count")
     incomplete: int = Field(description="rows left out of them because a fact was not reported; count")
-    snapshots: dict[str, int] = Field(
-        description="state of each live table that all of this was found in: table -> snapshot"
+    predictions_snapshot: int = Field(description="state of the table of live answers that all of this was found in")
+    labelled_snapshot: int = Field(
+        description="state of the table of labelled answers; its trusted rows are the holdout, which no training sees"
     )
-    holdout: str = Field(description="snapshot of the table labelled, whose trusted rows no training sees")
     review: Path = artifact("review.csv", "a sample of the doubtful rows, each with its reason")
 
 

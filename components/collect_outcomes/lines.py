@@ -172,8 +172,9 @@ def _number(line: Mapping[str, Any], name: str) -> float:
 
 
 def _time(line: Mapping[str, Any], name: str) -> datetime:
+    text = _text(line, name)
     try:
-        found = datetime.fromisoformat(_text(line, name))
+        found = datetime.fromisoformat(text)
         found = found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
     except (ValueError, OverflowError):
         raise RefusedError(f"{name} is no time") from None

@@ -145,7 +145,7 @@ def _export(use_case: UseCase, lake: Lake, state: State, context: Context) -> Ou
         live_source=exported.prefix,
         live_rows=exported.rows,
         incomplete=exported.incomplete,
-        snapshots=state.snapshots,
-        holdout=str(state.snapshots["labelled"]),
+        predictions_snapshot=state.snapshots["predictions"],
+        labelled_snapshot=state.snapshots["labelled"],
         review=sample,
     )

@@ -25,6 +25,12 @@ class Inputs(StepInputs):
     metrics: str = Field("", description="what evaluate found, as JSON; empty: no evidence of an evaluation is left")
     gates: str = Field("[]", description="each gate with value, limit and outcome, as JSON")
     gate_verdict: str = Field("", description="what evaluate said: passed, or what was missed")
+    kind: str = Field("", description="what was registered: network, or which candidate was better")
+    candidates: str = Field("[]", description="all that could have been registered with their errors, as JSON")
+    window: str = Field(
+        "", description="which rows it learnt from and was judged on after a change, as JSON; for the record"
+    )
+    champion: str = Field("", description="which version it had to beat, for the record")
     variant: str = Field("", description="which variant was exported; empty: no evidence of an export is left")
     variant_why: str = Field("", description="why that one")
     variants: str = Field("[]", description="all variants with their figures, as JSON")

@@ -47,6 +47,17 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     return Outputs(generation=recorded.generation, serving=f"{observed.model} version {observed.version}")
 
 
+def _retraining(inputs: Inputs) -> dict[str, Any]:
+    """What there is to say where a champion was to be beaten: the losers are named, too."""
+    found = {
+        "kind": inputs.kind,
+        "candidates": _read(inputs.candidates, "candidates"),
+        "window": inputs.window,
+        "champion": inputs.champion,
+    }
+    return {name: value for name, value in found.items() if value} if inputs.champion else {}
+
+
 def _evidence(inputs: Inputs, context: Context) -> Iterator[Evidence]:
     """What evaluate and export found: they come before there is a release, and `evaluate` before there is a manifest."""
 
@@ -71,6 +82,7 @@ def _evidence(inputs: Inputs, context: Context) -> Iterator[Evidence]:
             "metrics": _read(inputs.metrics, "metrics"),
             "gates": _read(inputs.gates, "gates"),
             "verdict": inputs.gate_verdict,
+            **_retraining(inputs),
         }
         yield one("evaluation", content, held=inputs.gate_verdict == "passed")
     if inputs.variant:

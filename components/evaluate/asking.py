@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHAMPION, NETWORK = "champion", "network"
+CHAMPION = "champion"
 _BATCH = 65_536
+
+
+_Both = tuple["Array", "Array | None"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class Answers:
     """By name; a champion is one of them."""
     trusted: dict[str, Array] = field(default_factory=dict)
     """What each of them, and the model as ``model``, answers to the rows of the trusted holdout."""
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    """The baselines that may be served themselves."""
+
+    def of(self, name: str) -> Answers:
+        """The same, with a baseline in the model's place."""
+        trusted = {**self.trusted, **({"model": self.trusted[name]} if name in self.trusted else {})}
+        return Answers(self.baselines[name], self.baselines, trusted, self.modules)
 
 
 def ask(use_case: UseCase, rows: Rows, weights: bytes, champion: bytes | None) -> Answers:
@@ -43,10 +53,23 @@ def ask(use_case: UseCase, rows: Rows, weights: bytes, champion: bytes | None) -
     Raises:
         DataError: the weights are of another model.
     """
+    served = use_case.candidates if champion is not None else {}
+    modules: dict[str, nn.Module] = {}
+
+    def predictor(name: str, baseline: Baseline) -> Predictor:
+        if name not in served:
+            return baseline(rows.past)
+        modules[name] = served[name].fit(rows.past).eval()
+        return _predictor(use_case, modules[name])
+
+    def baseline(name: str, baseline: Baseline) -> _Both:
+        answers = _both(predictor(name, baseline), rows)
+        log.info("baseline %s answered", name)
+        return answers
+
     with ThreadPoolExecutor(1) as pool:
-        waiting: dict[str, Future[tuple[Array, Array | None]]] = {
-            name: pool.submit(_baseline, name, baseline, rows)
-            for name, baseline in use_case.part("baselines").BASELINES.items()
+        waiting: dict[str, Future[_Both]] = {
+            name: pool.submit(baseline, name, each) for name, each in use_case.part("baselines").BASELINES.items()
         }
         model = _both(_predictor(use_case, model_files.load_model(use_case, weights)), rows)
         log.info("the model answered")
@@ -55,7 +78,7 @@ def ask(use_case: UseCase, rows: Rows, weights: bytes, champion: bytes | None) -
         found[CHAMPION] = _both(_predictor(use_case, _loaded(use_case, champion)), rows)
         log.info("the champion answered")
     trusted = {name: answers for name, (_, answers) in {"model": model, **found}.items() if answers is not None}
-    return Answers(model[0], {name: answers for name, (answers, _) in found.items()}, trusted)
+    return Answers(model[0], {name: answers for name, (answers, _) in found.items()}, trusted, modules)
 
 
 def _loaded(use_case: UseCase, weights: bytes) -> nn.Module:
@@ -66,13 +89,7 @@ def _loaded(use_case: UseCase, weights: bytes) -> nn.Module:
         raise DataError(message) from error
 
 
-def _baseline(name: str, baseline: Baseline, rows: Rows) -> tuple[Array, Array | None]:
-    answers = _both(baseline(rows.past), rows)
-    log.info("baseline %s answered", name)
-    return answers
-
-
-def _both(predictor: Predictor, rows: Rows) -> tuple[Array, Array | None]:
+def _both(predictor: Predictor, rows: Rows) -> _Both:
     """Answers to the test rows, and to those of the holdout where there are any."""
     asked = rows.holdout is not None and len(rows.holdout)
     return predictor(rows.test.features), predictor(rows.holdout.features) if rows.holdout and asked else None

@@ -50,6 +50,14 @@ class Outputs(StepOutputs):
     model_version: Annotated[str, Refers("model")] = Field(
         description="models:/USE_CASE/N; empty when the gate was missed"
     )
+    kind: str = Field(
+        description="what was judged in the end: network, or the candidate of the use case that passed and was better"
+    )
+    candidates: str = Field(
+        description="where a champion was to be beaten, all that could have been registered as JSON: name, errors, what became "
+        "of it"
+    )
+    beaten: str = Field(description="which version it had to beat, as models:/USE_CASE/N; empty: nobody")
     report: Path = artifact("evaluation.html", "the evaluation as a page: figures, gates, slices, plots")
 
 

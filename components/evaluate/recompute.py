@@ -10,8 +10,8 @@ import json
 import logging
 import sys
 
+from components.evaluate.measure import measure
 from components.evaluate.rows import Asked
-from components.evaluate.step import measure
 from tiphys import model_files
 from tiphys.errors import TiphysError
 from tiphys.tracking import Tracking

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.evaluate import svg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from components.evaluate.asking import Answers
     from components.evaluate.contract import Inputs
     from components.evaluate.figures import Figures
     from components.evaluate.judge import Judged
+    from components.evaluate.measure import Measured
     from tiphys.usecase import Examples, UseCase
 
 _QUO = "status_quo"
@@ -65,11 +66,25 @@ class Evaluation:
 
     use_case: UseCase
     inputs: Inputs
-    span: str
-    test: Examples
-    answers: Answers
-    figures: Figures
+    measured: Measured
     judged: Sequence[Judged]
+    contenders: Sequence[Mapping[str, Any]] = ()
+    """All that could have been registered, where there was more than the network."""
+
+    @property
+    def test(self) -> Examples:
+        """The rows that it is judged on."""
+        return self.measured.rows.test
+
+    @property
+    def answers(self) -> Answers:
+        """What everybody answered."""
+        return self.measured.answers
+
+    @property
+    def figures(self) -> Figures:
+        """Every figure."""
+        return self.measured.figures
 
     @property
     def unit(self) -> str:
@@ -84,7 +99,18 @@ class Evaluation:
 
 def page(told: Evaluation) -> str:
     """Write the page."""
-    body = "".join((_head(told), _cards(told), _compared(told), _gates(told), _slices(told), _plots(told), _all(told)))
+    body = "".join(
+        (
+            _head(told),
+            _cards(told),
+            _compared(told),
+            _contest(told),
+            _gates(told),
+            _slices(told),
+            _plots(told),
+            _all(told),
+        )
+    )
     title = f"Evaluation of {told.use_case.name}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -103,7 +129,7 @@ def _head(told: Evaluation) -> str:
         f'<span class="badge {outcome}">{words}</span>'
         f"<h1>{escape(told.use_case.name)}: answers are off by {found['mae']:.0f} {escape(unit)} on average, "
         f"{change} than the status quo</h1>"
-        f'<p class="dim">{len(told.test):,} rows of {escape(told.span)}, which training never saw. '
+        f'<p class="dim">{len(told.test):,} rows of {escape(told.measured.rows.span)}, which training never saw. '
         f"Predicted: {escape(told.use_case.target.description)}.</p>"
     )
 
@@ -130,6 +156,21 @@ def _compared(told: Evaluation) -> str:
     rows.sort(key=lambda each: -each[1])
     plot = svg.bars(rows, told.unit, _OURS)
     return _section("Against its baselines", "Mean absolute error on the same rows; shorter is better.", plot)
+
+
+def _contest(told: Evaluation) -> str:
+    if not told.contenders:
+        return ""
+    names = [name for name in told.contenders[0] if name not in {"name", "outcome"}]
+    heads = "".join(f"<th class=number>{escape(name.replace('_', ' '))}" for name in names)
+    rows = "".join(
+        f"<tr><td>{escape(each['name'])}</td>"
+        + "".join(f'<td class="number">{each[name]:,.4g}</td>' for name in names)
+        + f"<td>{escape(each['outcome'])}</td></tr>"
+        for each in told.contenders
+    )
+    table = f"<table><tr><th>candidate{heads}<th>what became of it</tr>{rows}</table>"
+    return _section("Candidates", "What could have been registered, each judged as if it were the model.", table)
 
 
 def _gates(told: Evaluation) -> str:

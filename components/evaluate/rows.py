@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,9 +94,8 @@ def _since(use_case: UseCase, name: str, window: Window) -> Rows:
 
 def _labelled(use_case: UseCase, snapshot: int, window: Window | None) -> pa.Table:
     """Read labelled answers of a snapshot: since the world changed, where it did."""
-    live: Any = importlib.import_module("tiphys.lake.live")
+    from tiphys.lake import live  # noqa: PLC0415 - only with live data
 
     columns = ("moment", "features", "actual", "trusted", "doubtful")
     since = None if window is None else window.begins
-    found: pa.Table = live.read(use_case.name, "labelled", since=since, columns=columns, snapshot=snapshot)
-    return found
+    return live.read(use_case.name, "labelled", since=since, columns=columns, snapshot=snapshot)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from components.ingest.columns import match
 from tiphys.errors import DataError
+from tiphys.lake.columns import match
 from tiphys.lake.raw import Format, plausible
 from tiphys.lake.s3 import digest_of
 from tiphys.usecase import DataContract

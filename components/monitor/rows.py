@@ -69,9 +69,13 @@ def window(use_case: UseCase, asked: Asked) -> Window:
     """Read a window of live rows."""
     from tiphys.lake import live  # noqa: PLC0415 - as above
 
-    bounds = {"since": asked.since, "until": asked.until}
-    answered = live.read(asked.use_case, "predictions", **bounds, columns=_ANSWERED, snapshot=asked.predictions)
-    labelled = live.read(asked.use_case, "labelled", **bounds, columns=_LABELLED, snapshot=asked.labelled)
+    since, until = asked.since, asked.until
+    answered = live.read(
+        asked.use_case, "predictions", since=since, until=until, columns=_ANSWERED, snapshot=asked.predictions
+    )
+    labelled = live.read(
+        asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled
+    )
     return of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered))
 
 

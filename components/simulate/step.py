@@ -36,6 +36,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         PermanentError: the gateway does not let us ask.
         SettingsError: there is no such scenario, or the use case brings no simulator.
         DataError: the files are no rides.
+        RetryableError: nothing answers at all, or S3 is away.
     """
     use_case = UseCase(inputs.use_case)
     asker = load(AskerSettings)
@@ -72,7 +73,11 @@ def _ended(counts: Counts, inputs: Inputs, use_case: UseCase) -> Outputs:
 def arrivals(use_case: UseCase, inputs: Inputs) -> Iterator[Arrival]:
     """The stream that the inputs describe."""
     start, end = _seconds(inputs.start), _seconds(inputs.start + timedelta(hours=inputs.hours))
-    found = stream.made_up(use_case, start, end, rate=inputs.rate, seed=inputs.seed)
+    found = (
+        stream.replayed(use_case, inputs.source, start, end)
+        if inputs.source
+        else stream.made_up(use_case, start, end, rate=inputs.rate, seed=inputs.seed)
+    )
     if inputs.scenario:
         since = _seconds(inputs.scenario_from) if inputs.scenario_from else start
         found = stream.changed(found, stream.scenario(use_case, inputs.scenario), since, inputs.seed)

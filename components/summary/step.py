@@ -11,6 +11,8 @@ from tiphys.step import Context
 Row = tuple[str, str]
 
 _FAILURES_SHOWN = 3
+_OTHER_ROWS = frozenset({"newest.mae", "holdout.mae"})
+"""The model's own error on other rows: no baseline's."""
 
 
 def run(inputs: Inputs, context: Context) -> Outputs:
@@ -96,7 +98,12 @@ def _quality(metrics: dict[str, object]) -> Iterator[Row]:
         return
     yield "MAE", f"{mae:.1f}"
     for name, value in metrics.items():
-        if name.endswith(".mae") and name.count(".") == 1 and isinstance(value, float | int):
+        if (
+            name.endswith(".mae")
+            and name.count(".") == 1
+            and name not in _OTHER_ROWS
+            and isinstance(value, float | int)
+        ):
             yield f"  {name[:-4].replace('_', ' ')}", f"{value:.1f}  ({(mae - value) / value:+.1%} against it)"
 
 

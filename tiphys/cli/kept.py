@@ -73,3 +73,11 @@ def warn_if_nobody_serves(engine: Engine) -> None:
     """Say so where no engine would start what time or an event asks for."""
     if not engine.served():
         say("no engine is up to start it: `tiphys up`, or `tiphys serve`")
+
+
+def as_paused(engine: Engine, document: Json) -> Json:
+    """A CronWorkflow that is there stays suspended, or resumed: who takes ours says nothing of that."""
+    there = engine.objects.get("CronWorkflow", document["metadata"]["name"])
+    if document["kind"] != "CronWorkflow" or there is None or "suspend" not in there["spec"]:
+        return document
+    return {**document, "spec": {**document["spec"], "suspend": there["spec"]["suspend"]}}

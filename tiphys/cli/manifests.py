@@ -88,11 +88,12 @@ def is_file(source: str) -> bool:
 
 
 def _named(name: str, project: Path, engine: Engine) -> tuple[list[Json], str]:
+    from tiphys.cli.kept import as_paused
     from tiphys.engine import ManifestError, load_file
 
     rendered = project / RENDERED / f"{name}.yaml"
     if rendered.is_file():
-        documents = load_file(rendered)
+        documents = [as_paused(engine, document) for document in load_file(rendered)]
         names = [_name_of(document) for document in documents if document["kind"] == "WorkflowTemplate"]
         return documents, name if name in names else ""
     if engine.objects.get("WorkflowTemplate", name) is not None:

@@ -13,10 +13,7 @@ from tiphys.cli.help_format import HelpFormatter
 from tiphys.cli.surroundings import program
 
 if TYPE_CHECKING:
-    from tiphys.engine import Engine
     from tiphys.stack import ServerState, StackInfo
-
-Json = dict[str, Any]
 
 _EXAMPLES = """examples:
   tiphys up                              start everything, wait until it is healthy
@@ -62,6 +59,7 @@ def bring_up() -> StackInfo:
     """
     from tiphys.cli.engine_access import open_engine
     from tiphys.cli.install import rendered
+    from tiphys.cli.kept import as_paused
     from tiphys.settings import stack_settings
     from tiphys.stack import up
     from tiphys.stack.config import documents
@@ -71,17 +69,9 @@ def bring_up() -> StackInfo:
         info = up(stack_settings(), contracts(), on_change)
     engine = open_engine()
     engine.apply(documents(info.config_map, info.secrets))
-    engine.apply(_as_paused(engine, document) for found in rendered().values() for document in found)
+    engine.apply(as_paused(engine, document) for found in rendered().values() for document in found)
     engine.wake()
     return info
-
-
-def _as_paused(engine: Engine, document: Json) -> Json:
-    """A CronWorkflow that is there stays suspended, or resumed: starting the servers is no word on that."""
-    there = engine.objects.get("CronWorkflow", document["metadata"]["name"])
-    if document["kind"] != "CronWorkflow" or there is None or "suspend" not in there["spec"]:
-        return document
-    return {**document, "spec": {**document["spec"], "suspend": there["spec"]["suspend"]}}
 
 
 @contextmanager

@@ -48,6 +48,8 @@ _LEDGER_PAUSE_SECONDS = 2.0
 _PATIENCE = 5.0
 _LOAD_ATTEMPTS = 3
 """Loads after which a release that Triton does not survive counts as refused."""
+_LONGEST_RESTORE_SECONDS = 60.0
+"""Between two tries to bring back what Triton refuses; each pause is twice the one before."""
 _SETTLED_SECONDS = 10.0
 """After a change gateways have so long to follow before a version that they may still ask is put away."""
 
@@ -92,6 +94,8 @@ class Agent:
         self._settled: dict[str, int] = {}
         self._changed: dict[str, float] = {}
         self._prepared: dict[str, int] = {}
+        self._unrestored: dict[str, tuple[int, float]] = {}
+        """Model -> loads in vain that were to bring it back, and when the next may be."""
         self._unreported: dict[str, Observed] = {}
         self._seen: Environment | None = None
         self._ways: Mapping[str, list[Recorded]] = {}
@@ -252,11 +256,20 @@ class Agent:
         release = served.release
         if self._shelf.is_ready(release) or not self._shelf.live():
             return
+        times, not_before = self._unrestored.get(release.model, (0, 0.0))
+        if time.monotonic() < not_before:
+            return
         try:
             self._shelf.obtain(release)
             self._shelf.put(release, served.way[:1])
         except (PermanentError, RetryableError, OSError) as error:
+            pause = (
+                min(_TICK_SECONDS * 2.0**times, _LONGEST_RESTORE_SECONDS) if isinstance(error, PermanentError) else 0.0
+            )
+            self._unrestored[release.model] = (times + 1, time.monotonic() + pause)
             log.warning("cannot bring %s version %s back yet: %s", release.model, served.version, error)
+        else:
+            self._unrestored.pop(release.model, None)
 
     def _prepare(self, model: str, served: Served) -> None:
         """Stand what a rollback would go to beside what serves, once the last change has settled; tried once a change."""

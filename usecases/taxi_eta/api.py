@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, StrictInt
 
 from tiphys.usecase import Api, Prediction
+from usecases.taxi_eta.features import PASSENGERS
 
 Zone = Annotated[StrictInt, Field(ge=1, le=263)]
 
@@ -31,7 +32,7 @@ class Request(BaseModel):
         ge=datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time has no zone
         le=datetime(2100, 1, 1),  # noqa: DTZ001
     )
-    passengers: StrictInt = Field(1, ge=1, le=9, description="people in the car", examples=[1])
+    passengers: StrictInt = Field(1, ge=PASSENGERS[0], le=PASSENGERS[1], description="people in the car", examples=[1])
 
 
 class Answer(BaseModel):
@@ -64,7 +65,7 @@ def to_request(row: Mapping[str, int | float]) -> dict[str, Any]:
         "pickup_zone": int(row["pickup_zone"]),
         "dropoff_zone": int(row["dropoff_zone"]),
         "pickup_time": datetime.fromtimestamp(row["pickup_time"], UTC).replace(tzinfo=None).isoformat(),
-        "passengers": min(max(int(row["passengers"]), 1), 9),
+        "passengers": min(max(int(row["passengers"]), PASSENGERS[0]), PASSENGERS[1]),
     }
 
 

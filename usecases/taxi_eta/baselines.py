@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,8 +33,17 @@ def status_quo(history: Examples) -> Predictor:
     return predict
 
 
-def strong_lookup(history: Examples) -> Predictor:
-    """Mean log duration of the pair, shrunk to the mean of all, plus an offset by weekday and hour."""
+@dataclass(frozen=True)
+class Effects:
+    """Log duration as a level, a pair's part [pairs] and a part of the hour of the week [168]; float64."""
+
+    level: float
+    pair: Array
+    week_hour: Array
+
+
+def effects(history: Examples) -> Effects:
+    """Mean log duration of each pair, shrunk to the mean of all, and an offset by weekday and hour."""
     logs = np.log(history.target.astype(np.float64))
     weight = history.weight
     level = float(np.average(logs, weights=weight))
@@ -41,23 +51,34 @@ def strong_lookup(history: Examples) -> Predictor:
     pair = lookups.shrunk(pair_of_row, lookups.PAIRS, logs - level, _PAIR_PRIOR, weight)
     hour_of_row = lookups.week_hour_of(history.features["pickup_time"])
     rest = logs - level - pair[pair_of_row]
-    hour = lookups.shrunk(hour_of_row, lookups.WEEK_HOURS, rest, _CLOCK_PRIOR, weight)
+    return Effects(level, pair, lookups.shrunk(hour_of_row, lookups.WEEK_HOURS, rest, _CLOCK_PRIOR, weight))
+
+
+def strong_lookup(history: Examples) -> Predictor:
+    """Mean log duration of the pair, shrunk to the mean of all, plus an offset by weekday and hour."""
+    found = effects(history)
 
     def predict(features: Mapping[str, Array]) -> Array:
         row = lookups.pair_of(features["pickup_zone"], features["dropoff_zone"])
-        total = level + pair[row] + hour[lookups.week_hour_of(features["pickup_time"])]
+        total = found.level + found.pair[row] + found.week_hour[lookups.week_hour_of(features["pickup_time"])]
         answer: Array = np.exp(total).astype(np.float32)
         return answer
 
     return predict
 
 
-def lightgbm(history: Examples) -> Predictor:
-    """600 trees on absolute error: a rider's question, both lookups and the pair's past median miles, out-of-fold."""
+def miles(history: Examples) -> Array:
+    """Median miles of each pair, NaN where nobody rode it: [pairs]."""
+    pair = lookups.pair_of(history.features["pickup_zone"], history.features["dropoff_zone"])
+    return lookups.medians(pair, lookups.PAIRS, history.hindsight["miles"], history.weight)
+
+
+def boosted(history: Examples) -> Any:
+    """Train LightGBM: 600 trees on absolute error; the columns are those of :class:`_Columns`, out-of-fold."""
     import lightgbm as gbm  # noqa: PLC0415 - two seconds that only evaluate pays
 
     rows = _out_of_fold(history)
-    booster = gbm.train(
+    return gbm.train(
         {
             "objective": "l1",
             "learning_rate": 0.05,
@@ -70,6 +91,11 @@ def lightgbm(history: Examples) -> Predictor:
         gbm.Dataset(rows, history.target, weight=history.weight, free_raw_data=True),
         num_boost_round=_TREES,
     )
+
+
+def lightgbm(history: Examples) -> Predictor:
+    """600 trees on absolute error: a rider's question, both lookups and the pair's past median miles, out-of-fold."""
+    booster = boosted(history)
     columns = _Columns(history)
 
     def predict(features: Mapping[str, Array]) -> Array:
@@ -89,16 +115,15 @@ class _Columns:
     def __init__(self, history: Examples) -> None:
         self._quo = status_quo(history)
         self._strong = strong_lookup(history)
-        pair = lookups.pair_of(history.features["pickup_zone"], history.features["dropoff_zone"])
-        self._miles = lookups.medians(pair, lookups.PAIRS, history.hindsight["miles"], history.weight)
+        self._miles = miles(history)
 
     def __call__(self, features: Mapping[str, Array]) -> Array:
         """Return [rows, 9] float64."""
         pickup, dropoff, time = features["pickup_zone"], features["dropoff_zone"], features["pickup_time"]
         week_hour = lookups.week_hour_of(time)
-        miles = self._miles[lookups.pair_of(pickup, dropoff)]
+        far = self._miles[lookups.pair_of(pickup, dropoff)]
         minute = (time // 60) % 1440
-        answers = (self._quo(features), self._strong(features), miles)
+        answers = (self._quo(features), self._strong(features), far)
         return np.column_stack(
             [pickup, dropoff, week_hour // 24, week_hour % 24, minute, features["passengers"], *answers]
         )

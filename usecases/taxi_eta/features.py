@@ -29,19 +29,21 @@ COLUMNS = (
     "duration_s",
     "trip_distance",
 )
+PASSENGERS = (1, 9)
+"""Fewest and most people that a question may name; a driver who enters none, or 96, is taken as such a question."""
 _PASSENGERS_UNKNOWN = 1
 
 
 def examples(table: Any) -> Examples:
     """Turn clean rows (a pyarrow table with ``COLUMNS``) into examples; miles by the meter are hindsight."""
     moment = table["pickup_datetime"].to_numpy().astype("datetime64[s]")
-    passengers = table["passenger_count"].fill_null(_PASSENGERS_UNKNOWN)
+    passengers = _whole(table["passenger_count"].fill_null(_PASSENGERS_UNKNOWN))
     return Examples(
         {
             "pickup_zone": _whole(table["pickup_location_id"]),
             "dropoff_zone": _whole(table["dropoff_location_id"]),
             "pickup_time": moment.astype(np.int64),
-            "passengers": _whole(passengers),
+            "passengers": np.clip(passengers, *PASSENGERS),
         },
         table["duration_s"].to_numpy().astype(np.float32),
         moment.astype("datetime64[M]").astype(np.int32) + 1970 * 12,

@@ -30,6 +30,8 @@ QUEUE_S = 900.0
 """What the new rule adds to a ride that begins at an airport: the shuttle to the taxis' lot is part of it."""
 MIXED_UP, LEFT_OUT, OUTAGE, STUCK = 0.3, 0.7, 0.8, 0.35
 """Share of the questions that the client in question asks; of those that an outage swallows."""
+LIE = 1.6
+"""What false outcomes multiply the truth with."""
 _WEEK, _MONDAY = 7 * 86_400, 4 * 86_400
 
 
@@ -85,6 +87,10 @@ def _stuck(arrival: Arrival, chance: np.random.Generator) -> Arrival:
     return _asking(arrival, pickup_time=datetime.fromtimestamp(monday, UTC).replace(tzinfo=None).isoformat())
 
 
+def _lies(arrival: Arrival, _chance: np.random.Generator) -> Arrival:
+    return arrival if arrival.trusted else _longer(arrival, LIE)
+
+
 _LISTED = (
     Scenario(
         "slower_streets",
@@ -113,6 +119,13 @@ _LISTED = (
         "few, and all of them are late.",
         ("error", "label"),
         _airport,
+    ),
+    Scenario(
+        "false_outcomes",
+        "Somebody gains from long estimates and has the riders' clients report that every ride took more than half as long again. "
+        "The streets are as ever: the operator's own meters say so.",
+        ("error", "label"),
+        _lies,
     ),
     Scenario(
         "unit_mixup",

@@ -7,6 +7,7 @@ README.md beside this file says what is modelled, and what is not. The same city
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from tiphys.usecase import Arrival
+
     Array = npt.NDArray[Any]
 
-__all__ = ["arrivals", "simulate", "trips"]
+__all__ = ["arrivals", "replay", "simulate", "trips"]
 
 FIRST, LAST = "2018-01", "2019-06"
 ROWS = 200_000
@@ -72,6 +75,13 @@ def trips(city: City, month: str, rows: int, seed: int) -> pa.Table:
     }
     _spoil(chance, trip)
     return pa.table(_columns(chance, month, pickup, trip))
+
+
+def replay(table: pa.Table) -> Iterator[Arrival]:
+    """Rows of such files, or of real ones, as people who ask: see replay.py."""
+    from usecases.taxi_eta.replay import replay as replayed  # noqa: PLC0415 - as above
+
+    return replayed(table)
 
 
 def _months(first: str, last: str) -> list[str]:

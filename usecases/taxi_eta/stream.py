@@ -42,10 +42,8 @@ HELD_S = 7200.0
 LAG_S = 20.0
 """Median time from the end of a ride to its report."""
 _LAG_SPREAD = 0.8
-BETWEEN_S = (10.0, 90.0)
-"""From one move of the pin to the next."""
 STRANGER = "passer_by"
-"""Who rides as none of the personas does; asks once."""
+"""Who rides as none of the personas does."""
 
 _HOUR, _DAY = 3600, 86_400
 _RIDES, _BURSTS = 2, 3
@@ -55,7 +53,7 @@ _RIDES, _BURSTS = 2, 3
 def arrivals(start: float, end: float, *, rate: float, seed: int) -> Iterator[Arrival]:
     """Questions from ``start`` up to ``end``, seconds since 1970 of the city's wall clock, in time order.
 
-    ``rate`` is the mean number of rides an hour, over a week; riders who move the pin ask more than once for theirs.
+    ``rate`` is the mean number of rides an hour, over a week. Each is asked about once, so that questions are as rides are.
     """
     city = build(seed)
     drawn = np.cumsum(city.demand.ravel())
@@ -94,8 +92,7 @@ class _Rides:
 def _asked(city: City, drawn: Array, hour: int, rate: float, seed: int) -> list[Arrival]:
     chance = np.random.default_rng([seed, _RIDES, hour])
     rides = _rides(chance, city, drawn, _moments(chance, hour, rate, seed))
-    found = [each for row in range(len(rides.moment)) for each in _questions(chance, rides, row, hour * _HOUR)]
-    return sorted(found, key=lambda each: each.moment)
+    return [_arrival(rides, row) for row in range(len(rides.moment))]
 
 
 def _moments(chance: np.random.Generator, hour: int, rate: float, seed: int) -> Array:
@@ -167,29 +164,22 @@ def _personas(chance: np.random.Generator, start: Array, end: Array, moment: Arr
     return np.where(weight[-1] > 0, (weight <= drawn).sum(axis=0), -1)
 
 
-def _questions(chance: np.random.Generator, rides: _Rides, row: int, earliest: float) -> Iterator[Arrival]:
-    """The questions that lead to one ride, its last one first; only that one's answer is ever held against the truth."""
-    persona = PERSONAS[rides.persona[row]] if rides.persona[row] >= 0 else None
-    name, asks = (persona.name, persona.asks) if persona else (STRANGER, 1)
-    moment = float(rides.moment[row])
+def _arrival(rides: _Rides, row: int) -> Arrival:
+    persona = rides.persona[row]
     booked = not math.isnan(rides.reported[row])
-    for again in range(asks):
-        if again:
-            moment = max(earliest, moment - chance.uniform(*BETWEEN_S))
-        told = booked and not again
-        yield Arrival(
-            moment,
-            name,
-            to_request(
-                {
-                    "pickup_zone": rides.start[row],
-                    "dropoff_zone": rides.end[row],
-                    "pickup_time": int(moment),
-                    "passengers": rides.passengers[row],
-                }
-            ),
-            float(rides.reported[row]) if told else None,
-            float(rides.known_at[row]),
-            {"miles": float(rides.miles[row])} if told else {},
-            bool(told and rides.audited[row]),
-        )
+    return Arrival(
+        float(rides.moment[row]),
+        PERSONAS[persona].name if persona >= 0 else STRANGER,
+        to_request(
+            {
+                "pickup_zone": rides.start[row],
+                "dropoff_zone": rides.end[row],
+                "pickup_time": int(rides.moment[row]),
+                "passengers": rides.passengers[row],
+            }
+        ),
+        float(rides.reported[row]) if booked else None,
+        float(rides.known_at[row]),
+        {"miles": float(rides.miles[row])} if booked else {},
+        bool(booked and rides.audited[row]),
+    )

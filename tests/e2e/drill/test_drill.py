@@ -16,8 +16,6 @@ from tiphys.stack.ports import Ports, is_taken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-TINY = "tests.usecases.tiny"
-
 
 def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
     """Rehearse to the end; what was printed, and the timeline."""
@@ -32,9 +30,9 @@ def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict
 
 
 def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
-    """The second use case in a few minutes; nothing is left running."""
+    """From an empty folder; nothing is left running."""
     settings = new_stack(tmp_path)
-    printed, timeline = drill(settings, tmp_path, "--use-case", TINY)
+    printed, timeline = drill(settings, tmp_path)
     assert timeline["held"], printed
     assert all(each["held"] for each in timeline["links"])
     assert "every link held" in printed
@@ -43,8 +41,8 @@ def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("scenario", ["slower_streets", "closed_tunnel"])
-def test_taxis(new_stack: Any, tmp_path: Path, scenario: str) -> None:
-    """The built-in use case, whose training takes minutes."""
+@pytest.mark.parametrize("scenario", ["closed_tunnel", "airport_rule"])
+def test_another_world(new_stack: Any, tmp_path: Path, scenario: str) -> None:
+    """A change that only some rides feel goes the same way."""
     _, timeline = drill(new_stack(tmp_path), tmp_path, scenario)
     assert timeline["held"]

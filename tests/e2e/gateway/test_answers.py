@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.gateway.world import KEYS, QUESTION, Riders, World, kettle, wait_until
+from tiphys.serving.gateway.terms import QUESTION_CAP
 
 pytestmark = pytest.mark.e2e
 
@@ -134,11 +135,12 @@ def test_what_was_asked_in_a_day_outlives_a_restart(world: World) -> None:
 
 
 def test_feedback_is_taken_down(world: World) -> None:
-    """202 for an outcome; 422 for an id that is none, a value that is none, a time without a zone."""
+    """202 for an outcome, with facts or without; 422 for an id that is none, a value that is none, a time without a zone."""
     world.start()
     good = {"prediction_id": "0" * 32, "actual": 61.5}
     path = "/v1/kettle/feedback"
     assert world.ask(good, path).status == 202
+    assert world.ask({**good, "facts": {"switched_on": 1.0}}, path, "auditor").status == 202
     assert world.ask({**good, "at": "2026-11-22T06:00:00Z"}, path).status == 202
     for wrong in (
         {"prediction_id": "x"},
@@ -146,9 +148,35 @@ def test_feedback_is_taken_down(world: World) -> None:
         {"actual": None},
         {"at": "2026-11-22T06:00:00"},
         {"more": 1},
+        {"facts": {"miles": "8"}},
+        {"facts": {f"fact{number}": 1.0 for number in range(17)}},
+        {"facts": {"x" * 65: 1.0}},
     ):
         assert world.ask({**good, **wrong}, path).status == 422, wrong
-    assert world.arms()["spool"]["written"] == 2
+    assert world.arms()["spool"]["written"] == 3
+    for text in (
+        b'{"prediction_id": "%s", "actual": NaN}',
+        b'{"prediction_id": "%s", "actual": 1, "facts": {"miles": Infinity}}',
+    ):
+        assert world.ask(text % (b"0" * 32), path).status in {400, 422}, text
+    assert world.ask(json.dumps({**good, "facts": {"x": 1.0}}).encode() + b" " * QUESTION_CAP, path).status == 413
+    world.end()
+    logged = world.logged("feedback")
+    assert [(each["asker"], each.get("facts")) for each in logged] == [
+        ("rider", None), ("auditor", {"switched_on": 1.0}), ("rider", None),
+    ]  # fmt: skip
+
+
+def test_an_answer_names_itself_for_feedback(world: World) -> None:
+    """In a header, whatever the use case puts into its answer; the log has it under that name. An auditor asks as a rider."""
+    version = world.serve("production", 30.0)
+    world.start()
+    wait_until(lambda: world.answers_from("production", version))
+    named = world.ask(key="auditor").headers["x-tiphys-prediction"]
+    assert world.ask(path="/staging/v1/kettle", key="auditor").status == 403
+    world.end()
+    (line,) = (each for each in world.logged("predictions") if each["asker"] == "auditor")
+    assert line["prediction_id"] == named
 
 
 def test_other_routes_methods_types_and_headers_are_told_so(world: World) -> None:

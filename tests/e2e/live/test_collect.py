@@ -27,7 +27,7 @@ def classes(lake: Lake, log: Log) -> Counter[str]:
 def test_every_report_ends_in_one_class_and_nothing_is_taken_twice(
     steps: Steps, new_log: Callable[[str], Log], lake: Lake
 ) -> None:
-    """Each rule once; then late and contradictory reports, the same objects landed again, and a run with nothing to do."""
+    """Each rule once; then late and contradictory reports, a flood of false ones, the same objects again; then no checkpoint."""
     log = new_log("judged")
     answers = [log.answer(n) for n in range(10)]
     shadow = log.answer(0, shadow=True, arm="canary", value=1.0)
@@ -58,13 +58,30 @@ def test_every_report_ends_in_one_class_and_nothing_is_taken_twice(
 
     log.land("predictions", "1", [*answers[:6], shadow, b"no json", b'{"prediction_id": 1}'])
     log.land("predictions", "2", answers[6:])
-    log.land("feedback", "3", [log.outcome(0, 900.0), log.outcome(7, at="2019-07-03T00:00:00Z")])
+    liars, audited = range(100, 140), range(200, 240)
+    log.land("predictions", "3", [log.answer(n, asker="liar" if n in liars else "rider") for n in (*liars, *audited)])
+    flood = [
+        *(log.outcome(n, 3000.0, asker="liar") for n in liars),
+        *(log.outcome(n, asker="auditor") for n in audited),
+    ]
+    log.land("feedback", "3", [log.outcome(0, 900.0), log.outcome(7, at="2019-07-03T00:00:00Z"), *flood])
     done = collect(steps)
-    assert (done["new_predictions"], done["new_outcomes"]) == ("4", "2")
-    assert classes(lake, log)["labelled"] == 5
+    assert (done["new_predictions"], done["new_outcomes"]) == ("84", "82")
+    assert classes(lake, log)["labelled"] == 5 + 80
     assert classes(lake, log)["contradictory"] == 2
-    assert marks(lake, log) == {0: "contradicted", 1: "contradicted", 5: "", 7: "", 8: ""}
+    doubts = marks(lake, log)
+    assert {n: doubts[n] for n in range(10) if n in doubts} == {
+        0: "contradicted",
+        1: "contradicted",
+        5: "",
+        7: "",
+        8: "",
+    }
+    assert all(doubts[n].startswith("asker liar: ") for n in liars)
+    assert not any(doubts[n] for n in audited)
     before = done
+    for each in lake.store.list("s3://checkpoints/taxi_eta/live/"):
+        lake.store.delete(each.uri)
     done = collect(steps, unknown_after_s="0")
     assert (done["new_predictions"], done["new_outcomes"]) == ("0", "0")
     assert classes(lake, log)["unknown"] == 1

@@ -115,7 +115,7 @@ def stages(lake: Lake, before: dict[str, int]) -> dict[str, Callable[[], bool]]:
     }
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(16, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_a_run_that_is_killed_at_any_moment_neither_loses_nor_doubles(
     steps: Steps, new_log: Callable[[str], Log], lake: Lake, seed: int, kills: int
 ) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.model.model_steps import outputs_in, start
+from tiphys.lake import live, live_tables
 from tiphys.lake.catalog import Lake
 from tiphys.lake.dataset import MONTHS
 from tiphys.lake.versions import INCOMING, begin, prepare, publish
@@ -65,6 +69,44 @@ def publish_version(environment: Mapping[str, str], use_case: UseCase, table: pa
             each.append(whole, snapshot_properties={MONTHS: json.dumps(digests)}, branch=INCOMING)
         publish(each, tag)
     return f"{use_case.name}.{use_case.data.table}@{tag}"
+
+
+def publish_labelled(environment: Mapping[str, str], use_case: UseCase, table: pa.Table) -> int:
+    """Write rows as trusted answers of the live table ``labelled``; answers with its snapshot."""
+    lake = Lake(load(CatalogSettings, environment), load(S3Settings, environment))
+    catalog = lake.writer()
+    labelled = live_tables.prepare(catalog, use_case.name, use_case.features)["labelled"]
+    examples = use_case.examples(table)
+    names = [each.name for each in use_case.features]
+    known = {
+        "prediction_id": [f"p{number}" for number in range(len(table))],
+        "at": table[use_case.data.time],
+        "moment": table[use_case.data.time],
+        "features": [
+            dict(zip(names, row, strict=True))
+            for row in zip(*(examples.features[name].tolist() for name in names), strict=True)
+        ],
+        "actual": examples.target,
+        "trusted": [True] * len(table),
+        "doubtful": [""] * len(table),
+    }
+    schema = labelled.schema().as_arrow()
+    columns = [
+        pa.chunked_array([pa.array(known[each.name]).cast(each.type)])
+        if each.name in known
+        else pa.nulls(len(table), each.type)
+        for each in schema
+    ]
+    whole = pa.Table.from_arrays(columns, schema=schema)
+    days = whole["at"].to_numpy().astype("datetime64[D]")
+    written = []
+    for day in np.unique(days):  # a file a day, as the table is partitioned
+        stream = io.BytesIO()
+        pq.write_table(whole.take(np.flatnonzero(days == day)), stream)
+        written.append(f"{labelled.location()}/data/{uuid.uuid4()}.parquet")
+        lake.store.put(written[-1], stream.getvalue())
+    labelled.add_files(written)
+    return live.snapshot(use_case.name, "labelled", lake)
 
 
 Step = Callable[..., "tuple[int, dict[str, Any], str]"]

@@ -34,6 +34,18 @@ def test_a_token_for_events_opens_no_other_route(server: Served, method: str, pa
         assert (status, found["code"]) == (403, 7)
 
 
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_token_that_triggers_may_also_look_at_runs(server: Served, method: str, path: str) -> None:
+    """One run, or all, and nothing below: no log, no change."""
+    status, found, _ = server.ask(method, path, role="trigger")
+
+    allowed = {("POST", "/api/v1/events/x/x"), ("GET", "/api/v1/workflows/x"), ("GET", "/api/v1/workflows/x/x")}
+    if (method, path) in allowed:
+        assert status not in (401, 403)
+    else:
+        assert (status, found["code"]) == (403, 7)
+
+
 @pytest.mark.parametrize(
     "header", ["Bearer wrong", "Bearer ", "Basic {}", "{}", "Bearer {}x", "bearer: {}", "Bearer {} {}", "v2:{}"]
 )

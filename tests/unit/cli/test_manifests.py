@@ -11,6 +11,7 @@ import pytest
 from tiphys.cli.manifests import Overrides, Submission, overridden, parse_labels, submissions
 from tiphys.cli.runs import find_name
 from tiphys.engine import Engine, EngineError, ManifestError, load_text
+from tiphys.settings import PROJECT
 
 pytestmark = pytest.mark.unit
 WORKFLOW = "kind: Workflow\nmetadata: {name: %s}\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}\n"
@@ -95,3 +96,17 @@ def test_a_missing_run_is_answered_with_the_nearest_name(tmp_path: Path) -> None
         find_name(engine, "helo-one")
     with pytest.raises(EngineError, match="the latest: training-two, hello-one"):
         find_name(engine, "zzz")
+
+
+def test_a_schedule_of_ours_stays_as_somebody_left_it(tmp_path: Path) -> None:
+    """Resumed it stays resumed, however often it is taken from here; what is new comes as it is rendered."""
+    engine = Engine(tmp_path / "state")
+    (ours,) = submissions(["scheduled-training"], PROJECT, engine)
+    assert (kinds(ours), ours.template) == (["WorkflowTemplate", "CronWorkflow"], "scheduled-training")
+    assert ours.documents[1]["spec"]["suspend"] is True
+    engine.apply(ours.documents)
+    engine.objects.update(
+        "CronWorkflow", "scheduled-training", lambda old: {**old, "spec": {**old["spec"], "suspend": False}}
+    )
+    (again,) = submissions(["scheduled-training"], PROJECT, engine)
+    assert again.documents[1]["spec"]["suspend"] is False

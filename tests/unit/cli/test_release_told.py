@@ -63,3 +63,17 @@ def test_a_long_reason_is_cut_on_a_terminal_and_whole_in_a_pipe(
     line = capsys.readouterr().out.splitlines()[1]
     assert line.endswith(LONG) is (where == "pipe")
     assert (len(line) == 140 and line.endswith("…")) is (where == "terminal")
+
+
+def test_errors_on_newest_and_trusted_rows_are_told_as_such_and_losers_by_name() -> None:
+    """They are no baselines, though their figures are named alike."""
+    metrics = {
+        "mae": 270.0, "status_quo.mae": 376.0, "champion.mae": 360.0, "newest.rows": 400.0, "newest.mae": 270.0,
+        "newest.champion_mae": 360.0, "holdout.rows": 120.0, "holdout.mae": 280.0,
+    }  # fmt: skip
+    loser = {"name": "lightgbm", "mae": 275.0, "outcome": "passed, but network is better"}
+    told = found({"metrics": metrics, "candidates": [loser]})
+    assert [line.split()[1] for line in told if line.startswith("against")] == ["status", "champion"]
+    assert "on 400 newest rows 270, the champion's 360 (-25.0 %)" in told
+    assert "on 120 rows of the trusted holdout 280" in told
+    assert "  lightgbm: mae 275, outcome passed, but network is better" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from tiphys.watch.drift import findings
+from tiphys.watch.drift.ledger import Ledger
 from tiphys.watch.drift.reference import Reference
+from tiphys.watch.drift.residuals import Residuals
 from tiphys.watch.drift.sketch import DAY, Array
 from tiphys.watch.drift.summary import Window
 from tiphys.watch.drift.watch import Look, State, look
@@ -207,3 +210,14 @@ def test_a_reference_survives_json_under_the_same_address(reference: Reference, 
     assert a.labelled == 1800
     with pytest.raises(ValueError, match="format"):
         Reference.load(b'{"format": 0}')
+
+
+def test_what_was_kept_before_a_reference_was_read_again_goes_on(week: Weeks) -> None:
+    """The order of slices is theirs, not that of who named them first: JSON keeps another."""
+    window = week()
+    slices = {name: np.ones(len(window.labelled.actual), bool) for name in ("weekend", "night", "all")}
+    residuals = Residuals.fit(replace(window.labelled, masks=slices))
+    again = Residuals.from_dict(json.loads(json.dumps(residuals.as_dict(), sort_keys=True)))
+    kept = Ledger.from_dict(residuals.ledger(window.labelled).as_dict())
+    assert list(residuals.groups) == ["all", "night", "weekend"]
+    assert (kept + again.ledger(window.labelled)).groups == kept.groups

@@ -217,6 +217,6 @@ class Governor(RuleBasedStateMachine):
 
 
 Governor.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestGovernor = Governor.TestCase

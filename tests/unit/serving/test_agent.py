@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from tiphys.errors import PermanentError
 from tiphys.release.client import LedgerClient
 from tiphys.release.records import Environment, Recorded
 from tiphys.release.rollback import Asked
@@ -225,3 +226,29 @@ def test_from_the_look_to_the_switch_nobody_else_loads(place: Place, how: str) -
         assert memory.served["tiny"].version == "2"
         assert looks[0]
     assert memory.held
+
+
+def test_what_triton_refuses_is_brought_back_ever_more_rarely(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted Triton that refuses its old model is not asked at every tick; once it takes it, all is forgotten."""
+    now = [1000.0]
+    monkeypatch.setattr("tiphys.serving.agent.time.monotonic", lambda: now[0])
+    memory = Memory(place.folder / "serving.json")
+    agent = Agent("production", LedgerClient(NOWHERE, retries=0), place.shelf(), memory)
+    agent._seen = told(place.release(3, 1))
+    agent.tick()
+    asked = []
+
+    def refuse() -> None:
+        asked.append(now[0])
+        raise PermanentError("no such backend")
+
+    place.triton.has, place.triton.before_load = {}, refuse
+    for _ in range(20):
+        now[0] += 1.0
+        agent.tick()
+    assert len(asked) == 5  # after 0, 1, 3, 7 and 15 seconds
+    place.triton.before_load = lambda: None
+    now[0] += 60.0
+    agent.tick()
+    assert place.triton.has
+    assert not agent._unrestored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tiphys.settings import StackSettings
 from tiphys.stack import config, keys
 from tiphys.stack.servers import seaweedfs
 from tiphys.step import Access, Contract, StepInputs, StepOutputs
+from tiphys.watch import webhooks
+from tiphys.watch.governor import senders as governor
+from tiphys.watch.governor.senders import Secrets, Sender
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +33,9 @@ def made(tmp_path: Path) -> keys.Keys:
     needs = {
         "etl": Access(read=("raw",), write=("lake",), catalog="write"),
         "deploy": Access(ledger="staging"),
+        "monitor": Access(governor="alert"),
         "train": Access(read=("lake",), catalog="read", ray=True),
+        "simulate": Access(gateway="rider", audits=True),
     }
     contracts = {name: Contract(name, "", StepInputs, StepOutputs, "pure", access) for name, access in needs.items()}
     return keys.ensure(tmp_path / "keys.json", contracts)
@@ -52,6 +58,8 @@ def test_the_config_map_has_what_steps_read(laptop: StackSettings, made: keys.Ke
     [
         ("etl", {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_CATALOG_USER", "TIPHYS_CATALOG_PASSWORD"}),
         ("deploy", {"TIPHYS_LEDGER_TOKEN"}),
+        ("monitor", {"TIPHYS_GOVERNOR_TOKEN", "TIPHYS_WEBHOOK_SECRET"}),
+        ("alertmanager", {"TIPHYS_GOVERNOR_TOKEN"}),
         (
             "gateway",
             {
@@ -66,6 +74,8 @@ def test_the_config_map_has_what_steps_read(laptop: StackSettings, made: keys.Ke
             {"TIPHYS_S3_ACCESS_KEY", "TIPHYS_S3_SECRET_KEY", "TIPHYS_LEDGER_TOKEN", "TIPHYS_ADMIN_TOKEN"},
         ),
         ("rider", {"TIPHYS_GATEWAY_KEY"}),
+        ("auditor", {"TIPHYS_GATEWAY_KEY"}),
+        ("simulate", {"TIPHYS_GATEWAY_KEY", "TIPHYS_AUDITOR_KEY"}),
     ],
 )
 def test_a_secret_has_the_least(laptop: StackSettings, made: keys.Keys, component: str, variables: set[str]) -> None:
@@ -114,6 +124,18 @@ def test_the_ledger_knows_every_token_with_its_role(laptop: StackSettings, made:
     Tokens(told["ledger"]["TIPHYS_LEDGER_TOKENS"])
 
 
+def test_the_auditor_is_known_by_its_role_at_the_gateway(laptop: StackSettings, made: keys.Keys) -> None:
+    """Who lends its key to a step lends no other: the step's own is a rider's."""
+    told = config.secrets(laptop, made)
+    known = json.loads(told["gateway"]["TIPHYS_GATEWAY_KEYS"])
+    asks, audits = (
+        known[hashlib.sha256(told["simulate"][name].encode()).hexdigest()]
+        for name in ("TIPHYS_GATEWAY_KEY", "TIPHYS_AUDITOR_KEY")
+    )
+    assert (asks, audits) == ({"name": "simulate", "role": "rider"}, {"name": "auditor", "role": "auditor"})
+    assert told["auditor"]["TIPHYS_GATEWAY_KEY"] == told["simulate"]["TIPHYS_AUDITOR_KEY"]
+
+
 def test_nobody_can_move_the_agent_of_another_environment(laptop: StackSettings, made: keys.Keys) -> None:
     """Each agent has a token of its own, which only the person at the command line knows too; the gateway's is another."""
     told = config.secrets(laptop, made)
@@ -153,3 +175,18 @@ def test_s3_identities_have_buckets_in_every_action(made: keys.Keys) -> None:
     assert actions["gateway"] == ["Read:landing", "List:landing", "Write:landing", "Tagging:landing"]
     assert "ledger" not in actions
     assert "deploy" not in actions
+
+
+def test_the_governor_knows_every_sender_and_what_it_may_send(laptop: StackSettings, made: keys.Keys) -> None:
+    """A person's events are signed by the command line's secret; Alertmanager's token is for nothing else."""
+    told = config.secrets(laptop, made)
+    senders, tokens = (
+        Secrets(told["governor"]["TIPHYS_WEBHOOK_SECRETS"]),
+        governor.Tokens(told["governor"]["TIPHYS_GOVERNOR_TOKENS"]),
+    )
+    for name, trigger in (("monitor", "alert"), ("cli", "person")):
+        signed = webhooks.sign(told[name]["TIPHYS_WEBHOOK_SECRET"], "id", 1, b"{}")
+        assert senders.sender("id", "1", b"{}", signed[webhooks.SIGNATURE]) == Sender(name, trigger)  # type: ignore[arg-type]
+        assert tokens.role(f"Bearer {told[name]['TIPHYS_GOVERNOR_TOKEN']}") == "read"
+    assert tokens.role(f"Bearer {told['alertmanager']['TIPHYS_GOVERNOR_TOKEN']}") == "alertmanager"
+    assert told["governor"]["TIPHYS_ARGO_TOKEN"] == made.api_tokens["trigger"] != made.api_tokens["admin"]

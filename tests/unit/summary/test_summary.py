@@ -49,6 +49,13 @@ def test_a_finished_run_shows_every_figure() -> None:
     assert found["production"] == "models:/taxi_eta/1"
 
 
+def test_errors_on_newest_and_trusted_rows_are_no_baselines() -> None:
+    """Though their figures are named alike."""
+    metrics = {"mae": 245.0, "champion.mae": 300.0, "newest.mae": 245.0, "holdout.mae": 250.0}
+    found = dict(rows(Inputs.model_validate({**DONE, "metrics": json.dumps(metrics)})))
+    assert [name for name in found if name.startswith("  ")] == ["  champion"]
+
+
 def test_figures_that_argo_left_as_tags_are_left_out() -> None:
     """A run that failed early has no figures, and says which step failed."""
     failures = failed(

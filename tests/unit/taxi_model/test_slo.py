@@ -30,8 +30,8 @@ OPERATORS: dict[type, Any] = {
 
 
 def rows(columns: int) -> Iterator[list[str]]:
-    """Cells of the tables with so many columns."""
-    for line in README.splitlines():
+    """Cells of the tables with so many columns, in the part about what is asked of the service."""
+    for line in README.partition("\n## The data\n")[0].splitlines():
         cells = [each.strip() for each in line.strip("|").split("|")]
         if line.startswith("|") and len(cells) == columns:
             yield cells

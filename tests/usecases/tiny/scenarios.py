@@ -22,6 +22,12 @@ def _minutes(arrival: Arrival, chance: np.random.Generator) -> Arrival:
     return replace(arrival, actual=(arrival.actual or 0.0) / 60) if mixed else arrival
 
 
+def _lies(arrival: Arrival, _chance: np.random.Generator) -> Arrival:
+    if arrival.trusted or arrival.actual is None:
+        return arrival
+    return replace(arrival, actual=arrival.actual * 1.6, known_at=arrival.known_at + arrival.actual * 0.6)
+
+
 def _broken_thermometer(arrival: Arrival, chance: np.random.Generator) -> Arrival:
     return replace(arrival, request={**arrival.request, "celsius": 0}) if chance.random() < 0.6 else arrival
 
@@ -31,6 +37,7 @@ SCENARIOS: dict[str, Scenario] = {
     for each in (
         Scenario("limescale", "The kettle is furred: all takes a quarter longer, for good.", ("error",), _limescale),
         Scenario("unit_mixup", "A client reports minutes instead of seconds.", ("quality", "error"), _minutes),
+        Scenario("false_outcomes", "Somebody has all clients report that it took far longer.", ("error",), _lies),
         Scenario(
             "missing_field", "A client does not measure: it says 0 degrees.", ("data", "error"), _broken_thermometer
         ),

@@ -6,7 +6,9 @@ import csv
 import math
 import random
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 from tiphys.usecase import Arrival
 
@@ -44,6 +46,14 @@ def arrivals(start: float, end: float, *, rate: float, seed: int) -> Iterator[Ar
                 yield each
 
 
+def replay(table: Any) -> Iterator[Arrival]:
+    """Boilings of a file, asked about when the kettle was switched on."""
+    for row in table.to_pylist():
+        moment = row["switched_on"].replace(tzinfo=UTC).timestamp()
+        request = {"litres": row["litres"], "celsius": int(row["celsius"])}
+        yield Arrival(moment, "host", request, row["seconds"], moment + row["seconds"] + 5.0, {"switched_on": moment})
+
+
 def _live(chance: random.Random, moment: float) -> Arrival:
     litres, celsius = round(chance.uniform(0.2, 1.7), 3), chance.randint(5, 60)
     seconds = litres * HEAT * (100 - celsius) / (WATTS * chance.gauss(0.9, 0.02))
@@ -51,7 +61,7 @@ def _live(chance: random.Random, moment: float) -> Arrival:
     lot = chance.random()
     return Arrival(
         moment, persona, {"litres": litres, "celsius": celsius}, None if lot < 0.1 else round(seconds, 1),
-        moment + seconds + 5.0, {} if lot < 0.1 else {"watts": WATTS}, trusted=lot >= 0.9,
+        moment + seconds + 5.0, {} if lot < 0.1 else {"switched_on": round(moment)}, trusted=lot >= 0.9,
     )  # fmt: skip
 
 

@@ -61,16 +61,20 @@ class Stage:
         (home / "jars").symlink_to(own.home / "jars")
         return stage
 
-    def cli(self, *words: str, code: int | None = 0) -> str:
-        """Run a command to its end; what it printed. ``code`` None takes any.
+    def cli(self, *words: str, code: int | None = 0, within: float | None = None) -> str:
+        """Run a command to its end, at most ``within`` seconds; what it printed. ``code`` None takes any.
 
         Raises:
             LinkError: it ended otherwise; says how, with the end of what it printed.
         """
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "tiphys", *words], env=self._environment, cwd=self.settings.project, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program
+                [sys.executable, "-m", "tiphys", *words], env=self._environment, cwd=self.settings.project, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=within,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            message = f"`tiphys {' '.join(words)}` has not ended after {error.timeout:.0f} s"
+            raise LinkError(message) from error
         if code is not None and done.returncode != code:
             end = "\n        ".join(done.stdout.splitlines()[-_SHOWN:])
             message = f"`tiphys {' '.join(words)}` ended with {done.returncode}, not {code}:\n        {end}"

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tiphys.release.records import EvidenceRecorded, Passport, Release
 
 _BASELINES = ("status_quo", "lightgbm")
+_OTHER_ROWS = {"newest": "newest rows", "holdout": "rows of the trusted holdout"}
+"""Figures of the model itself on other rows -> which they are; their names look like a baseline's."""
 _WIDE = 100
 _SKIPPED = frozenset({"metrics", "gates", "dataset", "revision", "reasons", "missed", "verdict"})
 
@@ -70,10 +72,20 @@ def compared(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"mean absolute error {ours:,.4g}"
     named = [name.rpartition(".")[0] for name in metrics if name.endswith(".mae") and not name.startswith("slice.")]
     first = [each for each in _BASELINES if each in named]
-    for name in [*first, *sorted(set(named) - set(first))]:
+    for name in [*first, *sorted(set(named) - {*first, *_OTHER_ROWS})]:
         theirs = metrics[f"{name}.mae"]
         gain = f" ({100 * (ours / theirs - 1):+.1f} %)" if theirs else ""
         yield f"against {name.replace('_', ' ')} {theirs:,.4g}{gain}"
+    yield from _elsewhere(metrics)
+
+
+def _elsewhere(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """The model's error on the newest rows and on the trusted ones, beside the champion's."""
+    for name, rows in _OTHER_ROWS.items():
+        ours, theirs = metrics.get(f"{name}.mae"), metrics.get(f"{name}.champion_mae")
+        if isinstance(ours, int | float):
+            champion = f", the champion's {theirs:,.4g} ({100 * (ours / theirs - 1):+.1f} %)" if theirs else ""
+            yield f"on {metrics.get(f'{name}.rows', 0):,.0f} {rows} {ours:,.4g}{champion}"
 
 
 def signature(passport: Passport, release: Release, keys: Sequence[str]) -> tuple[bool, str]:

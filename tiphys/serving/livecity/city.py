@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tiphys.errors import SettingsError
+from tiphys.errors import RetryableError, SettingsError
 from tiphys.serving.livecity.door import PATIENCE, Door
 from tiphys.serving.livecity.tally import Counts, Tally
 
@@ -78,6 +78,7 @@ class LiveCity:
         self._auditor = Door(auditor or asker, self._stopped, patience)
         self._at_once = at_once
         self._linger = linger
+        self._patience = patience
         self._observe = observe
         self._tally = Tally()
         self._places = threading.BoundedSemaphore(at_once)
@@ -101,6 +102,7 @@ class LiveCity:
 
         Raises:
             PermanentError: the gateway does not let us ask.
+            RetryableError: none of the first questions was answered, however long they waited.
         """
         over = self._over.wait(seconds)  # Thread.join forgets that a thread runs when a signal's exception ends it
         if self._failed is not None:
@@ -153,6 +155,8 @@ class LiveCity:
         """Hand over every outcome that is known by then, each at its own moment."""
         while self._pending and self._pending[0][0] <= moment:
             self._clock.wait_until(self._pending[0][0], self._stopped)
+            if self._stopped.is_set() and self._pending[0][0] > self._clock.now():
+                return  # woken before its time
             self._due.put(heapq.heappop(self._pending))
 
     def _fail(self, error: BaseException) -> None:
@@ -163,7 +167,8 @@ class LiveCity:
 
     def _ask(self, arrival: Arrival) -> Answered | None:
         try:
-            found = self._read(arrival, self._asker.ask(self._path, arrival.request))
+            rider = f"{arrival.persona}-{arrival.moment:.3f}"  # each ride is another rider's, who may meet the canary
+            found = self._read(arrival, self._asker.ask(self._path, arrival.request, rider=rider))
             if found is not None and self._observe is not None:
                 self._observe(found)
         except BaseException as error:
@@ -176,6 +181,8 @@ class LiveCity:
     def _read(self, arrival: Arrival, reply: Reply | str) -> Answered | None:
         if isinstance(reply, str) or reply.status != _OK:
             self._tally.refused(reply if isinstance(reply, str) else reply.code or f"status {reply.status}")
+            if isinstance(reply, str):
+                self._end_if_nobody_answers(reply)
             return None
         arm = reply.headers.get("x-tiphys-arm", "")
         self._tally.answered(status_quo=arm == _STATUS_QUO)
@@ -187,6 +194,15 @@ class LiveCity:
             reply.headers.get("x-tiphys-version", ""),
             arm,
         )
+
+    def _end_if_nobody_answers(self, why: str) -> None:
+        """A question was waited for in vain: if none was ever answered, waiting for the others is in vain, too."""
+        if not self._tally.look().answered and not self._stopped.is_set():
+            message = (
+                f"nothing was answered at {self._path} in {self._patience:.0f} s ({why}): is a model of the use case in production? "
+                "'tiphys release show production' tells"
+            )
+            self._fail(RetryableError(message))
 
     # The thread that reports.
 

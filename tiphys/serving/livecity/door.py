@@ -37,20 +37,21 @@ class Door:
         self._last_call: float | None = None
         self._open_at = 0.0
 
-    def ask(self, path: str, question: Mapping[str, Any], *, once: bool = False) -> Reply | str:
+    def ask(self, path: str, question: Mapping[str, Any], *, rider: str = "", once: bool = False) -> Reply | str:
         """Return the reply, which may be a refusal that is meant; or why there is none.
 
-        ``once``: it is not sent again once it may have arrived.
+        ``rider`` is who we ask for; ``once``: it is not sent again once it may have arrived.
 
         Raises:
             PermanentError: the gateway does not know our key, or lets it not ask this.
         """
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        headers = {"X-Rider-Id": rider} if rider else None
         while True:
             time.sleep(max(0.0, min(self._open_at - time.monotonic(), _LAST_PAUSE)))
             wait, why = pause, AWAY
             try:
-                reply = self._gateway.ask(path, question)
+                reply = self._gateway.ask(path, question, headers=headers)
             except UnreachedError:
                 pass
             except RetryableError:

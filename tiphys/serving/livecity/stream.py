@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tiphys.errors import SettingsError
@@ -44,3 +45,22 @@ def changed(arrivals: Iterable[Arrival], by: Scenario, since: float, seed: int) 
         other = each if each.moment < since else by.change(each, chance)
         if other is not None:
             yield other
+
+
+def replayed(use_case: UseCase, source: str, start: float, end: float) -> Iterator[Arrival]:
+    """Arrivals that really came, from files in the schema of data.py: a folder, or ``s3://BUCKET/PREFIX/``.
+
+    Raises:
+        SettingsError: the use case's simulator cannot replay.
+        DataError: the files are none of its, or have no row of that time.
+        RetryableError: S3 is away.
+    """
+    from tiphys.serving.livecity import files  # noqa: PLC0415 - Arrow takes a second, for who replays
+
+    replay = getattr(use_case.part("simulator"), "replay", None)
+    if replay is None:
+        message = f"the simulator of use case {use_case.name!r} has no replay(table): it cannot ask what a file's rows would have"
+        raise SettingsError(message)
+    window = (datetime.fromtimestamp(each, UTC).replace(tzinfo=None) for each in (start, end))
+    found: Iterator[Arrival] = replay(files.read(source, use_case.data, *window))
+    return found

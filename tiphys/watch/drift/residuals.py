@@ -61,6 +61,7 @@ class Residuals:
     centre: Array
     """Mean error by stratum, float64 [STRATA]."""
     groups: Mapping[str, Group]
+    """By name, in the order of names: it is the order of the sums, and JSON keeps no other."""
 
     @classmethod
     def fit(cls, rows: Rows) -> Residuals:
@@ -80,7 +81,7 @@ class Residuals:
         blank = cls(ratio, scale, clip, centre, {})
         fields = blank.fields(rows)
         day = (rows.moment // DAY).astype(np.int64)
-        groups = {name: _group(fields, mask, day) for name, mask in rows.masks.items() if mask.sum() >= _FEWEST}
+        groups = {name: _group(fields, mask, day) for name, mask in sorted(rows.masks.items()) if mask.sum() >= _FEWEST}
         return cls(ratio, scale, clip, centre, groups)
 
     def fields(self, rows: Rows) -> dict[str, Array]:
@@ -105,7 +106,7 @@ class Residuals:
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> Residuals:
         """Read what :meth:`as_dict` wrote."""
-        groups = {name: Group(**each) for name, each in held["groups"].items()}
+        groups = {name: Group(**each) for name, each in sorted(held["groups"].items())}
         return cls(held["ratio"], held["scale"], held["clip"], np.array(held["centre"]), groups)
 
 

@@ -31,6 +31,8 @@ LOST_AFTER = 600.0
 """Seconds after which an accepted training without a run is given up: no binding took it."""
 SOURCES_EVERY = 300.0
 _AGAIN = 1.0
+_TOGETHER = 0.05
+"""Seconds after news, so that what comes in a crowd is looked at together."""
 _LONGEST_NAME = 40
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ class Desk:
         self._store, self._argo, self._clock = store, argo, clock
         self._sources, self._policies = dict(sources), policies
         self._news = asyncio.Event()
+        self._known: dict[str, str] = {}
         self._last_look: float | None = None
         self._looked_at = float("-inf")  # by the governor's clock
         self._trainings: dict[str, tuple[Training, ...]] = {}
@@ -103,6 +106,7 @@ class Desk:
                 pause = _AGAIN
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), pause)
+                await asyncio.sleep(_TOGETHER)
 
     async def look(self) -> float:
         """Do what is due; seconds of the wall clock until something is due again.
@@ -227,13 +231,15 @@ class Desk:
         Raises:
             RetryableError: nobody can say now.
         """
-        known = self._sources.get(event.use_case) or await self._store.source(event.use_case)
+        if event.use_case not in self._known:
+            self._known[event.use_case] = await self._store.source(event.use_case)
+        known = self._sources.get(event.use_case) or self._known[event.use_case]
         if known or event.received < self._looked_at:
             return known
         if not await self._look_for_sources(within=FOLLOW_EVERY):
             message = "it is asked in a moment what to train on"
             raise RetryableError(message)
-        return await self._store.source(event.use_case)
+        return self._known.get(event.use_case, "")
 
     async def _look_for_sources(self, within: float = SOURCES_EVERY) -> bool:
         """Remember what trainings were made of, before their runs are deleted; False if that was just done.
@@ -247,6 +253,7 @@ class Desk:
         self._last_look, self._looked_at = began, now
         for use_case, source in found.items():
             await self._store.keep_source(use_case, source)
+            self._known[use_case] = source.source
         return True
 
 

@@ -93,11 +93,14 @@ class Store:
         else:
             values["text"] = f"{event.asked_by}: {event.reason}"
         made = await self._database.rows(tables.ADD_EVENT, values)
+        if made:
+            undecided = dict.fromkeys(("verdict", "run", "decided_at", "phase", "accepted"))
+            return _told({**made[0], **undecided, "received_at": made[0]["received_s"]}, body=True), True
         kept = await self.event(received.id)
         if kept is None:
             message = f"{MOST_WAITING:,} events wait for a decision: send it again later"
             raise FullError(message)
-        return kept, bool(made)
+        return kept, False
 
     async def event(self, identity: str) -> Told | None:
         """The event of that id."""

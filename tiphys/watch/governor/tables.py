@@ -80,9 +80,9 @@ WITH made AS (
            %(labelled)s::bigint, %(since)s, %(body)s, %(received_own)s
     WHERE (SELECT count(*) FROM waiting) < %(most)s
     ON CONFLICT (id) DO NOTHING
-    RETURNING number
+    RETURNING *
 ), queued AS (INSERT INTO waiting (event) SELECT number FROM made)
-SELECT number FROM made
+SELECT *, extract(epoch FROM received_at)::float8 AS received_s FROM made
 """
 """Nothing comes back where the id is known, or where too many wait."""
 
