@@ -10,7 +10,7 @@ WINDOWS = [50, 100, 200, 400]
 
 def main() -> None:
     given = np.load(sys.argv[1])
-    detector = CVMDriftOnline(given["reference"], ert=500, window_sizes=WINDOWS, n_bootstraps=500, verbose=False)
+    detector = CVMDriftOnline(given["reference"], ert=200, window_sizes=WINDOWS, n_bootstraps=2000, verbose=False)
     found = {}
     for name in given.files:
         if name == "reference":

@@ -1,18 +1,20 @@
-"""What serves is watched on real servers: live rows that Spark collected, the model in S3, the report in MLflow, alerts at the governor."""
+"""What serves is watched on real servers: live rows in Iceberg, the model in S3, the report in MLflow, alerts at the governor."""
 
 from __future__ import annotations
 
-import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.e2e.model.conftest import boilings, publish_version
-from tiphys.lake.s3 import S3
-from tiphys.settings import GovernorSettings, S3Settings, TrackingSettings, load
+from tiphys.lake import live, live_tables
+from tiphys.lake.catalog import Lake
+from tiphys.settings import CatalogSettings, GovernorSettings, S3Settings, TrackingSettings, load
 from tiphys.tracking import Tracking
 from tiphys.usecase import UseCase
 from tiphys.watch import governor_client
@@ -28,32 +30,37 @@ PACE = 130.0
 """Seconds a litre that the model says."""
 
 
-def landed(shop: Shop, version: str, week: int, slower: float = 1.0, rows: int = 1400) -> None:
-    """Land the log of a week of answers and outcomes, as the gateway does; truths are ``slower`` times what they were."""
+def collected(shop: Shop, version: str, week: int, slower: float = 1.0, rows: int = 1400) -> None:
+    """Put a week of live rows into the lake, in the tables of collect_outcomes; truths are ``slower`` times what they were.
+
+    The tables are made without partitions, which whoever reads does not see: PyIceberg alone cannot fill those by day.
+    """
+    environment = shop.stack.environment("collect_outcomes")
+    catalog = Lake(load(CatalogSettings, environment), load(S3Settings, environment)).writer()
+    catalog.create_namespace_if_not_exists(live.namespace(TINY))
     past = boilings(rows, 100 + week)
-    answers, outcomes = [], []
-    for at, (litres, celsius, seconds) in enumerate(
-        zip(*(past[name].to_pylist() for name in ("litres", "celsius", "seconds")), strict=True)
-    ):
-        moment = MONDAY + timedelta(days=7 * week, seconds=int(7 * 86_400 * at / rows))
-        identity = f"{week:016x}{at:016x}"
-        answers.append({
-            "prediction_id": identity, "at": _text(moment), "use_case": TINY, "arm": "production",
-            "model_version": version, "source": "model", "asker": "rider", "latency_ms": 3.0,
-            "features": {"litres": litres, "celsius": int(celsius)}, "value": litres * PACE, "low": None, "high": None,
-        })  # fmt: skip
-        outcomes.append({
-            "prediction_id": identity, "at": _text(moment + timedelta(minutes=10)), "actual": seconds * slower,
-            "asker": "auditor" if at % 20 == 0 else "rider", "received_at": _text(moment + timedelta(minutes=10)),
-        })  # fmt: skip
-    store = S3(load(S3Settings, shop.stack.environment("gateway")))
-    for topic, lines in (("predictions", answers), ("feedback", outcomes)):
-        content = gzip.compress("\n".join([*map(json.dumps, lines), ""]).encode(), mtime=0)
-        store.put(f"s3://landing/{topic}/tiny/date=2026-11-20/week-{week}.ndjson.gz", content)
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    moment = [MONDAY + timedelta(days=7 * week, seconds=7 * 86_400 * at / rows) for at in range(rows)]
+    litres = past["litres"].to_numpy().astype(np.float32).astype(float)
+    features = [
+        {"litres": float(a), "celsius": int(b)} for a, b in zip(litres, past["celsius"].to_pylist(), strict=True)
+    ]
+    columns: dict[str, Any] = {
+        "prediction_id": [f"{week:016x}{at:016x}" for at in range(rows)], "at": moment, "moment": moment,
+        "known_at": moment, "arm": ["production"] * rows, "model_version": [version] * rows, "source": ["model"] * rows,
+        "asker": ["rider"] * rows, "latency_ms": [3.0] * rows, "features": features, "value": litres * PACE,
+        "shadow": [False] * rows, "actual": past["seconds"].to_numpy() * slower, "outcome_asker": ["rider"] * rows,
+        "trusted": [at % 20 == 0 for at in range(rows)], "doubtful": [""] * rows, "origin": ["test"] * rows,
+        "line": list(range(rows)),
+    }  # fmt: skip
+    names: tuple[live.Name, ...] = ("predictions", "labelled")
+    for name in names:
+        schema = live_tables._schema(live_tables.COLUMNS[name], UseCase(TINY).features)
+        table = catalog.create_table_if_not_exists((live.namespace(TINY), name), schema)
+        types = {each.name: live.arrow_type(each.field_type) for each in table.schema().fields}
+        arrays = [
+            pa.array(columns[key], kind) if key in columns else pa.nulls(rows, kind) for key, kind in types.items()
+        ]
+        table.append(pa.Table.from_arrays(arrays, names=list(types)))
 
 
 def told(folder: Path) -> dict[str, str]:
@@ -70,14 +77,13 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(shop: Sho
     shop.ledger().wait_until_served(shop.release(released, "production"), 60)
     version = released.model_version.rpartition("/")[2]
     data = publish_version(shop.stack.environment("etl"), UseCase(TINY), boilings(4000, 5), "v-monitor")
-    for week, slower in enumerate((1.0, 1.5)):
-        landed(shop, version, week, slower)
-    shop.step("collect_outcomes", tmp_path / "collected", use_case=TINY)
+    collected(shop, version, 0)
     until = (MONDAY + timedelta(days=7)).isoformat()
     shop.step("monitor", tmp_path / "a", use_case=TINY, dataset=data, until=until)
     first = told(tmp_path / "a")
     assert (first["verdict"], first["rows"], first["labelled"], first["alerts"]) == ("stable", "1400", "1400", "[]")
 
+    collected(shop, version, 1, slower=1.5)
     later = (MONDAY + timedelta(days=14)).isoformat()
     shop.step("monitor", tmp_path / "b", use_case=TINY, dataset=data, until=later)
     second = told(tmp_path / "b")

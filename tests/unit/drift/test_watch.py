@@ -138,6 +138,21 @@ def test_a_day_with_a_fifth_of_the_rows_is_a_collapse_and_none_at_all_is_critica
     assert [(each.kind, each.severity) for each in nothing.alarms] == [("volume", "critical")]
 
 
+def test_old_evidence_is_no_news_in_a_window_without_truths(
+    reference: Reference, week: Weeks, changed: Changed
+) -> None:
+    """Errors had grown; then truths stop coming: that is not said again, and not forgotten when they come again."""
+    slow = changed(week(), actual=week().labelled.actual * 1.4)
+    found = look(reference, slow, State.new(reference))
+    assert ("error", "all") in kinds(found)
+    mute = week(1)
+    mute = replace(mute, labelled=mute.labelled.where(np.zeros(2100, bool)))
+    later = look(reference, mute, found.state)
+    assert not any(kind == "error" for kind, _ in kinds(later))
+    again = changed(week(2), actual=week(2).labelled.actual * 1.4)
+    assert ("error", "all") in kinds(look(reference, again, later.state))
+
+
 def test_nothing_ever_seen_is_not_stable(reference: Reference, week: Weeks) -> None:
     """No rows and no past: no alarm, and no all-clear."""
     found = look(reference, only(week(), np.zeros(2100, bool)), State.new(reference))

@@ -108,7 +108,7 @@ def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
         _volume(came, counted, summary, chosen),
         *_quality(reference, summary, elsewhere, chosen),
         *(_mix(each, chosen) for each in shifts.values()),
-        *(_error(each, reference) for each in running),
+        *(_error(each, reference, since) for each in running),
         _coverage(reference, groups.get(ALL, {}), summary.errors, chosen),
         _estimate(reference, summary, chosen),
     ]
@@ -138,21 +138,22 @@ def _mix(found: Shift, chosen: Thresholds) -> Check:
     return Check(kind, found.name, "alarm" if far else "fine", found.psi, chosen.psi, text, severity, labelled)
 
 
-def _error(track: Track, reference: Reference) -> Check:
+def _error(track: Track, reference: Reference, since: float) -> Check:
     words = {
         "longer": "truths exceed the answers",
         "shorter": "truths fall short of the answers",
         "wider": "errors are larger",
     }
     subject = track.group if track.direction == "longer" else f"{track.group}:{track.direction}"
-    state: Verdict = "unknown" if not track.labelled and not track.alarms else "alarm" if track.alarms else "fine"
+    current = len(track.days) > 0 and (track.days[-1] + 1) * DAY > since
+    state: Verdict = "unknown" if not current else "alarm" if track.alarms else "fine"
     text = (
         f"{track.group}: evidence that {words[track.direction]} is {track.peak:.1f} of {track.limit:.1f}, "
         f"{track.labelled} labelled rows (usually off by {reference.residuals.groups[track.group].error:.1f} {reference.about.get('unit', '')})"
     )
-    since = track.since if track.alarms else math.nan
+    begun = track.since if track.alarms else math.nan
     severity: Severity = "critical" if track.group == ALL else "warning"
-    return Check("error", subject, state, track.peak, track.limit, text, severity, track.labelled, since)
+    return Check("error", subject, state, track.peak, track.limit, text, severity, track.labelled, begun)
 
 
 def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, chosen: Thresholds) -> Check:
