@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 ROWS = 40_000
 """Rows that the first model is made of: as many as its gate needs, and no more to wait for."""
+MONTHS = "2017-09..2019-02"
+"""Their months. Spring follows, when streets are as slow as in the mean of a year: in summer a slowdown would show by half."""
 SEED = 1
 """Of the files and of what lives: another would be another world."""
 WEEKS = 2
@@ -107,7 +109,7 @@ class Chain:
         link.say(f"ports {self._stage.settings.port_base} and on; the governor's clock runs fast")
 
     def _first_model(self, link: Link) -> None:
-        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, "--rows", f"{ROWS}", "--seed", f"{SEED}")
+        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, *_files())
         told = outputs(self._train(self._raw))
         link.say(f"{told['promote-serving']}; the gate says {told['evaluate-verdict']}")
         self._look_at(str(self._evaluation(self._serving())["dataset"]))
@@ -324,6 +326,10 @@ class Chain:
             require(time.monotonic() < until, f"{what} was to be there within {seconds:.0f} s")
             time.sleep(_PAUSE)
         return found
+
+
+def _files() -> tuple[str, ...]:
+    return ("--rows", f"{ROWS}", "--months", MONTHS, "--seed", f"{SEED}")
 
 
 def _month_after(first: datetime) -> datetime:
