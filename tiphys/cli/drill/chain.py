@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tiphys.cli.drill import saboteur
 from tiphys.cli.drill.stage import Stage, failed_step, outputs
 from tiphys.cli.drill.story import Link, Story, require
+from tiphys.errors import SettingsError
 from tiphys.settings import GovernorSettings, LedgerSettings
 from tiphys.usecase import UseCase
 
@@ -56,12 +57,20 @@ class Chain:
     """One rehearsal of one scenario."""
 
     def __init__(self, stage: Stage, story: Story, use_case: str, scenario: Scenario) -> None:
-        """Nothing has happened yet."""
+        """Nothing has happened yet.
+
+        Raises:
+            SettingsError: the use case's clock cannot run fast.
+        """
         self._stage = stage
         self._story = story
         self._name = use_case
         self._scenario = scenario
-        self._policy: Policy = UseCase(use_case).part("policy").POLICY
+        found = UseCase(use_case)
+        if not found.live.moment:
+            message = f"{use_case} cannot be rehearsed: its questions carry no clock of their own (live.py: moment)"
+            raise SettingsError(message)
+        self._policy: Policy = found.part("policy").POLICY
         self._raw = stage.settings.home / "raw"
         self._now = datetime(1970, 1, 1, tzinfo=UTC)
         """The use case's own clock."""
