@@ -24,7 +24,7 @@ __all__ = ["TRITON_TYPES", "Batching", "Piece", "Repository", "build", "build_en
 
 @dataclass(frozen=True)
 class Batching:
-    """How Triton gathers requests, and what computes them. The defaults are what `bench/triton.py` found best.
+    """How Triton gathers requests, and what computes them. The defaults are what `bench/triton_sweep.py` found best.
 
     There is no queue policy on purpose: any limit on Triton's queue turns off its prefetching, and then about one request
     in a hundred is left lying for 500 ms, until the batcher looks again (measured with tritonserver 2.51: p99 505 ms

@@ -153,9 +153,10 @@ def test_scenarios_do_what_is_said_to_as_many_as_said(live: list[Arrival]) -> No
         for before, after in touched[:500]:
             if name == "airport_rule":
                 assert after.actual == before.actual + factor[name]
-            elif name in {"slower_streets", "lockdown", "closed_tunnel"}:
+            elif name in {"slower_streets", "lockdown", "closed_tunnel", "false_outcomes"}:
                 assert after.actual == pytest.approx(before.actual * factor[name])
                 assert after.known_at >= after.moment
+                assert name != "false_outcomes" or not after.trusted
             elif name == "unit_mixup":
                 assert after.actual == pytest.approx(before.actual / 60, abs=0.051)
                 assert factor[name] == pytest.approx(1 / 60, rel=0.003)

@@ -68,7 +68,9 @@ def test_a_fault_of_a_client_never_touches_the_trusted_meter() -> None:
 
 def test_a_scenario_that_is_not_known_is_named_with_those_that_are() -> None:
     """A spelling mistake is no quiet day."""
-    with pytest.raises(SettingsError, match="no scenario 'limscale'; it has limescale, missing_field, unit_mixup"):
+    with pytest.raises(
+        SettingsError, match="no scenario 'limscale'; it has false_outcomes, limescale, missing_field, unit_mixup"
+    ):
         stream.scenario(KETTLE, "limscale")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tiphys.cli.drill import saboteur
 from tiphys.cli.drill.stage import Stage, failed_step, outputs
 from tiphys.cli.drill.story import Link, Story, require
+from tiphys.errors import SettingsError
 from tiphys.settings import GovernorSettings, LedgerSettings
 from tiphys.usecase import UseCase
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 ROWS = 40_000
 """Rows that the first model is made of: as many as its gate needs, and no more to wait for."""
+MONTHS = "2017-09..2019-02"
+"""Their months. Spring follows, when streets are as slow as in the mean of a year: in summer a slowdown would show by half."""
 SEED = 1
 """Of the files and of what lives: another would be another world."""
 WEEKS = 2
@@ -54,17 +57,27 @@ class Chain:
     """One rehearsal of one scenario."""
 
     def __init__(self, stage: Stage, story: Story, use_case: str, scenario: Scenario) -> None:
-        """Nothing has happened yet."""
+        """Nothing has happened yet.
+
+        Raises:
+            SettingsError: the use case's clock cannot run fast.
+        """
         self._stage = stage
         self._story = story
         self._name = use_case
         self._scenario = scenario
-        self._policy: Policy = UseCase(use_case).part("policy").POLICY
+        found = UseCase(use_case)
+        if not found.live.moment:
+            message = f"{use_case} cannot be rehearsed: its questions carry no clock of their own (live.py: moment)"
+            raise SettingsError(message)
+        self._policy: Policy = found.part("policy").POLICY
         self._raw = stage.settings.home / "raw"
         self._now = datetime(1970, 1, 1, tzinfo=UTC)
         """The use case's own clock."""
         self._rate = 0.0
         """Questions an hour of it: as many as the first model's data have, for a flood would be an alarm of its own."""
+        self._changed = 0.0
+        """When the first drifted ride was asked about, by the wall's monotonic clock."""
         self._alerts: list[Json] = []
         self._told: Told | None = None
 
@@ -105,7 +118,7 @@ class Chain:
         link.say(f"ports {self._stage.settings.port_base} and on; the governor's clock runs fast")
 
     def _first_model(self, link: Link) -> None:
-        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, "--rows", f"{ROWS}", "--seed", f"{SEED}")
+        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, *_files())
         told = outputs(self._train(self._raw))
         link.say(f"{told['promote-serving']}; the gate says {told['evaluate-verdict']}")
         self._look_at(str(self._evaluation(self._serving())["dataset"]))
@@ -121,6 +134,7 @@ class Chain:
     # The drift.
 
     def _drift(self, link: Link) -> None:
+        self._changed = time.monotonic()
         weeks = LABELLED * self._policy.min_labelled / self._rate / 7 / 24
         self._drifted = self._live(weeks=max(WEEKS, math.ceil(weeks)), scenario=self._scenario.name)
         verdict, self._alerts = self._watch(self._drifted)
@@ -321,6 +335,10 @@ class Chain:
             require(time.monotonic() < until, f"{what} was to be there within {seconds:.0f} s")
             time.sleep(_PAUSE)
         return found
+
+
+def _files() -> tuple[str, ...]:
+    return ("--rows", f"{ROWS}", "--months", MONTHS, "--seed", f"{SEED}")
 
 
 def _month_after(first: datetime) -> datetime:

@@ -58,7 +58,7 @@ class Stage:
             shutil.rmtree(home)
         home.mkdir(parents=True)
         (home / MARK).write_text(f"{stage.settings.port_base}\n", encoding="utf-8")
-        (home / "jars").symlink_to(own.home / "jars")
+        _lend(own.home / "jars", home / "jars")
         return stage
 
     def cli(self, *words: str, code: int | None = 0, within: float | None = None) -> str:
@@ -122,6 +122,16 @@ def failed_step(summary: Json) -> tuple[str, str]:
         if node["phase"] in {"Failed", "Error"} and node.get("type", "Pod") == "Pod":
             return str(node["displayName"]).partition("(")[0], str(node.get("message", ""))
     return "", ""
+
+
+def _lend(jars: Path, into: Path) -> None:
+    """Let the stage have Spark's jars in its own folder, without their bytes where that can be: steps see no other state."""
+    into.mkdir()
+    for each in jars.glob("*.jar"):
+        try:
+            (into / each.name).hardlink_to(each.resolve())
+        except OSError:
+            shutil.copy(each, into / each.name)
 
 
 def _left(home: Path, own: StackSettings) -> StackSettings:

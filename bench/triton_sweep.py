@@ -1,6 +1,6 @@
 """How Triton should gather requests: batching, delay, instances and clients swept on one Triton; queue limits; ensembles' price.
 
-    .venv/bin/python bench/triton.py [--model FOLDER] [--seconds 2] [--rounds 2] [--figures docs/figures]
+    .venv/bin/python bench/triton_sweep.py [--model FOLDER] [--seconds 2] [--rounds 2] [--figures docs/figures]
 
 FOLDER is a model repository as export wrote it (`manifest.json`, `reference.json`, `MODEL/...`); without one, the copy that this
 checkout's production agent serves from is taken. One Triton is started for all of it on free ports; wrk asks it one row at a time over
