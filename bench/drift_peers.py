@@ -14,6 +14,7 @@ from pathlib import Path
 
 import drift_stable as stable
 import numpy as np
+import plots
 from drift_scenarios import onsets
 from drift_world import DAY, Array, World
 from serving_peers import environment
@@ -24,10 +25,12 @@ from tiphys.watch.drift.residuals import ALL, Residuals, Rows
 from tiphys.watch.drift.thresholds import CHOSEN
 
 _CODE = Path(__file__).parent / "peers"
+_FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 SLOWER = 1.25
 OURS = "tiphys, limits in use"
 """Its three directions together raise fewer false alarms than the peers are allowed: none in 200 half-years of 2018."""
 WINDOWS = (100, 200, 330, 700, 1100)
+_SLIDING = (50, 100, 200, 400)
 RATE = 0.1
 """Half-years with a false alarm, as a share: 0.2 a year."""
 _BEFORE, _AFTER = 7, 14
@@ -43,6 +46,7 @@ def report(first: World, second: World, reference: Reference, kept: Path, count:
     for peer in (_evidently, _alibi):
         found |= peer(kept, ratio[0], weeks, streams)
         _said_of_all(found)
+    _drawn(found)
 
 
 def _said_of_all(found: dict[str, Array]) -> None:
@@ -50,6 +54,14 @@ def _said_of_all(found: dict[str, Array]) -> None:
     print("detector | seen | labelled rides until the alarm: mean, median, 90 % | ours as a share of its mean")
     for name, rides in sorted(found.items(), key=lambda each: np.mean(each[1])):
         print(f"{name} | {np.isfinite(rides).sum()} of {len(rides)} | {_said(rides)} | {ours / np.mean(rides):.2f}")
+
+
+def _drawn(found: dict[str, Array]) -> None:
+    rows = sorted(((name, float(np.mean(rides))) for name, rides in found.items()), key=lambda each: each[1])
+    shown = [(name.replace("alibi-detect ", "alibi "), rides) for name, rides in rows if np.isfinite(rides)]
+    plots.bars(
+        _FIGURES / "drift-delay.svg", "Labelled rides until rides that take a quarter longer are seen", shown, "rides"
+    )
 
 
 def _said(rides: Array) -> str:
@@ -95,7 +107,7 @@ def _sums(errors: Residuals, rows: Rows) -> Array:
 
 
 def _gains(sums: Array, group: object) -> Array:
-    found: Array = np.minimum(sequential.gains(sums, group, "longer", CHOSEN.error_step), CHOSEN.error_day)  # type: ignore[arg-type]
+    found: Array = np.minimum(sequential.gains(sums, group, "longer", CHOSEN), CHOSEN.error_day)  # type: ignore[arg-type]
     return found
 
 
@@ -172,16 +184,19 @@ def _delays(
 
 
 def _alibi(kept: Path, ratio: Array, weeks: Sequence[Array], streams: Sequence[tuple[Array, int]]) -> dict[str, Array]:
-    given = {"reference": np.random.default_rng(4).choice(ratio, 2000, replace=False)}
+    given = {"reference": np.random.default_rng(4).choice(ratio, 1000, replace=False)}
     given |= {f"week {number}": ratio[rows] for number, rows in enumerate(weeks)}
-    given |= {f"onset {number}": stream[: begins + 2500] for number, (stream, begins) in enumerate(streams)}
+    filled = 500
+    given |= {
+        f"onset {number}": stream[begins - filled : begins + 2500] for number, (stream, begins) in enumerate(streams)
+    }
     held = _asked(environment(kept / "peers", "alibi_detect"), "drift_alibi", given, kept)
-    sizes, found = held["week 0"].shape[1], {}
-    for size in range(sizes):
-        limit = threshold([float(np.nanmax(held[f"week {number}"][:, size])) for number in range(len(weeks))])
+    found = {}
+    for at in range(held["week 0"].shape[1]):
+        limit = threshold([float(np.nanmax(held[f"week {number}"][:, at])) for number in range(len(weeks))])
         delays: list[float] = []
-        for number, (_, begins) in enumerate(streams):
-            passed = np.flatnonzero(held[f"onset {number}"][begins:, size] > limit)
+        for number in range(len(streams)):
+            passed = np.flatnonzero(held[f"onset {number}"][filled:, at] > limit)
             delays.append(float(passed[0] + 1) if len(passed) else np.inf)
-        found[f"alibi-detect CVMDriftOnline, window number {size + 1}"] = np.array(delays)
+        found[f"alibi-detect CVMDriftOnline, window {_SLIDING[at]}"] = np.array(delays)
     return found

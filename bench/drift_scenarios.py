@@ -20,6 +20,8 @@ from usecases.taxi_eta.slices import JFK, LAGUARDIA, MANHATTAN, NEWARK
 
 _DAYS = 21
 """Days after the onset in which an alarm counts."""
+_STEP = 6 * 3600.0
+Seen = tuple[float, int, str]
 Change = Callable[[World, Array, np.random.Generator], World]
 
 
@@ -106,27 +108,46 @@ def report(world: World, reference: Reference, count: int) -> None:
         )
 
 
-def until_alarm(
-    world: World, reference: Reference, change: Change, onset: float, seed: int
-) -> tuple[float, int, str] | None:
+def until_alarm(world: World, reference: Reference, change: Change, onset: float, seed: int) -> Seen | None:
     """Days, labelled rides and kind of the first alarm that the unchanged rides do not raise; looked at every six hours."""
-    begin = onset - 21 * DAY
-    near = world.where((world.moment >= begin) & (world.moment < onset + (_DAYS + 1) * DAY))
+    first = np.floor(onset / _STEP) * _STEP
+    near = world.where((world.moment >= first - 21 * DAY) & (world.moment < first + (_DAYS + 1) * DAY))
     changed = change(near, near.moment >= onset, np.random.default_rng(seed))
-    states = {"as it was": State.new(reference), "changed": State.new(reference)}
-    warm = Summary.of(reference, window_of(near, reference, begin, onset))
-    for name in states:
-        states[name] = State(warm.errors, warm.volume)
-    for step in range(1, 4 * _DAYS + 1):
-        until = np.floor(onset / 3600) * 3600 + step * 6 * 3600
-        told = {}
-        for name, rides in (("as it was", near), ("changed", changed)):
-            window = window_of(rides, reference, until - WEEK * DAY, until)
-            found = judge(reference, Summary.of(reference, window), states[name], (window.since, window.until))
-            states[name] = found.state
-            told[name] = {f"{each.kind} {each.subject}": each.kind for each in found.alarms}
-        new = [kind for subject, kind in told["changed"].items() if subject not in told["as it was"]]
+    watched, before = Watched(changed, reference, first), Watched(near, reference, first)
+    for number in range(1, int(_DAYS * DAY / _STEP) + 1):
+        until = first + number * _STEP
+        found = watched.alarms(until)
+        new = [kind for subject, kind in found.items() if subject not in before.alarms(until)] if found else []
         if new:
             labelled = int(((changed.moment >= onset) & (changed.moment < until)).sum())
             return (until - onset) / DAY, labelled, new[0]
     return None
+
+
+class Watched:
+    """Looks at rides; sums of six hours are made once, and windows are sums of those."""
+
+    def __init__(self, world: World, reference: Reference, first: float) -> None:
+        """Know the three weeks before ``first``."""
+        self._world, self._reference = world, reference
+        before = Summary.of(reference, window_of(world, reference, first - 21 * DAY, first))
+        self._state, self._seen = State(before.errors, before.volume), first
+        self._parts: dict[float, Summary] = {}
+
+    def alarms(self, until: float) -> dict[str, str]:
+        """What alarms in the week before: subject -> kind. The running tests first take in all that was not looked at yet."""
+        while self._seen < until:
+            part = self._part(self._seen)
+            self._state = State(self._state.errors + part.errors, self._state.volume + part.volume)
+            self._seen += _STEP
+        window = Summary.nothing(self._reference)
+        for begin in np.arange(until - WEEK * DAY, until, _STEP):
+            window += self._part(float(begin))
+        found = judge(self._reference, window, self._state, (until - WEEK * DAY, until))
+        return {f"{each.kind} {each.subject}": each.kind for each in found.alarms}
+
+    def _part(self, begin: float) -> Summary:
+        if begin not in self._parts:
+            window = window_of(self._world, self._reference, begin, begin + _STEP)
+            self._parts[begin] = Summary.of(self._reference, window)
+        return self._parts[begin]

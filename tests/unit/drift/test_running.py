@@ -32,7 +32,7 @@ def sums(days: int, chance: np.random.Generator, shift: float = 0.0, a_day: int 
 
 def first_alarm(blocks: Array, way: str = "longer") -> float:
     """Day of the first alarm; infinite if there is none."""
-    hourly = gains(blocks, GROUP, way, CHOSEN.error_step)[:, None]  # type: ignore[arg-type]
+    hourly = gains(blocks, GROUP, way, CHOSEN)[:, None]  # type: ignore[arg-type]
     hourly = np.minimum(hourly, CHOSEN.error_day)
     limit = limit_of("all", way, 1, CHOSEN)  # type: ignore[arg-type]
     _, peaks = run(hourly[..., -1], hourly.max(axis=2), np.array([limit]))
@@ -46,7 +46,7 @@ def test_false_alarms_are_as_rare_as_the_likelihood_ratio_promises(way: str) -> 
     chance = np.random.default_rng(5)
     limit = limit_of("all", way, 1, CHOSEN)  # type: ignore[arg-type]
     days = 182 * 60
-    hourly = gains(sums(days, chance), GROUP, way, CHOSEN.error_step)[:, None]  # type: ignore[arg-type]
+    hourly = gains(sums(days, chance), GROUP, way, CHOSEN)[:, None]  # type: ignore[arg-type]
     _, peaks = run(hourly[..., -1], hourly[..., -1], np.array([limit]))
     alarms = int((np.diff((peaks[:, 0] >= limit).astype(int)) == 1).sum())
     assert alarms <= 2 * days / math.exp(limit)
@@ -73,7 +73,7 @@ def test_more_rows_of_one_day_tell_less_and_less() -> None:
     """A day's own effect bounds what a day can prove: ten times the rows are not ten times the evidence."""
     one = np.zeros((HOURS, len(FIELDS)))
     one[:, 0], one[:, 1] = 10, 10 * 0.2
-    few, many = (gains(one * times, GROUP, "longer", 0.2)[-1] for times in (1, 10))
+    few, many = (gains(one * times, GROUP, "longer", CHOSEN)[-1] for times in (1, 10))
     assert few < many < 2 * few
     assert many < 0.2**2 / 2 / GROUP.tau**2
 

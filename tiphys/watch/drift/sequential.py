@@ -76,13 +76,15 @@ def limit_of(group: str, direction: Direction, groups: int, chosen: Thresholds) 
     return least + (0.0 if group == ALL else chosen.error_slice + math.log(max(1, groups - 1)))
 
 
-def gains(sums: Array, group: Group, direction: Direction, step: float) -> Array:
+def gains(sums: Array, group: Group, direction: Direction, chosen: Thresholds) -> Array:
     """Evidence of each day after each of its hours, [..., 24], from its sums [..., 24, fields]."""
+    step = chosen.error_step
     running = np.cumsum(sums, axis=-2)
     rows = running[..., FIELDS.index("rows")]
     if direction == "wider":
         total = running[..., FIELDS.index("spread")] - rows * group.spread
-        return _ratio(rows, total, step * group.spread / max(1e-9, group.sigma), group.spread_sigma, group.spread_tau)
+        wider = chosen.error_wider_step * group.spread / max(1e-9, group.sigma)
+        return _ratio(rows, total, wider, group.spread_sigma, group.spread_tau)
     total = running[..., FIELDS.index("shift")] - rows * group.shift
     return _ratio(rows, total if direction == "longer" else -total, step, group.sigma, group.tau)
 
@@ -96,7 +98,7 @@ def tracks(ledger: Ledger, reference: Residuals, chosen: Thresholds) -> list[Tra
     days, sums = ledger.stacked()
     named = [(number, name, way) for number, name in enumerate(ledger.groups) for way in DIRECTIONS]
     limits = np.array([limit_of(name, way, len(ledger.groups), chosen) for _, name, way in named])
-    hourly = [gains(sums[:, number], reference.groups[name], way, chosen.error_step) for number, name, way in named]
+    hourly = [gains(sums[:, number], reference.groups[name], way, chosen) for number, name, way in named]
     most = np.stack(hourly, axis=1).max(axis=2, initial=-np.inf) if hourly and len(days) else np.zeros((0, len(named)))
     last = np.stack(hourly, axis=1)[:, :, -1] if hourly and len(days) else np.zeros((0, len(named)))
     level, peaks = run(np.minimum(last, chosen.error_day), np.minimum(most, chosen.error_day), limits)

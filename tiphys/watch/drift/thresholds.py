@@ -18,12 +18,14 @@ class Thresholds:
     """Rows in a window below which nothing is said of how values are spread."""
     error_longer: float = 4.5
     error_shorter: float = 15.0
-    error_wider: float = 3.0
+    error_wider: float = 6.0
     """Log likelihood ratios at which the sequential tests of errors alarm: truths longer than answers, shorter, further off."""
     error_slice: float = 4.0
     """What a slice needs beyond that, and beyond the logarithm of the number of slices."""
     error_step: float = 0.2
     """Shift of the mean log ratio of truth to answer that the test is sharpest for: 0.2 is a fifth."""
+    error_wider_step: float = 0.06
+    """The same of the mean distance of errors from their centre, as a share of it: small, as it sees slices that change in part."""
     error_day: float = 6.0
     """Most that one day adds to it: a day of snow is no new world."""
     volume_low: float = 0.3
