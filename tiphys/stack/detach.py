@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from tiphys.settings import EngineSettings, StackSettings, load
+from tiphys.settings import EngineSettings, PaceSettings, StackSettings, load
 from tiphys.stack.keys import write_private
 from tiphys.stack.layout import Layout
 
@@ -40,6 +40,7 @@ def start(settings: StackSettings) -> subprocess.Popen[bytes]:
         "TIPHYS_HOME": str(settings.home),
         "TIPHYS_PORT_BASE": str(settings.port_base),
         "TIPHYS_ARTIFACTS": load(EngineSettings).artifacts,
+        "TIPHYS_GOVERNOR_SPEED": str(load(PaceSettings).speed),
         "JAVA_HOME": settings.java_home,
         "MALLOC_ARENA_MAX": "2",
     }

@@ -14,7 +14,7 @@ import pytest
 from tiphys.settings import PROJECT, StackSettings
 from tiphys.stack.ports import Ports, is_taken
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
@@ -40,7 +40,6 @@ def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
     assert not [port for port in Ports(base).every() if is_taken(port)]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["closed_tunnel", "airport_rule"])
 def test_another_world(new_stack: Any, tmp_path: Path, scenario: str) -> None:
     """A change that only some rides feel goes the same way."""
