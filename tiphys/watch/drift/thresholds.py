@@ -18,7 +18,7 @@ class Thresholds:
     """Rows in a window below which nothing is said of how values are spread."""
     error_longer: float = 4.5
     error_shorter: float = 15.0
-    error_wider: float = 6.0
+    error_wider: float = 7.5
     """Log likelihood ratios at which the sequential tests of errors alarm: truths longer than answers, shorter, further off."""
     error_slice: float = 4.0
     """What a slice needs beyond that, and beyond the logarithm of the number of slices."""
