@@ -42,6 +42,7 @@ def debian(builder: Builder, log: Path, say: Callable[[str], None], *, anew: boo
     if anew or not builder.image_id(tag):
         need("mmdebstrap")
         say("making a Debian 12 from its packages: some minutes, once")
+        log.parent.mkdir(parents=True, exist_ok=True)  # of a clone that has built nothing yet
         with tempfile.TemporaryDirectory(prefix="tiphys-debian-", dir=log.parent) as folder:
             _make(Path(folder), log)
             (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n", encoding="utf-8")
