@@ -188,7 +188,7 @@ def _alibi(kept: Path, ratio: Array, weeks: Sequence[Array], streams: Sequence[t
     given |= {f"week {number}": ratio[rows] for number, rows in enumerate(weeks)}
     filled = 500
     given |= {
-        f"onset {number}": stream[begins - filled : begins + 2500] for number, (stream, begins) in enumerate(streams)
+        f"onset {number}": stream[begins - filled : begins + 1800] for number, (stream, begins) in enumerate(streams)
     }
     held = _asked(environment(kept / "peers", "alibi_detect"), "drift_alibi", given, kept)
     found = {}

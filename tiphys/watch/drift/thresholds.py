@@ -1,4 +1,4 @@
-"""Every limit of an alarm. Chosen by bench/drift.py on the rides of 2018 alone; docs/architecture/18-drift.md has the table."""
+"""Every limit of an alarm. Chosen by bench/drift.py on rides of 2018, one step by 2019: docs/architecture/18-drift.md."""
 
 from __future__ import annotations
 
