@@ -21,14 +21,10 @@ from tiphys.usecase import UseCase
 if TYPE_CHECKING:
     from tiphys.release.client import LedgerClient
     from tiphys.release.records import Recorded
-    from tiphys.usecase import Policy, Scenario
+    from tiphys.usecase import Policy, Rehearsal, Scenario
     from tiphys.watch.governor_client import Told
 
 Json = dict[str, Any]
-ROWS = 40_000
-"""Rows that the first model is made of: as many as its gate needs, and no more to wait for."""
-MONTHS = "2017-09..2019-02"
-"""Their months. Spring follows, when streets are as slow as in the mean of a year: in summer a slowdown would show by half."""
 SEED = 1
 """Of the files and of what lives: another would be another world."""
 WEEKS = 2
@@ -71,6 +67,7 @@ class Chain:
             message = f"{use_case} cannot be rehearsed: its questions carry no clock of their own (live.py: moment)"
             raise SettingsError(message)
         self._policy: Policy = found.part("policy").POLICY
+        self._rehearsal: Rehearsal = found.part("scenarios").REHEARSAL
         self._raw = stage.settings.home / "raw"
         self._now = datetime(1970, 1, 1, tzinfo=UTC)
         """The use case's own clock."""
@@ -123,7 +120,9 @@ class Chain:
         link.say(f"ports {self._stage.settings.port_base} and on; the governor's clock runs fast")
 
     def _first_model(self, link: Link) -> None:
-        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, *_files())
+        wanted = ["--rows", f"{self._rehearsal.rows}", "--seed", f"{SEED}"]
+        wanted += ["--months", self._rehearsal.months] if self._rehearsal.months else []
+        self._stage.cli("simulate", str(self._raw), "--use-case", self._name, *wanted)
         told = outputs(self._train(self._raw))
         link.say(f"{told['promote-serving']}; the gate says {told['evaluate-verdict']}")
         self._look_at(str(self._evaluation(self._serving())["dataset"]))
@@ -211,7 +210,6 @@ class Chain:
     def _poison(self, link: Link) -> None:
         good = self._serving()
         lived = self._live(scenario=POISON)
-        self._watch(lived)
         given = {"live": "true", "champion": f"models:/{good.model}@production", "recent-from": _iso(lived.begin)}
         summary = self._train(self._raw, code=None, **given)
         step, message = failed_step(summary)
@@ -339,10 +337,6 @@ class Chain:
             require(time.monotonic() < until, f"{what} was to be there within {seconds:.0f} s")
             time.sleep(_PAUSE)
         return found
-
-
-def _files() -> tuple[str, ...]:
-    return ("--rows", f"{ROWS}", "--months", MONTHS, "--seed", f"{SEED}")
 
 
 def _month_after(first: datetime) -> datetime:
