@@ -19,6 +19,8 @@ from tiphys.settings import GovernorSettings, LedgerSettings
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tiphys.release.client import LedgerClient
     from tiphys.release.records import Recorded
     from tiphys.usecase import Policy, Rehearsal, Scenario
@@ -149,7 +151,11 @@ class Chain:
             f"an alert of {' or '.join(sorted(wanted))} was to come; {verdict}: {_texts(self._alerts)}",
         )
         link.say(f"{self._drifted.asked} questions, mean error {self._drifted.error:.1f}")
-        link.said.extend(f"{each['severity']}: {each['text']}" for each in self._alerts)
+        critical = [each for each in self._alerts if each["severity"] == "critical"]
+        link.said.extend(f"critical: {each['text']}" for each in critical)
+        others = [_subject(each["kind"], each["subject"]) for each in self._alerts if each not in critical]
+        if others:
+            link.say(f"{len(others)} warnings: {', '.join(others)}")
 
     def _decision(self, link: Link) -> None:
         decided = self._wait(_DECIDED_SECONDS, "a decision on every alert", self._all_decided)
@@ -158,7 +164,8 @@ class Chain:
             len(yes) == 1, f"one alert was to start a training, and {len(yes)} did: {[each.reason for each in decided]}"
         )
         self._told = yes[0]
-        link.said.extend(f"{each.verdict}: {each.kind} of {each.subject}: {each.reason}" for each in decided)
+        link.say(f"yes: {yes[0].reason}")
+        link.said.extend(_refused([each for each in decided if each.verdict != "yes"]))
         self._told = self._wait(_DECIDED_SECONDS, "the run that was started", self._started)
         link.say(f"started {self._told.run}")
 
@@ -186,6 +193,7 @@ class Chain:
         require(summary["phase"] == "Succeeded", f"{self._told.run} was to succeed: {found}")
         require(after.model_version != before.model_version, f"production still serves {before.model_version}: {found}")
         link.say(f"{before.model_version} -> {after.model_version}; {told['evaluate-verdict']}")
+        link.say(f"in production {time.monotonic() - self._changed:.0f} s after the first drifted ride was asked about")
         link.say(
             f"canary: {told['canary-verdict']} after {told['canary-answers']} questions; passport {after.passport[:16]}"
         )
@@ -337,6 +345,20 @@ class Chain:
             require(time.monotonic() < until, f"{what} was to be there within {seconds:.0f} s")
             time.sleep(_PAUSE)
         return found
+
+
+def _subject(kind: str, subject: str) -> str:
+    return f"{kind} of {subject}"
+
+
+def _refused(told: list[Told]) -> Iterator[str]:
+    """One line for all that were refused for one reason, which begins alike and tells each its own figures."""
+    reasons: dict[str, list[Told]] = {}
+    for each in told:
+        reasons.setdefault(each.reason.partition(",")[0], []).append(each)
+    for alike in reasons.values():
+        subjects = ", ".join(_subject(each.kind, each.subject) for each in alike)
+        yield f"no, to {len(alike)}: {alike[-1].reason}: {subjects}"
 
 
 def _month_after(first: datetime) -> datetime:
