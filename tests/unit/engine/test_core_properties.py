@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.engine.actions import KillPod, PodEnded, PodStarted, Result, Shutdown, StartPod
@@ -131,7 +131,6 @@ class World:
         return found
 
 
-@settings(max_examples=120, deadline=None)
 @given(specs(), st.integers(0, 1 << 32))
 def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) -> None:
     """It ends; what is fulfilled stays so; nothing runs when it is done; the same input gives the same actions."""
@@ -156,7 +155,6 @@ def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) ->
     assert [node.name for node in run.nodes.values() if not node.fulfilled] == []
 
 
-@settings(max_examples=80, deadline=None)
 @given(specs(), st.integers(0, 1 << 32))
 def test_the_journal_holds_all_that_counts(spec: Json, seed: int) -> None:
     """A run written down and read back while no pod runs goes on as if it had not been."""

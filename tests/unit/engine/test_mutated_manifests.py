@@ -30,7 +30,7 @@ def places(tree: Any) -> Iterator[tuple[Any, Any]]:
         yield from places(value)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_strange_value_anywhere_is_a_problem_or_none(tmp_path: Path, data: st.DataObject) -> None:
     """One or two values of a good manifest are replaced; only a refusal or a list of problems may come of it."""
