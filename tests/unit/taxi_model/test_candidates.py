@@ -15,7 +15,7 @@ from tiphys import model_files
 from tiphys.errors import DataError
 from tiphys.usecase import UseCase
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("lightgbm")]
 
 
 @pytest.fixture(autouse=True, scope="module")

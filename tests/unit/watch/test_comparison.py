@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -175,8 +176,9 @@ def test_a_candidate_that_breaks_late_is_rolled_back_though_it_was_good_at_first
 
 def test_the_same_answers_again_are_promoted_also_where_errors_are_far_below_what_users_notice() -> None:
     """Errors of 4 s where 120 s are close enough: the evaluation's figure says on which scale they tell something."""
-    comparison = Comparison(replace(SCALE, expected_error=3.5))
-    for typical in TYPICAL[:400]:
-        said = Said(float(typical), 5.0)
-        comparison.add([Pair(said, said, float(typical) + float(np.sin(typical)) * 5.5)])
+    comparison, pairs = Comparison(replace(SCALE, expected_error=3.5)), []
+    for typical in TYPICAL[:400].tolist():
+        said = Said(typical, 5.0)
+        pairs.append(Pair(said, said, typical + math.sin(typical) * 5.5))
+    comparison.add(pairs)
     assert comparison.judge().verdict == "promote"
