@@ -52,6 +52,24 @@ def test_a_strange_value_anywhere_is_a_problem_or_none(tmp_path: Path, data: st.
 
 
 @pytest.mark.parametrize(
+    "where", ["arguments: {parameters: [{name: a, value: HUGE}]}", "arguments: {parameters: [{name: a, enum: [HUGE]}]}"]
+)
+def test_a_number_that_go_cannot_read_is_refused_though_the_run_never_looks_at_it(tmp_path: Path, where: str) -> None:
+    """A template's own argument that the workflow beside it sets: Argo could not read the template."""
+    text = """
+kind: WorkflowTemplate
+metadata: {name: lib}
+spec: {entrypoint: main, WHERE, templates: [{name: main, suspend: {}}]}
+---
+kind: Workflow
+metadata: {name: run}
+spec: {workflowTemplateRef: {name: lib}, arguments: {parameters: [{name: a, value: mine}]}}
+"""
+    with pytest.raises(ManifestError, match="more than 308 digits"):
+        Engine(tmp_path).check(load_text(text.replace("WHERE", where.replace("HUGE", "1" + "0" * 400))))
+
+
+@pytest.mark.parametrize(
     "tag", ["timestamp 2001-01-01", "binary aGVsbG8=", "set {a, b}", "omap [a: b]", "pairs [a: b]"]
 )
 def test_a_value_that_json_lacks_is_refused_with_its_line(tag: str) -> None:
