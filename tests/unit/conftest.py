@@ -1,8 +1,8 @@
-"""How much chance a unit test may try: a share in the ordinary run, all of it with `--thorough` (`make test-long`)."""
+"""What unit tests share: how much chance they may try (all of it with `--thorough`, `make test-long`), and few threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -24,3 +24,14 @@ def often(request: pytest.FixtureRequest) -> Callable[[int], int]:
     """``often(runs)`` is how many of so many simulated runs are made: a quarter, or all of them."""
     whole = bool(request.config.getoption("--thorough"))
     return lambda runs: runs if whole else runs // SHARE
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch as the steps ask models: threads that spin for so little work only wait for one another."""
+    import torch  # noqa: PLC0415 - seconds, for the few tests that ask
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +16,7 @@ from tiphys import trees
 if TYPE_CHECKING:
     import lightgbm
 
-pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("lightgbm")]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """As the steps ask models: threads that spin for so little work only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("lightgbm"), pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
