@@ -27,11 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need servers go to one worker, which starts them once; those that build images take turns."""
+    """Tests that need servers go to one worker, which starts them once; those that start servers of their own to another."""
     for item in items:
-        wanted = set(getattr(item, "fixturenames", ()))
-        if {"stack", "new_stack"} & wanted:
+        wanted = getattr(item, "fixturenames", ())
+        if "stack" in wanted:
             item.add_marker(pytest.mark.xdist_group("servers"))
+        elif "new_stack" in wanted:
+            item.add_marker(pytest.mark.xdist_group("own servers"))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
