@@ -171,7 +171,8 @@ class Contract:
     table that was trained on last), ``staging`` (what serves the use case there), ``triton``, ``gateway`` (the code and the
     processes that answer), ``machine`` (processors and memory)."""
     leaves: Mapping[Surrounding, str] = field(default_factory=dict)
-    """What it leaves behind that no output names -> the input that says whose: must be so still when its result is used
+    """What it leaves behind that no output names -> the input that says whose (an output of that name does where there is
+    one): must be so still when its result is used
     again. ``version-tags``: the tags of a registered version, and the files that they have a digest of;
     ``load-test-evidence``: what the ledger was told of a load test of that manifest."""
 

@@ -128,12 +128,12 @@ def pipeline() -> WorkflowTemplate:
                 template=template(EVALUATE),
                 arguments={**use_case, **dataset, **candidate, **window, **against},
             )
-            version = {"model-version": evaluate.get_parameter("model-version")}
+            passed = {name: evaluate.get_parameter(name) for name in ("model-version", "shortlist", "candidates")}
             export = Task(
-                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version, **window}
+                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **passed, **window}
             )
             model = {
-                **version,
+                "model-version": export.get_parameter("model-version"),
                 **dataset,
                 **window,
                 "repository": export.get_parameter("repository"),
@@ -152,11 +152,11 @@ def _found(train: Task, evaluate: Task, export: Task) -> dict[str, Parameter]:
     """What the steps before staging found out, for the ledger."""
     return {
         "model-uri": train.get_parameter("model-uri"),
-        "metrics": evaluate.get_parameter("metrics"),
-        "gates": evaluate.get_parameter("gates"),
+        "metrics": export.get_parameter("metrics"),
+        "gates": export.get_parameter("gates"),
         "gate-verdict": evaluate.get_parameter("verdict"),
-        "kind": evaluate.get_parameter("kind"),
-        "candidates": evaluate.get_parameter("candidates"),
+        "kind": export.get_parameter("kind"),
+        "candidates": export.get_parameter("candidates"),
         "champion": evaluate.get_parameter("beaten"),
         "window": train.get_parameter("window"),
         "variant": export.get_parameter("chosen"),
@@ -183,4 +183,7 @@ def _summary() -> dict[str, str]:
         "metrics": told("evaluate-metrics"),
         "verdict": told("evaluate-verdict"),
         "model-version": told("evaluate-model-version"),
+        "exported-version": told("export-model-version"),
+        "exported-metrics": told("export-metrics"),
+        "candidates": told("export-candidates"),
     }
