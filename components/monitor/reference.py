@@ -69,7 +69,7 @@ def live_slices(use_case: UseCase, examples: Examples) -> tuple[str, ...]:
 def _tested(use_case: UseCase, examples: Examples, moment: Array, names: tuple[str, ...], model: Model) -> Rows:
     from tiphys.serving.session import Session  # noqa: PLC0415 - ONNX Runtime, only where a reference is made
 
-    answers = Session(model.onnx, use_case)(examples.features)
+    answers = Session(model.pieces, use_case)(examples.features)
     everywhere = np.ones(len(examples), bool)
     masks = {
         ALL: everywhere, **live_rows.masks_of(use_case, examples.features, names), live_rows.TRUSTED: everywhere,
