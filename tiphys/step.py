@@ -140,9 +140,9 @@ class Access:
     """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
     audits: bool = False
     """Whether it also holds the key of the operator's own meters, whose outcomes are trusted."""
-    governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
-    """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages. All but
-    the last may read events and decisions, too."""
+    governor: Literal["", "alert", "schedule", "person", "alertmanager", "claim"] = ""
+    """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages, the claim
+    of a run that a yes started. All but the last two may read events and decisions, too."""
     signs: bool = False
     """Whether it signs passports."""
     outside: bool = False

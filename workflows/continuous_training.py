@@ -5,6 +5,7 @@ from itertools import pairwise
 from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 
 from components.check_data.contract import CONTRACT as CHECK_DATA
+from components.claim_training.contract import CONTRACT as CLAIM_TRAINING
 from components.collect_outcomes.contract import CONTRACT as COLLECT_OUTCOMES
 from components.etl.contract import CONTRACT as ETL
 from components.evaluate.contract import CONTRACT as EVALUATE
@@ -28,7 +29,7 @@ Trains a model on new data and ships it, if it deserves it.
 
 With `promote` set to `false` it ends after 3.
 
-Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
+Started by an event, it shows first that a yes of the governor meant it. Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
 window, and the candidate has to beat `champion` on the newest rows and must not be worse on the trusted ones.
 
 Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
@@ -74,6 +75,12 @@ PARAMETERS = [
         enum=["true", "false"],
         description="true: judge it in canary and promote it if it deserves it; false: stop after staging's load test",
     ),
+    Parameter(
+        name="governed",
+        value="false",
+        enum=["true", "false"],
+        description="true: an event started it; the governor is asked first whether a yes of its own did, with these very parameters",
+    ),
     started_by(),
 ]
 
@@ -86,6 +93,16 @@ def pipeline() -> WorkflowTemplate:
     ) as made:
         use_case = {"use-case": given("use-case")}
         with DAG(name="pipeline"):
+            claim = Task(
+                name="claim-training",
+                template=template(CLAIM_TRAINING),
+                when=f"{given('governed')} == true",
+                arguments={
+                    **use_case,
+                    **{name: given(name) for name in ("source", "recent-from", "champion", "started-by")},
+                    "uid": "{{workflow.uid}}",
+                },
+            )
             collect = Task(
                 name="collect-outcomes",
                 template=template(COLLECT_OUTCOMES),
@@ -141,7 +158,7 @@ def pipeline() -> WorkflowTemplate:
                 "mlflow-run": train.get_parameter("mlflow-run"),
             }
             package = ship(model, _found(train, evaluate, export), only_if=f"{given('promote')} == true")
-            for before, after in pairwise((collect, ingest, etl, check, train, evaluate, export, package)):
+            for before, after in pairwise((claim, collect, ingest, etl, check, train, evaluate, export, package)):
                 before.next(after)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})

@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import urllib3
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,8 @@ from tiphys.watch import webhooks
 from tiphys.watch.alerts import Alert, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tiphys.settings import GovernorSettings
 
 _OK = range(200, 300)
@@ -120,6 +123,27 @@ def event(settings: GovernorSettings, identity: str, *, timeout: float = 10.0) -
         message = f"{identity[:60]!r} is no id of an event: 'tiphys events list' shows them"
         raise PermanentError(message)
     return _read(_got(settings, f"/v1/events/{identity}", timeout), settings.url)
+
+
+def claim(settings: GovernorSettings, run: str, said: Mapping[str, str], *, timeout: float = 10.0) -> tuple[str, str]:
+    """Say that a yes started a run; the event's id and the reason of the yes.
+
+    Args:
+        settings: where the governor is, and a token for claims.
+        run: the run's name.
+        said: its ``uid`` and what it was started with, as :class:`tiphys.watch.governor.claims.Claim` has it.
+        timeout: in seconds.
+
+    Raises:
+        PermanentError: none did, with other parameters, or another run has it.
+        RetryableError: the governor does not answer.
+    """
+    headers = {"Authorization": f"Bearer {settings.token}", "Content-Type": "application/json"}
+    body = json.dumps(said).encode()
+    status, found = _ask(settings, f"/v1/trainings/{quote(run, safe='')}/claim", headers, timeout, body)
+    if status not in _OK:
+        raise _refusal(settings.url, status, found)
+    return str(found["event"]), str(found["reason"])
 
 
 def _got(settings: GovernorSettings, path: str, timeout: float) -> Any:

@@ -45,7 +45,7 @@ def test_alerts_of_one_fingerprint_start_one_training_and_others_wait_for_its_en
     given = {each["name"]: each["value"] for each in run["spec"]["arguments"]["parameters"]}
     assert given == {
         "use-case": TINY, "source": "s3://landing/boilings/", "live": "true", "recent-from": "2019-05-12T00:00:00",
-        "champion": "models:/tiny@production", "started-by": "alert", "promote": "true",
+        "champion": "models:/tiny@production", "started-by": "alert", "promote": "true", "governed": "true",
     }  # fmt: skip
     assert run["metadata"]["annotations"]["tiphys/alert"] == "burst-0"
     governor.alert("too-soon", subject="hot")

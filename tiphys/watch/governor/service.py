@@ -6,6 +6,7 @@
 ``GET /v1/events``              newest first, with their decisions; ``?use_case=&limit=``
 ``GET /v1/events/ID``           one of them; how the id begins is enough where only one begins so
 ``GET /v1/decisions``           the latest first; ``?use_case=&verdict=yes|no&limit=``
+``POST /v1/trainings/RUN/claim`` by a run's first step: 200 a yes started it, and it alone; 409 none did, and why not
 ``GET /healthz``, ``/metrics``  for supervisors, without a token
 =============================== ======================================================================================
 
@@ -27,9 +28,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tiphys.errors import DataError, RetryableError
-from tiphys.service.answers import as_json, away, limit, misfit, read_bytes, refused
+from tiphys.service.answers import as_json, away, limit, misfit, read_body, read_bytes, refused
 from tiphys.watch import webhooks
 from tiphys.watch.governor import alertmanager, receive
+from tiphys.watch.governor.claims import Claim, complaint
 from tiphys.watch.governor.store import FullError
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from tiphys.watch.governor.clock import Clock
     from tiphys.watch.governor.desk import Desk
-    from tiphys.watch.governor.senders import Door
+    from tiphys.watch.governor.senders import Door, TokenRole
     from tiphys.watch.governor.store import Store
     from tiphys.watch.governor_client import Told
 
@@ -66,6 +68,7 @@ class Service:
                 Route("/v1/events", self._events, methods=["GET"]),
                 Route("/v1/events/{id}", self._event, methods=["GET"]),
                 Route("/v1/decisions", self._decisions, methods=["GET"]),
+                Route("/v1/trainings/{run}/claim", self._claim, methods=["POST"]),
                 Route("/healthz", self._healthz, methods=["GET"]),
                 Route("/metrics", self._metrics, methods=["GET"]),
             ],
@@ -152,6 +155,21 @@ class Service:
         found = await self._store.decisions(limit(request), *wanted)
         return JSONResponse({"decisions": [each.model_dump(mode="json") for each in found]})
 
+    async def _claim(self, request: Request) -> Response:
+        """Looked at again after it is written: of two runs at once one has it."""
+        self._enter(request, "claim")
+        run, claim = request.path_params["run"], await read_body(request, Claim)
+        meant = await self._store.meant(run)
+        why = complaint(claim, meant, run)
+        if meant is not None and not why:
+            await self._store.claim(meant, claim.uid)
+            why = complaint(claim, await self._store.meant(run), run)
+        if meant is None or why:
+            self._count("refused", "unclaimed")
+            log.warning("claim refused: %s", why)
+            raise HTTPException(409, why)
+        return JSONResponse({"event": meant.event, "reason": meant.reason})
+
     async def _healthz(self, _request: Request) -> Response:
         await self._store.ready()
         return JSONResponse({"status": "ok"})
@@ -167,9 +185,9 @@ class Service:
         why = self._desk.why_waiting.get(told.id) if told.verdict == "wait" else None
         return told.model_copy(update={"reason": why}) if why else told
 
-    def _enter(self, request: Request) -> None:
-        if self._door.tokens.role(request.headers.get("authorization", "")) != "read":
-            raise HTTPException(401, "the governor wants a token it knows: Authorization: Bearer TOKEN")
+    def _enter(self, request: Request, role: TokenRole = "read") -> None:
+        if self._door.tokens.role(request.headers.get("authorization", "")) != role:
+            raise HTTPException(401, "the governor wants a token it knows for that: Authorization: Bearer TOKEN")
 
     async def _refuse(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, receive.RefusedError)  # noqa: S101 - registered for nothing else

@@ -13,6 +13,7 @@ from tiphys.errors import RetryableError
 from tiphys.service.database import Database
 from tiphys.watch.alerts import Alert
 from tiphys.watch.governor import tables
+from tiphys.watch.governor.claims import Meant
 from tiphys.watch.governor.clock import Mark, resumed
 from tiphys.watch.governor.decide import Decision, Event, Training
 from tiphys.watch.governor_client import Told
@@ -180,6 +181,15 @@ class Store:
     async def lost(self, flight: Flight, phase: str) -> None:
         """Remember that there is no run of it, or none any more."""
         await self._database.rows(tables.LOST, {"event": flight.number, "phase": phase})
+
+    async def meant(self, run: str) -> Meant | None:
+        """The training whose run has that name."""
+        rows = await self._database.rows(tables.MEANT, {"run": run})
+        return Meant(**rows[0]) if rows else None
+
+    async def claim(self, meant: Meant, uid: str) -> None:
+        """Remember which run it is; the first counts."""
+        await self._database.rows(tables.CLAIM, {"event": meant.number, "uid": uid})
 
     async def source(self, use_case: str) -> str:
         """The raw files that its trainings are made of; empty where none are known."""
