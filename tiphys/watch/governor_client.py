@@ -85,18 +85,32 @@ def send(
         SettingsError: our secret has not the form of one.
     """
     body = event.model_dump_json(exclude_none=True).encode()
+    status, found = _until_taken(settings, "/v1/alerts", identity, body, timeout, tries)
+    return Reply(_read(found, settings.url), is_new=status == 201)  # noqa: PLR2004
+
+
+def send_figures(settings: GovernorSettings, text: str, *, timeout: float = 10.0, tries: int = 6) -> None:
+    """Send the figures of a look, in Prometheus' text format, until they are taken. Raises as :func:`send`."""
+    body = text.encode()
+    _until_taken(settings, "/v1/figures", event_id("figures", text), body, timeout, tries)
+
+
+def _until_taken(  # noqa: PLR0913, PLR0917 - all that a try needs
+    settings: GovernorSettings, path: str, identity: str, body: bytes, timeout: float, tries: int
+) -> tuple[int, Any]:
+    """Sign and send, again where that helps; status and body of the answer. Raises as :func:`send`."""
     pause = _FIRST_PAUSE
     for left in reversed(range(tries)):
         signed = webhooks.sign(settings.secret, identity, int(time.time()), body)
-        headers = {**signed, "Content-Type": "application/json"}
+        headers = {**signed, "Content-Type": "application/json" if body.startswith(b"{") else "text/plain"}
         try:
-            status, found = _ask(settings, "/v1/alerts", headers, timeout, body)
+            status, found = _ask(settings, path, headers, timeout, body)
         except RetryableError:
             if not left:
                 raise
         else:
             if status in _OK:
-                return Reply(_read(found, settings.url), is_new=status == 201)  # noqa: PLR2004
+                return status, found
             if status not in _AGAIN or not left:
                 raise _refusal(settings.url, status, found)
         time.sleep(pause)

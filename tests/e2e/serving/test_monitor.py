@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import urllib3
 
 from tests.e2e.model.conftest import boilings, publish_version
 from tests.usecases.pair.pieces import pieces
@@ -105,6 +106,9 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(shop: Sho
     assert "truths exceed the answers" in page
     metrics = (tmp_path / "b" / "artifacts" / "drift.prom").read_text()
     assert 'tiphys_drift_alarm{use_case="tests.usecases.tiny"' in metrics
+
+    scraped = urllib3.request("GET", governor.url + "/metrics/drift").data.decode()
+    assert 'tiphys_drift_alarm{use_case="tests.usecases.tiny"' in scraped
 
     log, _ = shop.step("monitor", tmp_path / "c", use_case=TINY, dataset=data, until=later)
     again = told(tmp_path / "c")

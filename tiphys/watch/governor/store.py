@@ -12,7 +12,7 @@ import psycopg
 from tiphys.errors import RetryableError
 from tiphys.service.database import Database
 from tiphys.watch.alerts import Alert
-from tiphys.watch.governor import tables
+from tiphys.watch.governor import figures, tables
 from tiphys.watch.governor.claims import Meant
 from tiphys.watch.governor.clock import Mark, resumed
 from tiphys.watch.governor.decide import Decision, Event, Training
@@ -200,6 +200,15 @@ class Store:
         """Remember them, and the run that used them."""
         values = {"use_case": use_case, "source": found.source, "run": found.run}
         await self._database.rows(tables.KEEP_SOURCE, values)
+
+    async def keep_figures(self, use_case: str, text: str, sent: int) -> None:
+        """Keep what monitor found of a use case, unless something later is there."""
+        await self._database.rows(tables.KEEP_FIGURES, {"use_case": use_case, "text": text, "sent_s": sent})
+
+    async def figures(self) -> list[str]:
+        """What monitor found last, of each use case."""
+        rows = await self._database.rows(tables.FIGURES, {"forgotten_s": figures.FORGOTTEN_S})
+        return [str(row["text"]) for row in rows]
 
     async def resume(self, wall: float, speed: float) -> Mark:
         """Where the clock goes on, and write that down."""

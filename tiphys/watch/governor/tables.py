@@ -1,7 +1,8 @@
 """The governor's tables and questions in SQL. It runs nothing.
 
 Events, decisions, trainings and claims are append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. ``waiting`` holds the events without
-a decision, ``flight`` what has become of a training, ``source`` what it is made of.
+a decision, ``flight`` what has become of a training, ``source`` what it is made of,
+``figures`` what monitor found last.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ CREATE TABLE IF NOT EXISTS source (
     source   text        NOT NULL,
     run      text        NOT NULL,
     found_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS figures (
+    use_case text   PRIMARY KEY,
+    text     text   NOT NULL,
+    sent_s   bigint NOT NULL
 );
 CREATE TABLE IF NOT EXISTS clock (
     number bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -176,6 +182,13 @@ INSERT INTO source (use_case, source, run) VALUES (%(use_case)s, %(source)s, %(r
 ON CONFLICT (use_case) DO UPDATE SET source = excluded.source, run = excluded.run, found_at = now()
 WHERE source.run <> excluded.run
 """
+
+KEEP_FIGURES = """
+INSERT INTO figures (use_case, text, sent_s)
+VALUES (%(use_case)s, %(text)s, %(sent_s)s)
+ON CONFLICT (use_case) DO UPDATE SET text = excluded.text, sent_s = excluded.sent_s WHERE figures.sent_s <= excluded.sent_s
+"""
+FIGURES = "SELECT text FROM figures WHERE sent_s >= extract(epoch FROM now()) - %(forgotten_s)s ORDER BY use_case"
 
 CLOCK = """
 SELECT c.own, c.wall, c.speed,
