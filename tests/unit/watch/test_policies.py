@@ -10,7 +10,7 @@ from tiphys.usecase import Policy, UseCase
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("name", ["taxi_eta", "tests.usecases.tiny"])
+@pytest.mark.parametrize("name", ["taxi_eta", "tests.usecases.tiny", "tests.usecases.timed"])
 def test_a_yes_has_the_rows_that_its_training_needs(name: str) -> None:
     """Or the run would be refused by its own training, and count in the budget."""
     policy: Policy = UseCase(name).part("policy").POLICY
