@@ -184,7 +184,7 @@ def by_singles(use_case: UseCase, table: Path) -> Took:
 
 def by_hand(use_case: UseCase, table: Path, model: Model) -> list[tuple[float, ...]]:
     """Read, check and ask in this process; the answer and the interval's ends of each row."""
-    session = Session(model.onnx, use_case)
+    session = Session(model.pieces, use_case)
     answers: list[tuple[float, ...]] = []
     with open_source(str(table)) as source:
         made = Questions(use_case.api, source.columns, source.where)
@@ -197,7 +197,7 @@ def by_hand(use_case: UseCase, table: Path, model: Model) -> list[tuple[float, .
 
 def model_alone(use_case: UseCase, table: Path, model: Model, rows: int) -> Took:
     """Seconds of the model by itself, features ready, 8,192 rows at a time."""
-    session = Session(model.onnx, use_case)
+    session = Session(model.pieces, use_case)
     with open_source(str(table)) as source:
         made = Questions(use_case.api, source.columns, source.where)
         found = [made.features(each) for each in next(iter(source.chunks(8192))).rows]

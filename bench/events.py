@@ -88,7 +88,7 @@ def crowd(chance: random.Random) -> list[tuple[str, Alert | Request, str]]:
             made.append(
                 (
                     "tester",
-                    Alert(use_case=TINY, kind=kind, subject=f"slice {chance.randrange(20)}", labelled=100),
+                    Alert(use_case=TINY, kind=kind, subject=f"slice {chance.randrange(20)}", labelled=1000),
                     identity,
                 )
             )

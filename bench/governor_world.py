@@ -44,6 +44,7 @@ spec:
     - {name: recent-from, value: ""}
     - {name: champion, value: ""}
     - {name: started-by, value: person, enum: [person, schedule, alert, ci]}
+    - {name: governed, value: "false", enum: ["true", "false"]}
   workflowMetadata:
     labels: {tiphys/workflow: continuous-training}
     labelsFrom:
@@ -51,9 +52,13 @@ spec:
       tiphys/started-by: {expression: "workflow.parameters['started-by']"}
   templates:
   - name: main
+    dag:
+      tasks:
+      - {name: train, depends: claim-training, template: train}
+  - name: train
     container: {image: "debian:12", command: [sh, -c, "while [ -e HOLD ]; do sleep 0.1; done"]}
 """
-"""Runs for as long as the file of :attr:`Watch.hold` is there."""
+"""Runs for as long as the file of :attr:`Watch.hold` is there; what comes before, the claim, is the real training's."""
 
 
 @dataclass
@@ -124,10 +129,22 @@ class Watch(World):
         told = config.config_map(self.plan.settings, self.plan.keys), config.secrets(self.plan.settings, self.plan.keys)
         self.apply(
             *config.documents(*told),
-            *load_text(TRAINING.replace("HOLD", str(self.hold))),
+            *self._training(rendered),
             *load_file(rendered / "retrain.yaml"),
             *load_file(rendered / "scheduled-training.yaml"),
         )
+
+    def _training(self, rendered: Path) -> list[dict[str, Any]]:
+        """The stand-in, with the real training's claim."""
+        (real,) = (
+            each for each in load_file(rendered / "continuous-training.yaml") if each["kind"] == "WorkflowTemplate"
+        )
+        templates = {each["name"]: each for each in real["spec"]["templates"]}
+        (claim,) = (each for each in templates["pipeline"]["dag"]["tasks"] if each["name"] == "claim-training")
+        (training,) = load_text(TRAINING.replace("HOLD", str(self.hold)))
+        training["spec"]["templates"][0]["dag"]["tasks"].append(claim)
+        training["spec"]["templates"].append(templates["claim-training"])
+        return [training]
 
     def apply(self, *documents: dict[str, Any]) -> None:
         """Put objects into the engine's store."""

@@ -253,7 +253,7 @@ class GovernorServerSettings:
         "JSON object whsec_BASE64 -> SENDER:alert|schedule|person; two of one sender while a secret is exchanged",
         secret=True,
     )
-    tokens: str = _setting("TIPHYS_GOVERNOR_TOKENS", "JSON object token -> read|alertmanager", "{}", secret=True)
+    tokens: str = _setting("TIPHYS_GOVERNOR_TOKENS", "JSON object token -> read|alertmanager|claim", "{}", secret=True)
     argo_token: str = _setting(
         "TIPHYS_ARGO_TOKEN",
         "token to post events and read runs with, where TIPHYS_ARGO_TOKEN_FILE names none",

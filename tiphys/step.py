@@ -140,9 +140,9 @@ class Access:
     """What it may ask the gateway: as a user does, any environment, or its admin port and the agents', too."""
     audits: bool = False
     """Whether it also holds the key of the operator's own meters, whose outcomes are trusted."""
-    governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
-    """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages. All but
-    the last may read events and decisions, too."""
+    governor: Literal["", "alert", "schedule", "person", "alertmanager", "claim"] = ""
+    """What it may send the governor: alerts, a schedule's or a person's request for a training, Alertmanager's messages, the claim
+    of a run that a yes started. All but the last two may read events and decisions, too."""
     signs: bool = False
     """Whether it signs passports."""
     outside: bool = False
@@ -171,7 +171,8 @@ class Contract:
     table that was trained on last), ``staging`` (what serves the use case there), ``triton``, ``gateway`` (the code and the
     processes that answer), ``machine`` (processors and memory)."""
     leaves: Mapping[Surrounding, str] = field(default_factory=dict)
-    """What it leaves behind that no output names -> the input that says whose: must be so still when its result is used
+    """What it leaves behind that no output names -> the input that says whose (an output of that name does where there is
+    one): must be so still when its result is used
     again. ``version-tags``: the tags of a registered version, and the files that they have a digest of;
     ``load-test-evidence``: what the ledger was told of a load test of that manifest."""
 

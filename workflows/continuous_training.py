@@ -5,6 +5,7 @@ from itertools import pairwise
 from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
 
 from components.check_data.contract import CONTRACT as CHECK_DATA
+from components.claim_training.contract import CONTRACT as CLAIM_TRAINING
 from components.collect_outcomes.contract import CONTRACT as COLLECT_OUTCOMES
 from components.etl.contract import CONTRACT as ETL
 from components.evaluate.contract import CONTRACT as EVALUATE
@@ -28,7 +29,7 @@ Trains a model on new data and ships it, if it deserves it.
 
 With `promote` set to `false` it ends after 3.
 
-Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
+Started by an event, it shows first that a yes of the governor meant it. Asked for because the world changed, it gets `live` and `recent-from`: live rides are collected first, the training chooses its
 window, and the candidate has to beat `champion` on the newest rows and must not be worse on the trusted ones.
 
 Give `source`; all else has a default. Two runs of one use case wait for one another. The reports are artifacts of their
@@ -74,6 +75,12 @@ PARAMETERS = [
         enum=["true", "false"],
         description="true: judge it in canary and promote it if it deserves it; false: stop after staging's load test",
     ),
+    Parameter(
+        name="governed",
+        value="false",
+        enum=["true", "false"],
+        description="true: an event started it; the governor is asked first whether a yes of its own did, with these very parameters",
+    ),
     started_by(),
 ]
 
@@ -86,6 +93,16 @@ def pipeline() -> WorkflowTemplate:
     ) as made:
         use_case = {"use-case": given("use-case")}
         with DAG(name="pipeline"):
+            claim = Task(
+                name="claim-training",
+                template=template(CLAIM_TRAINING),
+                when=f"{given('governed')} == true",
+                arguments={
+                    **use_case,
+                    **{name: given(name) for name in ("source", "recent-from", "champion", "started-by")},
+                    "uid": "{{workflow.uid}}",
+                },
+            )
             collect = Task(
                 name="collect-outcomes",
                 template=template(COLLECT_OUTCOMES),
@@ -128,12 +145,12 @@ def pipeline() -> WorkflowTemplate:
                 template=template(EVALUATE),
                 arguments={**use_case, **dataset, **candidate, **window, **against},
             )
-            version = {"model-version": evaluate.get_parameter("model-version")}
+            passed = {name: evaluate.get_parameter(name) for name in ("model-version", "shortlist", "candidates")}
             export = Task(
-                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **version, **window}
+                name="export", template=template(EXPORT), arguments={**use_case, **dataset, **passed, **window}
             )
             model = {
-                **version,
+                "model-version": export.get_parameter("model-version"),
                 **dataset,
                 **window,
                 "repository": export.get_parameter("repository"),
@@ -141,7 +158,7 @@ def pipeline() -> WorkflowTemplate:
                 "mlflow-run": train.get_parameter("mlflow-run"),
             }
             package = ship(model, _found(train, evaluate, export), only_if=f"{given('promote')} == true")
-            for before, after in pairwise((collect, ingest, etl, check, train, evaluate, export, package)):
+            for before, after in pairwise((claim, collect, ingest, etl, check, train, evaluate, export, package)):
                 before.next(after)
         with DAG(name="finish"):
             Task(name="summary", template=template(SUMMARY), arguments={**use_case, **_summary()})
@@ -152,11 +169,11 @@ def _found(train: Task, evaluate: Task, export: Task) -> dict[str, Parameter]:
     """What the steps before staging found out, for the ledger."""
     return {
         "model-uri": train.get_parameter("model-uri"),
-        "metrics": evaluate.get_parameter("metrics"),
-        "gates": evaluate.get_parameter("gates"),
+        "metrics": export.get_parameter("metrics"),
+        "gates": export.get_parameter("gates"),
         "gate-verdict": evaluate.get_parameter("verdict"),
-        "kind": evaluate.get_parameter("kind"),
-        "candidates": evaluate.get_parameter("candidates"),
+        "kind": export.get_parameter("kind"),
+        "candidates": export.get_parameter("candidates"),
         "champion": evaluate.get_parameter("beaten"),
         "window": train.get_parameter("window"),
         "variant": export.get_parameter("chosen"),
@@ -183,4 +200,7 @@ def _summary() -> dict[str, str]:
         "metrics": told("evaluate-metrics"),
         "verdict": told("evaluate-verdict"),
         "model-version": told("evaluate-model-version"),
+        "exported-version": told("export-model-version"),
+        "exported-metrics": told("export-metrics"),
+        "candidates": told("export-candidates"),
     }

@@ -9,8 +9,8 @@ GIVEN = {
     name: f"payload.{name.replace('-', '_')}"
     for name in ("use-case", "source", "recent-from", "champion", "started-by")
 }
-"""Parameters of the training that the governor gives, each with its expression; all others but ``live`` keep their defaults, so
-that bad data still stops it."""
+"""Parameters of the training that the governor gives, each with its expression; all others but ``live`` and ``governed`` keep their
+defaults, so that bad data still stops it."""
 
 
 def pipeline() -> m.WorkflowEventBinding:
@@ -36,7 +36,7 @@ def pipeline() -> m.WorkflowEventBinding:
                 arguments=m.Arguments(
                     parameters=[
                         m.Parameter(name=name, value_from=m.ValueFrom(event=event))
-                        for name, event in {**GIVEN, "live": '"true"'}.items()
+                        for name, event in {**GIVEN, "live": '"true"', "governed": '"true"'}.items()
                     ]
                 ),
             ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def decide(spark: SparkSession, use_case: UseCase, plan: Plan, model: Model, lake: Lake) -> DataFrame:
     """Ask the model about every row; answers with the columns of :func:`components.batch_score.columns.spark_schema`."""
     with_our_python(spark)
-    scorer, wanted = Scorer(use_case.package, model.version, model.onnx), spark_schema(use_case)
+    scorer, wanted = Scorer(use_case.package, model.version, model.pieces), spark_schema(use_case)
     if plan.dataset is not None:
         return _dataset(spark, use_case, plan).mapInArrow(scorer.dataset, wanted)
     s3 = lake.s3

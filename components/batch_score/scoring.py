@@ -64,12 +64,12 @@ class Scorer:
 
     use_case: str
     model_version: str
-    onnx: bytes
+    pieces: tuple[bytes, ...]
 
     def dataset(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Score rows of a dataset: batches with the use case's columns, ``month`` and ``file``."""
         use_case = UseCase(self.use_case)
-        ask = Session(self.onnx, use_case)
+        ask = Session(self.pieces, use_case)
         for batch in batches:
             if batch.num_rows == 0:
                 continue
@@ -88,7 +88,7 @@ class Scorer:
         from tiphys.serving.batch_source import format_of, source_of  # noqa: PLC0415
 
         use_case, store = UseCase(self.use_case), S3(s3)
-        ask = Session(self.onnx, use_case)
+        ask = Session(self.pieces, use_case)
         for each in (row for batch in batches for row in batch.to_pylist()):
             uri, sha256 = each["uri"], each["sha256"]
             with store.open(uri) as content:

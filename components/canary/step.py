@@ -129,15 +129,16 @@ def _held_out(use_case: UseCase, name: str, window: str) -> Examples:
     from tiphys.errors import DataError  # noqa: PLC0415
     from tiphys.lake import window as windows  # noqa: PLC0415
     from tiphys.lake.dataset import Dataset  # noqa: PLC0415
+    from tiphys.lake.months import newest  # noqa: PLC0415
 
     dataset, chosen = Dataset.open(name), windows.Window.parse(window)
     if chosen is not None:
         return windows.cut(windows.read(use_case, dataset, chosen.since), chosen.recent_from).test.rows
-    months = [month for month, rows in dataset.months.items() if rows]
-    if not months:
+    last = newest(dataset.months, use_case.data.min_rows_per_month)
+    if not last:
         message = f"dataset {name!r} has no rows: artificial riders have nothing to ask about"
         raise DataError(message)
-    return use_case.examples(dataset.read(use_case.columns, months[-1:]))
+    return use_case.examples(dataset.read(use_case.columns, last))
 
 
 def _scale(ledger: LedgerClient, use_case: UseCase, release: Recorded, held_out: Examples) -> Scale:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiphys.lake.dataset import Dataset
+from tiphys.lake.months import newest
 from tiphys.usecase import DataContract
 
 _SHOWN = 4
@@ -66,9 +67,8 @@ def _columns(version: Dataset, contract: DataContract) -> Iterator[Check]:
 
 
 def _begun(version: Dataset, contract: DataContract) -> set[str]:
-    """The months after the last one that has all rows that a month must have."""
-    whole = [month for month, rows in version.months.items() if rows >= contract.min_rows_per_month]
-    return {month for month in version.months if whole and month > whole[-1]}
+    """The months after the last one that has all rows that a month must have: they are tested on together with it."""
+    return set(newest(version.months, contract.min_rows_per_month)[1:])
 
 
 def _months(version: Dataset, rejects: Dataset, contract: DataContract, begun: set[str]) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Who is registered: of the network and what else may be served, the best that passes every gate. Knows no use case.
+"""Who is to be served: of the network and what else may be, the best that passes every gate. Knows no use case.
 
 Each is judged as if it were the model; a gate that holds it against itself asks nothing. Without a champion to beat the network
 stands alone.
@@ -44,8 +44,13 @@ def hold(gates: Sequence[Gate], measured: Measured) -> list[Contender]:
 
 def best(contenders: Sequence[Contender]) -> Contender:
     """Return the one of those that passed with the least error on the test rows; the network where none did."""
+    return next(iter(passing(contenders)), contenders[0])
+
+
+def passing(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return those that passed every gate, the one with the least error on the test rows first."""
     passed = [each for each in contenders if each.verdict == "passed"]
-    return min(passed, key=lambda each: each.measured.figures["mae"], default=contenders[0])
+    return sorted(passed, key=lambda each: each.measured.figures["mae"])
 
 
 def told(contenders: Sequence[Contender], chosen: Contender) -> list[dict[str, Any]]:

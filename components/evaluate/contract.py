@@ -57,6 +57,9 @@ class Outputs(StepOutputs):
         description="where a champion was to be beaten, all that could have been registered as JSON: name, errors, what became "
         "of it"
     )
+    shortlist: str = Field(
+        description="all that passed every gate, best first, as JSON: name, model_version, metrics, gates; the first is model-version"
+    )
     beaten: str = Field(description="which version it had to beat, as models:/USE_CASE/N; empty: nobody")
     report: Path = artifact("evaluation.html", "the evaluation as a page: figures, gates, slices, plots")
 

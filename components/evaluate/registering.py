@@ -36,7 +36,7 @@ class Entry:
 
 
 def instead(tracking: Tracking, use_case: UseCase, chosen: Contender, inputs: Inputs, context: Context) -> Entry:
-    """Make the entry of a candidate that beat the network; its weights are kept with an MLflow run of its own."""
+    """Make the entry of a candidate that is no network; its weights are kept with an MLflow run of its own."""
     notes = {"use_case": use_case.name, "dataset": inputs.dataset, model_files.KIND: chosen.name}
     weights = model_files.dump(chosen.measured.answers.modules[chosen.name], notes)
     sha256 = hashlib.sha256(weights).hexdigest()

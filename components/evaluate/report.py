@@ -170,7 +170,11 @@ def _contest(told: Evaluation) -> str:
         for each in told.contenders
     )
     table = f"<table><tr><th>candidate{heads}<th>what became of it</tr>{rows}</table>"
-    return _section("Candidates", "What could have been registered, each judged as if it were the model.", table)
+    return _section(
+        "Candidates",
+        "What could be served, each judged as if it were the model. If export finds the best too slow or too large, the next that passed is.",
+        table,
+    )
 
 
 def _gates(told: Evaluation) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from tiphys.errors import DataError
 from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
+from tiphys.lake.months import newest, span
 from tiphys.lake.window import Window
 from tiphys.usecase import Examples
 
@@ -76,13 +77,14 @@ def trusted(use_case: UseCase, labelled: pa.Table) -> Examples:
 
 def _by_months(use_case: UseCase, name: str) -> Rows:
     dataset = Dataset.open(name)
-    months = [month for month, rows in dataset.months.items() if rows]
-    if len(months) < 2:  # noqa: PLR2004 - a past and a test month
-        message = f"dataset {name!r} has {len(months)} months with rows: evaluation needs a past and a test month"
+    rows = {month: rows for month, rows in dataset.months.items() if rows}
+    test = newest(rows, use_case.data.min_rows_per_month)
+    past = [month for month in rows if month not in test]
+    if not past:
+        message = f"dataset {name!r} has {len(rows)} months with rows: evaluation needs a past and a test month"
         raise DataError(message)
-    examples = use_case.examples(dataset.read(use_case.columns))
-    last = examples.month == examples.month.max()
-    return Rows(examples.where(~last), examples.where(last), months[-1])
+    before, after = (use_case.examples(dataset.read(use_case.columns, months)) for months in (past, test))
+    return Rows(before, after, span(test))
 
 
 def _since(use_case: UseCase, name: str, window: Window) -> Rows:

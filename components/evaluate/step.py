@@ -32,7 +32,7 @@ STATUS_QUO = "status_quo"
 
 
 def run(inputs: Inputs, context: Context) -> Outputs:
-    """Judge the model, and register it if it passes every gate.
+    """Judge the model, and register what passes every gate: the best of it, and what may be served if that is too slow or too large.
 
     Raises:
         GateError: it missed a gate; the figures, the verdict and the report are published before.
@@ -53,11 +53,12 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     outputs = Outputs(
         mae=found["mae"],
         status_quo_mae=found[f"{STATUS_QUO}.mae"],
-        metrics=json.dumps({name: round(value, 6) for name, value in found.items()}),
-        gates=json.dumps([each.as_dict() for each in chosen.judged]),
+        metrics=json.dumps(_figures(chosen)),
+        gates=json.dumps(_gates(chosen)),
         verdict=chosen.verdict,
         kind=chosen.name,
         candidates=json.dumps(listed),
+        shortlist="[]",
         beaten=asked.champion,
         model_version="",
         report=page,
@@ -66,12 +67,25 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         context.publish(outputs)
         message = f"the model of use case {use_case.name!r} is not registered; {chosen.verdict}"
         raise GateError(message)
-    if chosen.name == NETWORK:
-        entry = Entry(chosen.name, weights, inputs.model_uri.partition("#sha256=")[2], inputs.mlflow_run)
-    else:
-        entry = instead(tracking, use_case, chosen, inputs, context)
-    version = registered(tracking, use_case, entry, asked, context)
-    return outputs.model_copy(update={"model_version": version.uri})
+    shortlist = []
+    for each in contest.passing(contenders):
+        if each.name == NETWORK:
+            entry = Entry(NETWORK, weights, inputs.model_uri.partition("#sha256=")[2], inputs.mlflow_run)
+        else:
+            entry = instead(tracking, use_case, each, inputs, context)
+        version = registered(tracking, use_case, entry, asked, context)
+        facts = {"metrics": _figures(each), "gates": _gates(each)}
+        shortlist.append({"name": each.name, "model_version": version.uri, **facts})
+    told = {"model_version": shortlist[0]["model_version"], "shortlist": json.dumps(shortlist)}
+    return outputs.model_copy(update=told)
+
+
+def _figures(contender: Contender) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in contender.measured.figures.items()}
+
+
+def _gates(contender: Contender) -> list[dict[str, str | float | None]]:
+    return [each.as_dict() for each in contender.judged]
 
 
 def _say(use_case: UseCase, chosen: Contender, listed: list[dict[str, Any]]) -> None:

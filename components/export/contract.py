@@ -19,6 +19,14 @@ class Inputs(StepInputs):
         description="dataset version, USE_CASE.TABLE@TAG: its last month gives the rows for parity and intervals"
     )
     model_version: Annotated[str, Refers("model")] = Field(description="registered version: models:/USE_CASE/N")
+    shortlist: list[dict[str, Any]] = Field(
+        [],
+        description="all versions that passed every gate, best first, as evaluate tells them: where one misses the SLO, the next is "
+        "exported; empty: only model-version may be",
+    )
+    candidates: list[dict[str, Any]] = Field(
+        [], description="all that could have been registered, as evaluate tells them, for the record"
+    )
     window: str = Field(
         "",
         description="what train told as window: rows for parity and intervals are the newest; empty: the last month's",
@@ -51,6 +59,16 @@ class Outputs(StepOutputs):
         description="Triton model repository: s3://models/USE_CASE/N-WEIGHTS-MANIFEST/"
     )
     manifest_sha256: str = Field(description="sha256 of the repository's manifest.json, which has every file's sha256")
+    model_version: Annotated[str, Refers("model")] = Field(
+        description="the version that was exported: the first of the shortlist that holds the SLO"
+    )
+    kind: str = Field("", description="what that is: network, or which candidate; empty: no shortlist was given")
+    metrics: str = Field("{}", description="its figures, as evaluate told them; JSON")
+    gates: str = Field("[]", description="its gates, as evaluate told them; JSON")
+    candidates: str = Field(
+        "[]",
+        description="all that could have been registered as JSON: name, errors, what became of it after export, too",
+    )
     chosen: str = Field(description="name of the variant in the repository")
     why: str = measured("why that one: what it holds, and what each of the others lacks")
     variants: list[dict[str, Any]] = measured(
@@ -77,5 +95,5 @@ CONTRACT = Contract(
     leaves={"version-tags": "model_version"},
     access=Access(read=("lake",), write=("models",), catalog="read"),
     resources=Resources(cpu="1", memory="1600Mi", cpu_limit="2", memory_limit="2560Mi", scratch="256Mi"),
-    timeout="10m",
+    timeout="20m",
 )

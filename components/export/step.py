@@ -14,12 +14,14 @@ import numpy as np
 
 from components.export import interval, onnx_export, status_quo
 from components.export.contract import Inputs, Outputs
+from components.export.shortlist import Listed, first_that_holds, listed
 from components.export.variants.choose import Choice, choose
 from components.export.variants.table import KINDS, Bench, Kind, Prices, Variant, middle, table
 from tiphys import model_files
 from tiphys.errors import DataError, GateError
 from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
+from tiphys.lake.months import newest
 from tiphys.lake.s3 import S3, NotThereError
 from tiphys.lake.window import Window
 from tiphys.serving import manifest, repository
@@ -50,20 +52,33 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     """Export, prove, attach, lay out.
 
     Raises:
-        GateError: ONNX and PyTorch answer too differently.
+        GateError: ONNX and PyTorch answer too differently, or the SLO is missed, by every version that may be exported.
         DataError: version, weights or dataset are not there or damaged.
         RetryableError: MLflow or S3 is away.
     """
-    use_case, store, tracking = UseCase(inputs.use_case), S3(), Tracking()
-    version = tracking.version(inputs.model_version)
-    model = model_files.load_model(use_case, model_files.fetch_version(tracking, version))
+    use_case = UseCase(inputs.use_case)
     history, latest = held_out(use_case, inputs.dataset, inputs.window)
+
+    def export(each: Listed) -> Outputs:
+        return _exported(inputs, context, use_case, each.model_version, history, latest)
+
+    return first_that_holds(listed(inputs), export, inputs.candidates)
+
+
+def _exported(  # noqa: PLR0913, PLR0917 - all that an export is made of
+    inputs: Inputs, context: Context, use_case: UseCase, model_version: str, history: Examples, latest: Examples
+) -> Outputs:
+    store, tracking = S3(), Tracking()
+    version = tracking.version(model_version)
+    model = model_files.load_model(use_case, model_files.fetch_version(tracking, version))
     made_from, measured_on = (latest.where(half) for half in interval.halves(len(latest)))
     band = interval.fit(onnx_export.ask_torch(model, use_case, made_from.features), made_from.target)
     plain = onnx_export.to_onnx(model, use_case, band)
     rows = evenly(measured_on, _ROWS).features
     answers = onnx_export.ask_torch(model, use_case, rows)
-    _hold(onnx_export.parity(answers, onnx_export.ask_onnx(plain, use_case, rows), band), inputs, use_case, rows)
+    _hold(
+        onnx_export.parity(answers, onnx_export.ask_onnx(plain, use_case, rows), band), inputs, version, use_case, rows
+    )
     measured, choice, onnx = _chosen(inputs, use_case, plain, made_from, measured_on)
     fallback = status_quo.fallback(use_case, history, made_from)
     found = _made(use_case, version, onnx, choice.name, fallback, measured_on)
@@ -83,6 +98,7 @@ def run(inputs: Inputs, context: Context) -> Outputs:
     return Outputs(
         repository=where,
         manifest_sha256=found.manifest_sha256,
+        model_version=version.uri,
         chosen=choice.name,
         why=choice.why,
         variants=[each.told() for each in measured],
@@ -114,12 +130,13 @@ def held_out(use_case: UseCase, dataset: str, window: str = "") -> tuple[Example
         cut = windows.cut(windows.read(use_case, opened, chosen.since), chosen.recent_from)
         past = windows.prepared(windows.together([cut.train, cut.validation]), chosen).rows
         return past, evenly(cut.test.rows, _LATEST_ROWS)
-    months = [month for month, rows in opened.months.items() if rows]
-    if not months:
+    last = newest(opened.months, use_case.data.min_rows_per_month)
+    if not last:
         message = f"dataset {dataset!r} has no rows: nothing shows that the exported model answers alike"
         raise DataError(message)
-    history = use_case.examples(opened.read(use_case.columns, months[:-1]))
-    return history, evenly(use_case.examples(opened.read(use_case.columns, months[-1:])), _LATEST_ROWS)
+    before = [month for month, rows in opened.months.items() if rows and month not in last]
+    history = use_case.examples(opened.read(use_case.columns, before))
+    return history, evenly(use_case.examples(opened.read(use_case.columns, last)), _LATEST_ROWS)
 
 
 def evenly(examples: Examples, rows: int) -> Examples:
@@ -241,12 +258,14 @@ def _made(  # noqa: PLR0913, PLR0917 - all that a repository is made of
     )
 
 
-def _hold(proven: onnx_export.Parity, inputs: Inputs, use_case: UseCase, rows: Mapping[str, Array]) -> None:
+def _hold(
+    proven: onnx_export.Parity, inputs: Inputs, version: Version, use_case: UseCase, rows: Mapping[str, Array]
+) -> None:
     if proven.worst <= inputs.tolerance:
         return
     row = {name: values[proven.worst_row].item() for name, values in rows.items()}
     message = (
-        f"{inputs.model_version} as ONNX differs from PyTorch by {proven.largest:.4g} {use_case.target.unit} "
+        f"{version.uri} as ONNX differs from PyTorch by {proven.largest:.4g} {use_case.target.unit} "
         f"({proven.worst:.2g} of the answer, {inputs.tolerance:g} is allowed), worst for {row}: "
         "the model uses an operation that ONNX computes otherwise"
     )

@@ -35,7 +35,9 @@ class Inputs(StepInputs):
         "",
         description="dataset version that live rows are held against, USE_CASE.TABLE@TAG; empty: the one that the model was evaluated on",
     )
-    send: bool = Field(default=True, description="whether alerts go to the governor; false: they are only written down")
+    send: bool = Field(
+        default=True, description="whether alerts and figures go to the governor; false: they are only written down"
+    )
 
 
 class Outputs(StepOutputs):
@@ -50,7 +52,9 @@ class Outputs(StepOutputs):
     until: str = Field(description="moment after the last")
     mlflow_run: str = Field(description="id of the MLflow run that has figures and report")
     report: Path = artifact("drift.html", "what was looked at and what was found, with plots")
-    metrics: Path = artifact("drift.prom", "the figures in Prometheus' text format, for a textfile collector")
+    metrics: Path = artifact(
+        "drift.prom", "the figures in Prometheus' text format, as the governor has them under /metrics/drift"
+    )
 
 
 CONTRACT = Contract(

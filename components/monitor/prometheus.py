@@ -1,4 +1,4 @@
-"""The figures of one look in Prometheus' text format: for a textfile collector, or whoever serves files to be scraped."""
+"""The figures of one look in Prometheus' text format: the governor takes them, and Prometheus scrapes them there."""
 
 from __future__ import annotations
 

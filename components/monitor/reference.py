@@ -10,6 +10,7 @@ import numpy as np
 from components.monitor import rows as live_rows
 from tiphys.errors import DataError
 from tiphys.lake.dataset import Dataset
+from tiphys.lake.months import newest
 from tiphys.watch.drift.reference import Reference, make
 from tiphys.watch.drift.residuals import ALL, Rows
 
@@ -39,7 +40,8 @@ def build(use_case: UseCase, dataset: str, model: Model) -> Reference:
         message = f"dataset {dataset!r} has no rows: nothing can be held against it"
         raise DataError(message)
     moment = np.asarray(table[time_column].to_numpy()).astype("datetime64[us]").astype(np.int64) / 1e6
-    last = examples.month == examples.month.max()
+    month = moment.astype("datetime64[s]").astype("datetime64[M]").astype(str)
+    last = np.isin(month, newest(found.months, use_case.data.min_rows_per_month))
     names = live_slices(use_case, examples)
     masks = live_rows.masks_of(use_case, examples.features, names)
     columns: dict[str, Any] = {
@@ -69,7 +71,7 @@ def live_slices(use_case: UseCase, examples: Examples) -> tuple[str, ...]:
 def _tested(use_case: UseCase, examples: Examples, moment: Array, names: tuple[str, ...], model: Model) -> Rows:
     from tiphys.serving.session import Session  # noqa: PLC0415 - ONNX Runtime, only where a reference is made
 
-    answers = Session(model.onnx, use_case)(examples.features)
+    answers = Session(model.pieces, use_case)(examples.features)
     everywhere = np.ones(len(examples), bool)
     masks = {
         ALL: everywhere, **live_rows.masks_of(use_case, examples.features, names), live_rows.TRUSTED: everywhere,

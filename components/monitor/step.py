@@ -102,7 +102,7 @@ def _told(inputs: Inputs, context: Context, reference: Reference, window: Window
     mlflow_run = _recorded(inputs, context, window, look, page)
     alerts = [{**each, "report": mlflow_run} for each in alerts]
     if inputs.send:
-        _send(alerts)
+        _send(alerts, metrics.read_text(encoding="utf-8"))
     summary = report.summary(look)
     log.info("%s: %s", look.verdict, summary)
     return Outputs(
@@ -136,16 +136,16 @@ def _recorded(inputs: Inputs, context: Context, window: Window, look: Look, page
     return run.id
 
 
-def _send(alerts: Sequence[dict[str, Any]]) -> None:
-    if not alerts:
-        return
+def _send(alerts: Sequence[dict[str, Any]], figures: str) -> None:
+    """Alerts first: they decide something."""
     settings = load(GovernorSettings)
     if not settings.secret:
-        message = "alerts are to be sent, but TIPHYS_WEBHOOK_SECRET is not set: give the secret, or run with send=false"
+        message = "alerts and figures are to be sent, but TIPHYS_WEBHOOK_SECRET is not set: give the secret, or run with send=false"
         raise SettingsError(message)
     for each in alerts:
         reply = governor_client.send(settings, Alert.model_validate(each), findings.identity(each))
         log.info("%s %s: %s", each["kind"], each["subject"], "sent" if reply.is_new else "was sent before")
+    governor_client.send_figures(settings, figures)
 
 
 def _moment(text: str) -> float:

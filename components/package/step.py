@@ -95,7 +95,7 @@ def labels(inputs: Inputs, found: Manifest, revision: str) -> dict[str, str]:
         "io.tiphys.model-version": inputs.model_version,
         "io.tiphys.dataset": inputs.dataset,
         "io.tiphys.manifest-sha256": inputs.manifest_sha256,
-        "io.tiphys.model-sha256": found.files[found.onnx_path].sha256,
+        "io.tiphys.model-sha256": ",".join(found.files[path].sha256 for path in found.onnx_paths),
     }
 
 

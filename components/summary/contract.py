@@ -27,6 +27,11 @@ class Inputs(StepInputs):
     metrics: dict[str, Any] | None = Field(None, description="the evaluation's figures, by dotted name")
     verdict: str | None = Field(None, description="what the gate said of the model")
     model_version: str | None = Field(None, description="registered version: models:/NAME/NUMBER")
+    exported_version: str | None = Field(None, description="the version that was exported, where it got that far")
+    exported_metrics: dict[str, Any] | None = Field(None, description="its figures, by dotted name")
+    candidates: list[dict[str, Any]] | None = Field(
+        None, description="all that could have been registered, with what became of each"
+    )
     image: str | None = Field(None, description="image of the model, by digest")
     p50_ms: float | None = Field(None, description="median latency under load, ms")
     p95_ms: float | None = Field(None, description="95th percentile of latency under load, ms")

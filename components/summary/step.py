@@ -37,11 +37,10 @@ def rows(inputs: Inputs) -> Iterator[Row]:
     if inputs.rows_kept is not None and inputs.rows_rejected is not None:
         yield "rows", f"{inputs.rows_kept:,} kept, {inputs.rows_rejected:,} quarantined"
     yield from _found(inputs)
-    yield from _quality(inputs.metrics or {})
+    yield from _quality(inputs.exported_metrics or inputs.metrics or {})
     if inputs.verdict:
         yield "gate", inputs.verdict
-    if inputs.model_version:
-        yield "model version", inputs.model_version
+    yield from _version(inputs)
     if inputs.image:
         yield "image", inputs.image
     if inputs.p95_ms is not None:
@@ -54,6 +53,15 @@ def rows(inputs: Inputs) -> Iterator[Row]:
     yield "production", inputs.production or (f"{inputs.kept}, as before" if inputs.kept else "nothing new by this run")
     if inputs.passport:
         yield "passport", inputs.passport
+
+
+def _version(inputs: Inputs) -> Iterator[Row]:
+    """What was exported, and what was better and could not be."""
+    if inputs.model_version:
+        yield "model version", inputs.exported_version or inputs.model_version
+    if inputs.exported_version and inputs.exported_version != inputs.model_version:
+        for each in inputs.candidates or []:
+            yield f"  {each['name']}".replace("_", " "), str(each["outcome"])
 
 
 def _scored(inputs: Inputs) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tiphys.errors import DataError
+from tiphys.lake.months import newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,24 +28,30 @@ class Months:
 
     train: tuple[str, ...]
     validation: str
-    test: str
+    test: tuple[str, ...]
 
 
-def split(months: Sequence[str], dataset: str) -> Months:
-    """Last month: test. The one before: validation. All before: training.
+def split(months: Mapping[str, int], least: int, dataset: str) -> Months:
+    """Last month, with what has only begun after it: test. The one before: validation. All before: training.
+
+    Args:
+        months: rows by month.
+        least: rows that a whole month has.
+        dataset: its name, for the message.
 
     Raises:
         DataError: there are fewer than three months.
     """
-    ordered = sorted(months)
-    if len(ordered) < _LEAST_MONTHS:
-        held = ", ".join(ordered) or "none"
+    test = newest(months, least)
+    before = sorted(month for month, rows in months.items() if rows and month not in test)
+    if len(before) < _LEAST_MONTHS - 1:
+        held = ", ".join(sorted(months)) or "none"
         message = (
             f"dataset {dataset!r} has the months {held}: training needs three at least, "
             "the last to test on and the one before for early stopping; ingest more"
         )
         raise DataError(message)
-    return Months(tuple(ordered[:-2]), ordered[-2], ordered[-1])
+    return Months(tuple(before[:-1]), before[-1], test)
 
 
 def number(month: str) -> int:

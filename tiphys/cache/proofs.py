@@ -37,7 +37,7 @@ def prove(key: Key, outputs: Json, asked: Asked) -> Json:
                 if name in values
             },
             "leaves": {
-                kind: surroundings.left(kind, key.parameters.get(name, ""), key.world)
+                kind: surroundings.left(kind, values.get(name, key.parameters.get(name, "")), key.world)
                 for kind, name in key.evidence.leaves.items()
             },
             "artifacts": {each["name"]: stored(asked.store, _place(each)) for each in outputs.get("artifacts") or []},
@@ -56,7 +56,7 @@ def complaint(key: Key, entry: Entry) -> str:
             return f"its output {name} does not hold any more: {found}"
     for kind, name in key.evidence.leaves.items():
         try:
-            found = surroundings.left(kind, key.parameters.get(name, ""), key.world)
+            found = surroundings.left(kind, values.get(name, key.parameters.get(name, "")), key.world)
         except GoneError as gone:
             found = str(gone)
         if found != entry.proofs["leaves"].get(kind):

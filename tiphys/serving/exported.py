@@ -1,4 +1,4 @@
-"""An exported model: which one, and its ONNX bytes, checked against the manifest of its repository."""
+"""An exported model: which one, and the ONNX bytes of it or of each of its parts, checked against the manifest of its repository."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Model:
     version: str
     """``models:/NAME/N``."""
     manifest_sha256: str
-    onnx: bytes
+    pieces: tuple[bytes, ...]
+    """ONNX files in the order in which they are asked; one unless several models answer as one."""
 
 
 def find(use_case: str, model_version: str, store: S3, ledger: LedgerSettings | None = None) -> Model:
@@ -34,9 +35,11 @@ def find(use_case: str, model_version: str, store: S3, ledger: LedgerSettings | 
     version, repository, digest = _named(use_case, model_version) if model_version else _serving(use_case, ledger)
     where = repository + manifest.MANIFEST
     found = manifest.parse(store.get(where), digest, where)
-    onnx = store.get(repository + found.onnx_path)
-    manifest.check_digest(onnx, found.files[found.onnx_path].sha256, repository + found.onnx_path)
-    return Model(version, digest, onnx)
+    pieces = []
+    for path in found.onnx_paths:
+        pieces.append(store.get(repository + path))
+        manifest.check_digest(pieces[-1], found.files[path].sha256, repository + path)
+    return Model(version, digest, tuple(pieces))
 
 
 def _named(use_case: str, model_version: str) -> tuple[str, str, str]:

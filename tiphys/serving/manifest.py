@@ -134,10 +134,12 @@ class Manifest(BaseModel):
     @property
     def model_paths(self) -> tuple[str, ...]:
         """What lies in their folders of versions."""
-        if not self.parts:
-            return (self.onnx_path,)
-        files = (f"{each}/{self.version}/model.onnx" for each in self.parts)
-        return (*files, f"{self.model}/{self.version}/{ENSEMBLE}")
+        return (*self.onnx_paths, *((f"{self.model}/{self.version}/{ENSEMBLE}",) if self.parts else ()))
+
+    @property
+    def onnx_paths(self) -> tuple[str, ...]:
+        """Where the model lies, or each of several, in the order in which they are asked."""
+        return tuple(f"{each}/{self.version}/model.onnx" for each in self.parts) or (self.onnx_path,)
 
 
 def parse(text: bytes, expected_sha256: str, where: str) -> Manifest:

@@ -92,7 +92,7 @@ def secrets(settings: StackSettings, keys: Keys) -> dict[str, dict[str, str]]:
         ),
         "TIPHYS_GOVERNOR_TOKENS": json.dumps(
             {
-                each.governor_token: "alertmanager" if each.governor == "alertmanager" else "read"
+                each.governor_token: each.governor if each.governor in {"alertmanager", "claim"} else "read"
                 for each in keys.principals.values()
                 if each.governor_token
             }

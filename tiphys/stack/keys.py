@@ -57,7 +57,7 @@ class Principal(BaseModel):
     """Its API key; none of a principal that asks no model."""
     audits: bool = False
     """Whether it also holds the auditor's API key."""
-    governor: Literal["", "alert", "schedule", "person", "alertmanager"] = ""
+    governor: Literal["", "alert", "schedule", "person", "alertmanager", "claim"] = ""
     governor_token: str = ""
     webhook_secret: str = ""
     """What its events are signed with; none of a principal that sends none."""

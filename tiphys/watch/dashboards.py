@@ -1,7 +1,7 @@
 """Grafana's dashboards and Prometheus' alert rules as code: from the names of our metrics to the files that are deployed.
 
 ``files()`` gives each file's path below helm/ and its text; `tiphys render` writes them and CI compares. The metrics of
-drift come from the step ``monitor`` through a textfile collector; those of the gateway, from its own /metrics.
+drift come from the step ``monitor`` and are scraped from the governor; those of the gateway, from its own /metrics.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def files() -> dict[str, str]:
         "dashboards/drift.json": _json(drift()),
         "prometheus/drift-rules.yaml": _yaml(rules()),
         "prometheus/alertmanager.example.yaml": _ALERTMANAGER,
+        "prometheus/prometheus.example.yaml": _PROMETHEUS,
     }
 
 
@@ -142,14 +143,19 @@ def _yaml(content: Any) -> str:
 
 
 _ALERTMANAGER = """\
-# How Alertmanager hands alerts to the governor, which decides whether to train. The token stands in a file of its own.
+# How Alertmanager hands alerts to the governor, which decides whether to train. The token stands in a file of its own. What names no
+# kind of drift, as TiphysNotWatched, is for people: give them a receiver.
 route:
-  receiver: governor
+  receiver: people
   group_by: [alertname, use_case, kind, subject]
   group_wait: 30s
   group_interval: 5m
   repeat_interval: 24h
+  routes:
+    - receiver: governor
+      matchers: [use_case!="", kind!=""]
 receivers:
+  - name: people
   - name: governor
     webhook_configs:
       - url: http://127.0.0.1:7029/v1/alertmanager
@@ -158,4 +164,23 @@ receivers:
           authorization:
             type: Bearer
             credentials_file: /etc/alertmanager/governor-token
+"""
+
+_PROMETHEUS = """\
+# What Prometheus scrapes: the governor's own figures, and those of drift, which monitor sends it and it keeps in its database.
+global:
+  evaluation_interval: 1m
+rule_files: [drift-rules.yaml]
+alerting:
+  alertmanagers:
+    - static_configs:
+        - targets: ["127.0.0.1:9093"]
+scrape_configs:
+  - job_name: tiphys-governor
+    static_configs:
+      - targets: ["127.0.0.1:7029"]
+  - job_name: tiphys-drift
+    metrics_path: /metrics/drift
+    static_configs:
+      - targets: ["127.0.0.1:7029"]
 """

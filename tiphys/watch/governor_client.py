@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import urllib3
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,8 @@ from tiphys.watch import webhooks
 from tiphys.watch.alerts import Alert, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tiphys.settings import GovernorSettings
 
 _OK = range(200, 300)
@@ -82,18 +85,32 @@ def send(
         SettingsError: our secret has not the form of one.
     """
     body = event.model_dump_json(exclude_none=True).encode()
+    status, found = _until_taken(settings, "/v1/alerts", identity, body, timeout, tries)
+    return Reply(_read(found, settings.url), is_new=status == 201)  # noqa: PLR2004
+
+
+def send_figures(settings: GovernorSettings, text: str, *, timeout: float = 10.0, tries: int = 6) -> None:
+    """Send the figures of a look, in Prometheus' text format, until they are taken. Raises as :func:`send`."""
+    body = text.encode()
+    _until_taken(settings, "/v1/figures", event_id("figures", text), body, timeout, tries)
+
+
+def _until_taken(  # noqa: PLR0913, PLR0917 - all that a try needs
+    settings: GovernorSettings, path: str, identity: str, body: bytes, timeout: float, tries: int
+) -> tuple[int, Any]:
+    """Sign and send, again where that helps; status and body of the answer. Raises as :func:`send`."""
     pause = _FIRST_PAUSE
     for left in reversed(range(tries)):
         signed = webhooks.sign(settings.secret, identity, int(time.time()), body)
-        headers = {**signed, "Content-Type": "application/json"}
+        headers = {**signed, "Content-Type": "application/json" if body.startswith(b"{") else "text/plain"}
         try:
-            status, found = _ask(settings, "/v1/alerts", headers, timeout, body)
+            status, found = _ask(settings, path, headers, timeout, body)
         except RetryableError:
             if not left:
                 raise
         else:
             if status in _OK:
-                return Reply(_read(found, settings.url), is_new=status == 201)  # noqa: PLR2004
+                return status, found
             if status not in _AGAIN or not left:
                 raise _refusal(settings.url, status, found)
         time.sleep(pause)
@@ -120,6 +137,27 @@ def event(settings: GovernorSettings, identity: str, *, timeout: float = 10.0) -
         message = f"{identity[:60]!r} is no id of an event: 'tiphys events list' shows them"
         raise PermanentError(message)
     return _read(_got(settings, f"/v1/events/{identity}", timeout), settings.url)
+
+
+def claim(settings: GovernorSettings, run: str, said: Mapping[str, str], *, timeout: float = 10.0) -> tuple[str, str]:
+    """Say that a yes started a run; the event's id and the reason of the yes.
+
+    Args:
+        settings: where the governor is, and a token for claims.
+        run: the run's name.
+        said: its ``uid`` and what it was started with, as :class:`tiphys.watch.governor.claims.Claim` has it.
+        timeout: in seconds.
+
+    Raises:
+        PermanentError: none did, with other parameters, or another run has it.
+        RetryableError: the governor does not answer.
+    """
+    headers = {"Authorization": f"Bearer {settings.token}", "Content-Type": "application/json"}
+    body = json.dumps(said).encode()
+    status, found = _ask(settings, f"/v1/trainings/{quote(run, safe='')}/claim", headers, timeout, body)
+    if status not in _OK:
+        raise _refusal(settings.url, status, found)
+    return str(found["event"]), str(found["reason"])
 
 
 def _got(settings: GovernorSettings, path: str, timeout: float) -> Any:

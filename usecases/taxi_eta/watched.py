@@ -1,4 +1,8 @@
-"""What of a ride's question is looked at for drift, beside the answers and what came of them."""
+"""What of a ride's question is looked at for drift, beside the answers and what came of them.
+
+It is what the model is asked, on both sides: records of 0 or 96 passengers count as `features.PASSENGERS` takes them. A live question never
+comes so far, because the API refuses it (422), and what is refused is the gateway's to count and shows here as volume.
+"""
 
 from __future__ import annotations
 

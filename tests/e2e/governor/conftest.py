@@ -43,7 +43,7 @@ class Asked:
 
     def alert(self, identity: str, **fields: Any) -> Told:
         """Send one; what the governor has of it."""
-        event = Alert(**{"use_case": TINY, "kind": "error", "labelled": 100, **fields})
+        event = Alert(**{"use_case": TINY, "kind": "error", "labelled": 1000, **fields})
         return governor_client.send(self.monitor, event, identity).event
 
     def request(self, identity: str) -> Told:

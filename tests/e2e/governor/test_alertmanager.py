@@ -10,13 +10,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import urllib3
+import yaml
 
+from components.monitor import prometheus as figures_of
 from tests.e2e.governor.conftest import TINY, Asked
-from tiphys.watch import governor_client
+from tests.unit.drift.conftest import MONDAY, reference_of, world
+from tiphys.errors import PermanentError
+from tiphys.settings import PROJECT
+from tiphys.watch import governor_client, webhooks
+from tiphys.watch.drift.sketch import DAY
+from tiphys.watch.drift.watch import State, look
 
 pytestmark = pytest.mark.e2e
 
@@ -139,6 +147,71 @@ def test_an_alert_that_fires_becomes_one_event_however_often_it_is_sent(
     body = governor.told(event.id).body
     assert set(body) <= {"type", "use_case", "kind", "subject", "severity", "model_version", "report", "text"}
     assert governor.decided(event.id).reason
+
+
+def drifted(factor: float) -> str:
+    """What monitor writes of a week in which truths are so much longer."""
+    reference = reference_of(world(MONDAY, 56, 1))
+    week = world(MONDAY + 56 * DAY, 7, 101)
+    week = replace(week, labelled=replace(week.labelled, actual=week.labelled.actual * factor))
+    found = look(reference, week, State.new(reference))
+    return figures_of.text(found, {"use_case": TINY, "model_version": "models:/tiny/1"}, week.until, time.time())
+
+
+def test_what_monitor_found_is_scraped_from_the_governor_and_our_own_rules_bring_it_back_as_an_alert(
+    governor: Asked, tmp_path: Path
+) -> None:
+    """The files of helm/, but for addresses and pauses. No S3 is there; the figures outlive the governor. Older ones never win."""
+    programs = program("prometheus"), program("prometheus-alertmanager")
+    governor_client.send_figures(governor.monitor, drifted(1.0))
+    governor_client.send_figures(governor.monitor, drifted(1.6))
+    with pytest.raises(PermanentError, match="may send no figures"):
+        governor_client.send_figures(governor.person, drifted(1.0))
+    late = drifted(1.0).encode()
+    headers = webhooks.sign(governor.monitor.secret, "late", int(time.time()) - 100, late)
+    assert urllib3.request("POST", governor.watch.url + "/v1/figures", headers=headers, body=late).status == 201
+    governor.watch.kill("governor")
+    governor.watch.start("governor")
+    scraped = urllib3.request("GET", governor.watch.url + "/metrics/drift").data.decode()
+    assert scraped.splitlines().count("# TYPE tiphys_drift_alarm gauge") == 1
+    assert 'kind="error",subject="all",severity="critical"} 1' in scraped
+
+    ports = free_port(), free_port()
+    deployed = {each.name: yaml.safe_load(each.read_text()) for each in (PROJECT / "helm" / "prometheus").iterdir()}
+    config, sending = deployed["prometheus.example.yaml"], deployed["alertmanager.example.yaml"]
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{ports[1]}"]
+    for job in config["scrape_configs"]:
+        job["static_configs"][0]["targets"] = [governor.watch.url.removeprefix("http://")]
+    sending["route"] |= {"group_wait": "0s", "group_interval": "1s"}
+    (receiver,) = (each for each in sending["receivers"] if each["name"] == "governor")
+    (tmp_path / "token").write_text(governor.watch.settings("alertmanager").token)
+    receiver["webhook_configs"][0]["url"] = governor.watch.url + "/v1/alertmanager"
+    receiver["webhook_configs"][0]["http_config"]["authorization"]["credentials_file"] = str(tmp_path / "token")
+    for name, content in deployed.items():
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    watch = [
+        programs[0], "--config.file=prometheus.example.yaml", "--storage.tsdb.path=tsdb", f"--web.listen-address=127.0.0.1:{ports[0]}"
+    ]  # fmt: skip
+    send = [
+        programs[1], "--config.file=alertmanager.example.yaml", "--storage.path=am", f"--web.listen-address=127.0.0.1:{ports[1]}",
+        "--cluster.listen-address=",
+    ]  # fmt: skip
+
+    def arrived() -> set[tuple[str, str]]:
+        found = governor_client.events(governor.person, 1000)
+        return {(each.kind, each.subject) for each in found if each.source == "alertmanager"}
+
+    with started(send, tmp_path), started(watch, tmp_path):
+        last = time.monotonic() + 90
+        while ("error", "all") not in arrived():
+            assert time.monotonic() < last, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.2)
+        query = f"http://127.0.0.1:{ports[0]}/api/v1/query?query=tiphys_drift_rows"
+        (rows,) = urllib3.request("GET", query).json()["data"]["result"]
+    assert (rows["metric"]["use_case"], rows["metric"]["job"], rows["value"][1]) == (TINY, "tiphys-drift", "2100")
+    refused = urllib3.request("GET", governor.watch.url + "/metrics").data.decode()
+    assert 'why="malformed"' not in refused  # what is for people was not sent here
 
 
 def sent_again(governor: Asked) -> int:

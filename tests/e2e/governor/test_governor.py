@@ -27,11 +27,11 @@ def test_alerts_of_one_fingerprint_start_one_training_and_others_wait_for_its_en
         governor.alert(
             f"burst-{number}",
             subject="cold",
-            labelled=10 + 30 * number,
+            labelled=180 + 30 * number,
             window={"from": "2019-05-12T00:00:00Z", "to": "2019-05-13T00:00:00Z"},
         )
     first = governor.decided("burst-0")
-    assert (first.verdict, first.counted["alerts"], first.counted["labelled"]) == ("yes", 5, 130)
+    assert (first.verdict, first.counted["alerts"], first.counted["labelled"]) == ("yes", 5, 300)
     others = [governor.decided(f"burst-{number}") for number in range(1, 5)]
     assert {each.verdict for each in others} == {"no"}
     assert all(each.counted == {"one_with": "burst-0"} for each in others)
@@ -45,7 +45,7 @@ def test_alerts_of_one_fingerprint_start_one_training_and_others_wait_for_its_en
     given = {each["name"]: each["value"] for each in run["spec"]["arguments"]["parameters"]}
     assert given == {
         "use-case": TINY, "source": "s3://landing/boilings/", "live": "true", "recent-from": "2019-05-12T00:00:00",
-        "champion": "models:/tiny@production", "started-by": "alert", "promote": "true",
+        "champion": "models:/tiny@production", "started-by": "alert", "promote": "true", "governed": "true",
     }  # fmt: skip
     assert run["metadata"]["annotations"]["tiphys/alert"] == "burst-0"
     governor.alert("too-soon", subject="hot")

@@ -168,3 +168,37 @@ def test_where_the_network_fails_the_best_of_the_rest_that_beats_the_champion_is
     litres, celsius = np.array([[1.0], [2.0]], np.float32), np.array([[10], [90]])
     answer = session.run(["seconds"], {"litres": litres, "celsius": celsius})[0]
     assert answer[1, 0] == pytest.approx(2 * answer[0, 0])
+
+
+def test_where_the_best_is_too_large_to_be_served_the_next_that_passed_is_exported(step: Step, stack: Stack) -> None:
+    """A table of 8 MB answers best, a kettle has 1 MB: the network is exported, of which everything was evaluated, too."""
+    heavy = "tests.usecases.heavy"
+    given = {
+        "use_case": heavy,
+        "dataset": publish_version(stack.environment("etl"), UseCase(heavy), boilings(2000, 1), "v"),
+    }
+    code, trained, log = step("train", "heavy", **given)
+    assert code == 0, log
+    model = {name: trained[name] for name in ("model_uri", "mlflow_run")}
+    code, champion, log = step("evaluate", "heavy-champion", **given, **model)
+    assert code == 0, log
+    assert [each["name"] for each in champion["shortlist"]] == ["network"]
+    code, told, log = step("evaluate", "heavy", **given, **model, champion=champion["model_version"])
+    assert code == 0, log
+    assert told["kind"] == "table"
+    assert [each["name"] for each in told["shortlist"]] == ["table", "network"]
+    passed = {name: told[name] for name in ("model_version", "shortlist", "candidates")}
+    code, made, log = step("export", "heavy", **given, **passed)
+    assert code == 0, log
+    network = told["shortlist"][1]
+    assert (made["kind"], made["model_version"]) == ("network", network["model_version"])
+    assert made["metrics"] == network["metrics"]
+    outcomes = {each["name"]: each["outcome"] for each in made["candidates"]}
+    assert "onnx-fp32 has 8.0 MB, 1 is allowed" in outcomes["table"]
+    assert outcomes["network"] == "registered, because table could not be served"
+    exported = S3(settings(S3Settings, stack.environment("export")))
+    manifest = parse(exported.get(made["repository"] + "manifest.json"), made["manifest_sha256"], "here")
+    assert f"models:/heavy/{manifest.version}" == network["model_version"]
+    code, _, log = step("export", "heavy-alone", **given, model_version=told["model_version"])
+    assert code == 65
+    assert "onnx-fp32 has 8.0 MB" in log

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import urllib3
 
 from tests.e2e.model.conftest import boilings, publish_version
+from tests.usecases.pair.pieces import pieces
 from tiphys.lake import live, live_tables
 from tiphys.lake.catalog import Lake
+from tiphys.serving.repository import build_ensemble
 from tiphys.settings import CatalogSettings, GovernorSettings, S3Settings, TrackingSettings, load
 from tiphys.tracking import Tracking
 from tiphys.usecase import UseCase
@@ -123,6 +126,9 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(
     metrics = (tmp_path / "b" / "artifacts" / "drift.prom").read_text()
     assert 'tiphys_drift_alarm{use_case="tests.usecases.tiny"' in metrics
 
+    scraped = urllib3.request("GET", governor.url + "/metrics/drift").data.decode()
+    assert 'tiphys_drift_alarm{use_case="tests.usecases.tiny"' in scraped
+
     log, _ = shop.step("monitor", tmp_path / "c", use_case=TINY, dataset=data, until=later)
     again = told(tmp_path / "c")
     assert {each["id"] for each in json.loads(again["alerts"])} == {each["id"] for each in alerts.values()}
@@ -133,6 +139,21 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(
     last = told(tmp_path / "d")
     assert last["verdict"] == "drift"
     assert next((each["kind"], each["severity"]) for each in json.loads(last["alerts"])) == ("volume", "critical")
+
+
+def test_several_models_that_answer_as_one_are_watched_as_one(shop: Shop, catalog: SqlCatalog, tmp_path: Path) -> None:
+    """The reference is made of the answers that they give one after the other."""
+    shop.number += 1
+    version = str(shop.number)
+    reference = {"litres": [1.0], "celsius": [20], "seconds": [181.0], "seconds_low": [176.0], "seconds_high": [186.0]}
+    released = shop.put(build_ensemble(UseCase(TINY), version, pieces(), reference))
+    shop.ledger().wait_until_served(shop.release(released, "production"), 60)
+    data = publish_version(shop.stack.environment("etl"), UseCase(TINY), boilings(4000, 5), "v-ensemble")
+    collected(catalog, version, 8)
+    until = (MONDAY + timedelta(days=63)).isoformat()
+    log, _ = shop.step("monitor", tmp_path / "a", use_case=TINY, dataset=data, until=until, send="false")
+    assert "reference of tiny.boilings@v-ensemble" in log
+    assert told(tmp_path / "a")["labelled"] == "1400"
 
 
 def test_without_a_model_in_production_or_an_empty_window_it_says_what_to_do(shop: Shop, tmp_path: Path) -> None:

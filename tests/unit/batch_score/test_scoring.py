@@ -55,7 +55,7 @@ def rows(*celsius: float) -> pa.RecordBatch:
 
 def test_each_row_of_a_dataset_has_an_answer_or_a_reason() -> None:
     """What is no finite number is no answer; the row's features go into the rejects."""
-    (found,) = Scorer(TINY, "models:/tiny/4", per_degree(interval=True)).dataset([rows(4, 0), rows()])
+    (found,) = Scorer(TINY, "models:/tiny/4", (per_degree(interval=True),)).dataset([rows(4, 0), rows()])
     good, bad = found.to_pylist()
     assert good == {
         "month": "2024-01", "file": "f", "row": None, "litres": 2.0, "celsius": 4, "prediction": 0.5, "low": 0.25,
@@ -67,14 +67,14 @@ def test_each_row_of_a_dataset_has_an_answer_or_a_reason() -> None:
 
 def test_a_model_without_an_interval_has_none() -> None:
     """Repositories of before intervals are scored, too."""
-    (found,) = Scorer(TINY, "models:/tiny/4", per_degree(interval=False)).dataset([rows(4)])
+    (found,) = Scorer(TINY, "models:/tiny/4", (per_degree(interval=False),)).dataset([rows(4)])
     assert [(each["low"], each["high"]) for each in found.to_pylist()] == [(None, None)]
 
 
 def test_both_tables_take_what_a_worker_makes() -> None:
     """Every column of the frame goes into one of them, with the type that the lake knows."""
     tiny = UseCase(TINY)
-    (found,) = Scorer(TINY, "models:/tiny/4", per_degree(interval=True)).dataset([rows(4)])
+    (found,) = Scorer(TINY, "models:/tiny/4", (per_degree(interval=True),)).dataset([rows(4)])
     assert set(found.schema.names) == {*answered(tiny), *REJECTED}
     assert spark_schema(tiny).startswith(
         "`month` string, `file` string, `row` bigint, `litres` double, `celsius` bigint"

@@ -65,3 +65,9 @@ def test_without_a_champion_the_network_stands_alone() -> None:
     contenders = contest.hold(GATES, measured({"network": 5, "status_quo": 30}, served=()))
     assert [each.name for each in contenders] == ["network"]
     assert contest.told(contenders, contest.best(contenders)) == []
+
+
+def test_what_may_be_served_instead_of_the_best_comes_after_it() -> None:
+    """By error; what missed a gate is not among them."""
+    errors = {"network": 9, "lightgbm": 8, "status_quo": 30, "champion": 20}
+    assert [each.name for each in contest.passing(contest.hold(GATES, measured(errors)))] == ["lightgbm", "network"]

@@ -196,7 +196,7 @@ def test_whatever_is_sent_only_the_training_of_that_use_case_can_start(
     given_ = {each["name"]: each["value"] for each in made["spec"]["arguments"]["parameters"]}
     assert given_ == {
         "use-case": received.event.use_case, "source": "s3://ours/", "live": "true", "recent-from": "2019-05-12T00:00:00",
-        "champion": f"models:/{received.event.use_case.rpartition('.')[2]}@production", "started-by": "alert",
+        "champion": f"models:/{received.event.use_case.rpartition('.')[2]}@production", "started-by": "alert", "governed": "true",
     }  # fmt: skip
 
 
@@ -211,12 +211,12 @@ def test_wrong_secrets_are_refused_at_the_start_and_not_shown(text: str) -> None
     assert NEW not in str(error.value)
 
 
-def test_a_token_is_for_reading_or_for_alertmanager() -> None:
+def test_a_token_is_for_reading_for_claims_or_for_alertmanager() -> None:
     """Which may give it as a password, too."""
-    tokens = Tokens('{"r": "read", "a": "alertmanager"}')
+    tokens = Tokens('{"r": "read", "a": "alertmanager", "c": "claim"}')
     basic = base64.b64encode(b"anybody:a").decode()
-    given_ = ("Bearer r", "bearer a", f"Basic {basic}", "Bearer x", "Basic a", "Basic \xe9", "", "Digest a")
-    assert [tokens.role(each) for each in given_] == ["read", "alertmanager", "alertmanager", *[None] * 5]
+    given_ = ("Bearer r", "bearer a", f"Basic {basic}", "Bearer x", "Basic a", "Basic \xe9", "", "Digest a", "Bearer c")
+    assert [tokens.role(each) for each in given_] == ["read", "alertmanager", "alertmanager", *[None] * 5, "claim"]
     assert Secrets(json.dumps({NEW: "a:alert"})).sender(
         "i", "1", b"", webhooks.sign(NEW, "i", 1, b"")["webhook-signature"]
     ) == Sender("a", "alert")

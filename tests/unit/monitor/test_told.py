@@ -53,6 +53,7 @@ def test_prometheus_and_alertmanager_take_our_files(tmp_path: Path) -> None:
     checks = (
         (["promtool", "check", "rules", str(tmp_path / "drift-rules.yaml")], ""),
         (["promtool", "check", "metrics"], metrics),
+        (["promtool", "check", "config", str(tmp_path / "prometheus.example.yaml")], ""),
         (["amtool", "check-config", str(tmp_path / "alertmanager.example.yaml")], ""),
     )
     for command, given in checks:

@@ -7,12 +7,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.usecases.pair.pieces import pieces
+from tests.usecases.pair.pieces import PACE, SPREAD, pieces
 from tiphys.errors import DataError
 from tiphys.serving.manifest import check_config, parse
 from tiphys.serving.repository import Repository, build_ensemble
+from tiphys.serving.session import Session
 from tiphys.usecase import UseCase
 
 pytestmark = pytest.mark.unit
@@ -41,6 +43,18 @@ def test_every_model_has_its_folder_and_its_place_in_the_manifest(repository: Re
         "pair__time/3/model.onnx", "pair__time/config.pbtxt", "reference.json",
     }  # fmt: skip
     assert manifest.outputs == ["seconds", "seconds_low", "seconds_high"]
+
+
+def test_who_asks_without_a_server_asks_them_one_after_the_other(repository: Repository) -> None:
+    """As found in the repository; what the first gives is what the second takes."""
+    assert repository.manifest.onnx_paths == ("pair__heat/3/model.onnx", "pair__time/3/model.onnx")
+    ask = Session([repository.files[path] for path in repository.manifest.onnx_paths], PAIR)
+    litres, celsius = np.array([1.0, 2.0], np.float32), np.array([20, 90])
+    found = ask({"litres": litres, "celsius": celsius})
+    seconds = litres * (100 - celsius) * PACE + litres
+    np.testing.assert_allclose(found["prediction"], seconds, rtol=1e-6)
+    np.testing.assert_allclose(found["low"], seconds - SPREAD, rtol=1e-6)
+    assert found.keys() == {"prediction", "low", "high"}
 
 
 def test_what_we_write_is_served(repository: Repository) -> None:

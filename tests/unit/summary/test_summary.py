@@ -94,3 +94,21 @@ def test_columns_line_up() -> None:
     """The second column starts at one place."""
     lines = table([("a", "1"), ("longer", "2")]).splitlines()
     assert lines == ["a       1", "longer  2"]
+
+
+def test_a_version_that_export_put_in_the_place_of_the_best_is_the_one_that_is_summed_up() -> None:
+    """With its own figures, and with why the better one is not served."""
+    candidates = [
+        {"name": "lightgbm", "outcome": "passed, but export refused it: 9.7 MB"},
+        {"name": "network", "outcome": "registered, because lightgbm could not be served"},
+    ]
+    instead = {
+        "model-version": "models:/taxi_eta/3",
+        "exported-version": "models:/taxi_eta/4",
+        "exported-metrics": json.dumps({"mae": 250.0, "status_quo.mae": 294.0}),
+        "candidates": json.dumps(candidates),
+    }
+    found = dict(rows(Inputs.model_validate({**DONE, **instead})))
+    assert found["model version"] == "models:/taxi_eta/4"
+    assert found["  lightgbm"] == "passed, but export refused it: 9.7 MB"
+    assert found["MAE"] == "250.0"

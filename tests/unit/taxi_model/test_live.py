@@ -6,7 +6,9 @@ from datetime import datetime
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
+from usecases.taxi_eta.api import API
 from usecases.taxi_eta.features import examples
 from usecases.taxi_eta.live import LIVE
 
@@ -29,3 +31,11 @@ def test_what_was_asked_is_what_is_trained_on() -> None:
 def test_without_the_meter_there_is_no_distance() -> None:
     """A column that is missing is seen; a made-up number would not be."""
     assert "trip_distance" not in LIVE.to_row(FEATURES, 600.0, {})
+
+
+@pytest.mark.parametrize("passengers", [0, 10, 96])
+def test_passengers_that_records_are_mended_for_are_refused_of_a_live_question(passengers: int) -> None:
+    """So what is watched is what was asked, and nobody's mistake is hidden by mending it."""
+    asked = {**API.examples[0], "passengers": passengers}
+    with pytest.raises(ValidationError, match="passengers"):
+        API.request.model_validate(asked)

@@ -15,14 +15,26 @@ pytestmark = pytest.mark.unit
 
 def test_the_last_month_is_for_the_test_and_the_one_before_for_stopping() -> None:
     """Order of time decides, not order of arrival."""
-    months = split(["2019-06", "2018-12", "2019-05", "2019-01"], "d")
-    assert (months.train, months.validation, months.test) == (("2018-12", "2019-01"), "2019-05", "2019-06")
+    months = split(dict.fromkeys(["2019-06", "2018-12", "2019-05", "2019-01"], 100), 100, "d")
+    assert (months.train, months.validation, months.test) == (("2018-12", "2019-01"), "2019-05", ("2019-06",))
+
+
+def test_a_month_that_has_only_begun_is_no_test_of_its_own() -> None:
+    """Live rows of the month's first days: chance would decide. Nor are they for stopping."""
+    rows = {"2019-01": 900, "2019-02": 900, "2019-03": 900, "2026-10": 30, "2026-11": 12}
+    months = split(rows, 100, "d")
+    assert (months.train, months.validation, months.test) == (
+        ("2019-01",),
+        "2019-02",
+        ("2019-03", "2026-10", "2026-11"),
+    )
+    assert split({**rows, "2026-10": 100}, 100, "d").test == ("2026-10", "2026-11")
 
 
 def test_too_few_months_are_refused_with_what_there_is() -> None:
     """Two months cannot be split in three."""
     with pytest.raises(DataError, match="2019-05, 2019-06"):
-        split(["2019-05", "2019-06"], "d")
+        split({"2019-05": 100, "2019-06": 100}, 100, "d")
 
 
 def test_an_epoch_shows_every_row_once_and_the_same_epoch_shows_the_same_batches() -> None:

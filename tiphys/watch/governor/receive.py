@@ -58,6 +58,17 @@ def webhook(headers: Headers, body: bytes, secrets: Secrets, now: float) -> Rece
     Raises:
         RefusedError: it is unsigned, forged, stale, or of another form than :mod:`tiphys.watch.alerts` says.
     """
+    identity, sender, _ = signed(headers, body, secrets, now)
+    event = _event(parsed(body))
+    return Received(identity, "webhook", sender.name, _trigger(sender, event), event, body.decode())
+
+
+def signed(headers: Headers, body: bytes, secrets: Secrets, now: float) -> tuple[str, Sender, int]:
+    """The id of a body that may be believed, who signed it and when, by its own clock in seconds since 1970; it is not parsed.
+
+    Raises:
+        RefusedError: it is unsigned, forged or stale.
+    """
     identity, timestamp, signatures = (
         _only(headers, name) for name in (webhooks.ID, webhooks.TIMESTAMP, webhooks.SIGNATURE)
     )
@@ -69,8 +80,7 @@ def webhook(headers: Headers, body: bytes, secrets: Secrets, now: float) -> Rece
     if not webhooks.is_fresh(timestamp, now):
         message = f"{webhooks.TIMESTAMP} is not within {webhooks.TOLERANCE} s of this machine's clock: sign it anew with the same id"
         raise RefusedError("stale", message)
-    event = _event(parsed(body))
-    return Received(identity, "webhook", sender.name, _trigger(sender, event), event, body.decode())
+    return identity, sender, int(timestamp)
 
 
 def _event(found: Any) -> Alert | Request:

@@ -1,8 +1,8 @@
 """Who may send what to the governor: webhook secrets and bearer tokens, and how many events a sender may send.
 
 A secret belongs to ``SENDER:alert``, ``SENDER:schedule`` or ``SENDER:person``: what it may send, and what its events count as. A
-sender has two while one is exchanged for the other. A token is for ``read`` or for ``alertmanager``, which may also give it as the
-password of basic authentication. Only digests of tokens are kept.
+sender has two while one is exchanged for the other. A token is for ``read``, for the ``claim`` of a run that a yes
+started, or for ``alertmanager``, which may also give it as the password of basic authentication. Only digests of tokens are kept.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tiphys.errors import SettingsError
 from tiphys.watch import webhooks
 from tiphys.watch.governor.decide import Trigger
 
-TokenRole = Literal["read", "alertmanager"]
+TokenRole = Literal["read", "alertmanager", "claim"]
 RATE, BURST = 50.0, 500.0
 """Events a second that one sender may send for long, and at once."""
 _SECRETS_FORM = "{whsec_BASE64: SENDER:alert|schedule|person}"
-_TOKENS_FORM = "{token: read|alertmanager}"
+_TOKENS_FORM = "{token: read|alertmanager|claim}"
 _SENDER = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 

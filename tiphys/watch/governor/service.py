@@ -6,6 +6,9 @@
 ``GET /v1/events``              newest first, with their decisions; ``?use_case=&limit=``
 ``GET /v1/events/ID``           one of them; how the id begins is enough where only one begins so
 ``GET /v1/decisions``           the latest first; ``?use_case=&verdict=yes|no&limit=``
+``POST /v1/trainings/RUN/claim`` by a run's first step: 200 a yes started it, and it alone; 409 none did, and why not
+``POST /v1/figures``            monitor's figures of drift in Prometheus' text format, signed as an alert is
+``GET /metrics/drift``          the latest of them of each use case, without a token
 ``GET /healthz``, ``/metrics``  for supervisors, without a token
 =============================== ======================================================================================
 
@@ -27,9 +30,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tiphys.errors import DataError, RetryableError
-from tiphys.service.answers import as_json, away, limit, misfit, read_bytes, refused
+from tiphys.service.answers import as_json, away, limit, misfit, read_body, read_bytes, refused
 from tiphys.watch import webhooks
-from tiphys.watch.governor import alertmanager, receive
+from tiphys.watch.governor import alertmanager, figures, receive
+from tiphys.watch.governor.claims import Claim, complaint
 from tiphys.watch.governor.store import FullError
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
     from tiphys.watch.governor.clock import Clock
     from tiphys.watch.governor.desk import Desk
-    from tiphys.watch.governor.senders import Door
+    from tiphys.watch.governor.senders import Door, TokenRole
     from tiphys.watch.governor.store import Store
     from tiphys.watch.governor_client import Told
 
@@ -66,7 +70,10 @@ class Service:
                 Route("/v1/events", self._events, methods=["GET"]),
                 Route("/v1/events/{id}", self._event, methods=["GET"]),
                 Route("/v1/decisions", self._decisions, methods=["GET"]),
+                Route("/v1/trainings/{run}/claim", self._claim, methods=["POST"]),
                 Route("/healthz", self._healthz, methods=["GET"]),
+                Route("/v1/figures", self._figures, methods=["POST"]),
+                Route("/metrics/drift", self._drift, methods=["GET"]),
                 Route("/metrics", self._metrics, methods=["GET"]),
             ],
             exception_handlers={
@@ -100,25 +107,35 @@ class Service:
         kept = await self._keep(found)
         return JSONResponse({"events": [told.model_dump(mode="json") for told, _ in kept]})
 
-    async def _body(self, request: Request) -> bytes:
+    async def _figures(self, request: Request) -> Response:
+        body = await self._body(request, figures.CAP)
+        _, sender, sent = receive.signed(request.headers, body, self._door.secrets, time.time())
+        if sender.trigger != "alert":
+            raise receive.RefusedError("not_allowed", f"the secret of {sender.name} may send no figures")
+        self._slow_down(sender.name)
+        await self._store.keep_figures(figures.use_case_of(body), body.decode(), sent)
+        return JSONResponse({}, 201)
+
+    async def _drift(self, _request: Request) -> Response:
+        return PlainTextResponse(figures.together(await self._store.figures()))
+
+    async def _body(self, request: Request, cap: int = webhooks.BODY_CAP) -> bytes:
         """The body, bounded in bytes and in time."""
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise HTTPException(415, "the body must be sent as it is, without a content encoding")
         length = request.headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length[:12]) > webhooks.BODY_CAP:
-            raise HTTPException(413, f"the body is larger than {webhooks.BODY_CAP} bytes")
+        if length.isascii() and length.isdigit() and int(length[:12]) > cap:
+            raise HTTPException(413, f"the body is larger than {cap} bytes")
         try:
             async with asyncio.timeout(BODY_WITHIN):
-                return await read_bytes(request, webhooks.BODY_CAP)
+                return await read_bytes(request, cap)
         except TimeoutError:
             raise HTTPException(408, f"the body did not come within {BODY_WITHIN:.0f} s") from None
 
     async def _keep(self, found: list[receive.Received]) -> list[tuple[Told, bool]]:
         """Keep events, in order; each is on the disk when this returns."""
-        if found and (wait := self._door.rates.wait(found[0].sender, len(found))):
-            self._count("refused", "rate")
-            headers = {"Retry-After": str(int(wait) + 1)}
-            raise HTTPException(429, f"{found[0].sender} sends more events than it may: wait {wait:.0f} s", headers)
+        if found:
+            self._slow_down(found[0].sender, len(found))
         kept = []
         for each in found:
             told, is_new = await self._store.add(each, self._clock.now())
@@ -129,6 +146,12 @@ class Service:
             kept.append((told, is_new))
         self._desk.wake()
         return kept
+
+    def _slow_down(self, sender: str, events: int = 1) -> None:
+        if wait := self._door.rates.wait(sender, events):
+            self._count("refused", "rate")
+            headers = {"Retry-After": str(int(wait) + 1)}
+            raise HTTPException(429, f"{sender} sends more events than it may: wait {wait:.0f} s", headers)
 
     async def _events(self, request: Request) -> Response:
         self._enter(request)
@@ -152,6 +175,21 @@ class Service:
         found = await self._store.decisions(limit(request), *wanted)
         return JSONResponse({"decisions": [each.model_dump(mode="json") for each in found]})
 
+    async def _claim(self, request: Request) -> Response:
+        """Looked at again after it is written: of two runs at once one has it."""
+        self._enter(request, "claim")
+        run, claim = request.path_params["run"], await read_body(request, Claim)
+        meant = await self._store.meant(run)
+        why = complaint(claim, meant, run)
+        if meant is not None and not why:
+            await self._store.claim(meant, claim.uid)
+            why = complaint(claim, await self._store.meant(run), run)
+        if meant is None or why:
+            self._count("refused", "unclaimed")
+            log.warning("claim refused: %s", why)
+            raise HTTPException(409, why)
+        return JSONResponse({"event": meant.event, "reason": meant.reason})
+
     async def _healthz(self, _request: Request) -> Response:
         await self._store.ready()
         return JSONResponse({"status": "ok"})
@@ -167,9 +205,9 @@ class Service:
         why = self._desk.why_waiting.get(told.id) if told.verdict == "wait" else None
         return told.model_copy(update={"reason": why}) if why else told
 
-    def _enter(self, request: Request) -> None:
-        if self._door.tokens.role(request.headers.get("authorization", "")) != "read":
-            raise HTTPException(401, "the governor wants a token it knows: Authorization: Bearer TOKEN")
+    def _enter(self, request: Request, role: TokenRole = "read") -> None:
+        if self._door.tokens.role(request.headers.get("authorization", "")) != role:
+            raise HTTPException(401, "the governor wants a token it knows for that: Authorization: Bearer TOKEN")
 
     async def _refuse(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, receive.RefusedError)  # noqa: S101 - registered for nothing else

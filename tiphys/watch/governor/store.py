@@ -12,7 +12,8 @@ import psycopg
 from tiphys.errors import RetryableError
 from tiphys.service.database import Database
 from tiphys.watch.alerts import Alert
-from tiphys.watch.governor import tables
+from tiphys.watch.governor import figures, tables
+from tiphys.watch.governor.claims import Meant
 from tiphys.watch.governor.clock import Mark, resumed
 from tiphys.watch.governor.decide import Decision, Event, Training
 from tiphys.watch.governor_client import Told
@@ -181,6 +182,15 @@ class Store:
         """Remember that there is no run of it, or none any more."""
         await self._database.rows(tables.LOST, {"event": flight.number, "phase": phase})
 
+    async def meant(self, run: str) -> Meant | None:
+        """The training whose run has that name."""
+        rows = await self._database.rows(tables.MEANT, {"run": run})
+        return Meant(**rows[0]) if rows else None
+
+    async def claim(self, meant: Meant, uid: str) -> None:
+        """Remember which run it is; the first counts."""
+        await self._database.rows(tables.CLAIM, {"event": meant.number, "uid": uid})
+
     async def source(self, use_case: str) -> str:
         """The raw files that its trainings are made of; empty where none are known."""
         rows = await self._database.rows(tables.SOURCE, {"use_case": use_case})
@@ -190,6 +200,15 @@ class Store:
         """Remember them, and the run that used them."""
         values = {"use_case": use_case, "source": found.source, "run": found.run}
         await self._database.rows(tables.KEEP_SOURCE, values)
+
+    async def keep_figures(self, use_case: str, text: str, sent: int) -> None:
+        """Keep what monitor found of a use case, unless something later is there."""
+        await self._database.rows(tables.KEEP_FIGURES, {"use_case": use_case, "text": text, "sent_s": sent})
+
+    async def figures(self) -> list[str]:
+        """What monitor found last, of each use case."""
+        rows = await self._database.rows(tables.FIGURES, {"forgotten_s": figures.FORGOTTEN_S})
+        return [str(row["text"]) for row in rows]
 
     async def resume(self, wall: float, speed: float) -> Mark:
         """Where the clock goes on, and write that down."""

@@ -1,7 +1,8 @@
 """The governor's tables and questions in SQL. It runs nothing.
 
-Events, decisions and trainings are append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. ``waiting`` holds the events without
-a decision, ``flight`` what has become of a training, ``source`` what it is made of.
+Events, decisions, trainings and claims are append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. ``waiting`` holds the events without
+a decision, ``flight`` what has become of a training, ``source`` what it is made of,
+``figures`` what monitor found last.
 """
 
 from __future__ import annotations
@@ -52,12 +53,22 @@ CREATE TABLE IF NOT EXISTS flight (
     ended_at    timestamptz,
     phase       text        NOT NULL DEFAULT ''
 );
+CREATE TABLE IF NOT EXISTS claim (
+    event      bigint      PRIMARY KEY REFERENCES training (event),
+    uid        text        NOT NULL,
+    claimed_at timestamptz NOT NULL DEFAULT now()
+);
 CREATE INDEX IF NOT EXISTS flight_open ON flight (event) WHERE ended_at IS NULL;
 CREATE TABLE IF NOT EXISTS source (
     use_case text        PRIMARY KEY,
     source   text        NOT NULL,
     run      text        NOT NULL,
     found_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS figures (
+    use_case text   PRIMARY KEY,
+    text     text   NOT NULL,
+    sent_s   bigint NOT NULL
 );
 CREATE TABLE IF NOT EXISTS clock (
     number bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -70,7 +81,7 @@ CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
 """ + "".join(
     f"CREATE OR REPLACE TRIGGER {table}_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}\n"
     "    EXECUTE FUNCTION refuse_change();\n"
-    for table in ("event", "decision", "training", "clock")
+    for table in ("event", "decision", "training", "claim", "clock")
 )
 
 ADD_EVENT = """
@@ -158,12 +169,26 @@ WHERE event = %(event)s
 """
 LOST = "UPDATE flight SET ended_at = now(), phase = %(phase)s WHERE event = %(event)s AND ended_at IS NULL"
 
+MEANT = """
+SELECT t.event AS number, e.id AS event, d.reason, t.payload, f.phase, f.ended_at IS NOT NULL AS ended, coalesce(c.uid, '') AS uid
+FROM training t JOIN event e ON e.number = t.event JOIN decision d ON d.event = t.event JOIN flight f ON f.event = t.event
+LEFT JOIN claim c ON c.event = t.event WHERE t.run = %(run)s
+"""
+CLAIM = "INSERT INTO claim (event, uid) VALUES (%(event)s, %(uid)s) ON CONFLICT (event) DO NOTHING"
+
 SOURCE = "SELECT source FROM source WHERE use_case = %(use_case)s"
 KEEP_SOURCE = """
 INSERT INTO source (use_case, source, run) VALUES (%(use_case)s, %(source)s, %(run)s)
 ON CONFLICT (use_case) DO UPDATE SET source = excluded.source, run = excluded.run, found_at = now()
 WHERE source.run <> excluded.run
 """
+
+KEEP_FIGURES = """
+INSERT INTO figures (use_case, text, sent_s)
+VALUES (%(use_case)s, %(text)s, %(sent_s)s)
+ON CONFLICT (use_case) DO UPDATE SET text = excluded.text, sent_s = excluded.sent_s WHERE figures.sent_s <= excluded.sent_s
+"""
+FIGURES = "SELECT text FROM figures WHERE sent_s >= extract(epoch FROM now()) - %(forgotten_s)s ORDER BY use_case"
 
 CLOCK = """
 SELECT c.own, c.wall, c.speed,
