@@ -16,7 +16,6 @@ from tiphys.step import Context
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
-
     from pyspark.sql import SparkSession
 
     from tiphys.lake.live import Name
