@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -81,8 +82,8 @@ def timeline(  # noqa: PLR0913, PLR0917 - what a timeline shows
     units: tuple[str, str],
 ) -> None:
     """Lines over time with what happened: each mark is a place, a key of :data:`MARKS` and words, which stand below with its letter."""
-    most = 1.1 * max(value for points in series.values() for _, value in points)
-    top, high, room = _TOP + 44, 210, _WIDTH - _LEFT - 16
+    most = 100 * math.ceil(max(value for points in series.values() for _, value in points) / 100)
+    top, high, room = _TOP + 58, 210, _WIDTH - _LEFT - 16
 
     def x(place: float) -> float:
         return _LEFT + room * (place - span[0]) / (span[1] - span[0])
