@@ -104,6 +104,25 @@ def always(past: Examples, by: Scenario) -> Examples:
     return replace(past, features=features, target=target)
 
 
+def stands(rides: Rides) -> Array:
+    """Whether each ride's outcome labels it: the rules of ``collect-outcomes``."""
+    live = USE_CASE.live
+    moment, known_at = (_times(each) for each in (rides.features["pickup_time"], rides.known_at))
+    trusted, hour, own_clock = frozenset({_AUDITOR}), timedelta(hours=1), bool(live.moment)
+    rules = Rules(live.possible, trusted, hour, max(known_at), own_clock, USE_CASE.target.unit == "s")
+    found = np.zeros(len(rides), bool)
+    for number, actual in enumerate(rides.reported.tolist()):
+        if np.isnan(actual):
+            continue
+        told = {
+            "asker": _AUDITOR if rides.trusted[number] else _ASKER, "actual": actual, "at": known_at[number],
+            "received_at": known_at[number], "origin": "", "line": number,
+        }  # fmt: skip
+        judged = judge({"asker": _ASKER, "moment": moment[number]}, None, [told], rules)
+        found[number] = judged.classes[0] == STANDS
+    return found
+
+
 class Tables:
     """The live tables, as they are at :attr:`now`."""
 
@@ -111,7 +130,7 @@ class Tables:
         """Nobody has answered anything yet."""
         self.rides, self.now = rides, 0.0
         self.moment = rides.features["pickup_time"].astype(np.float64)
-        self._stands = _stands(rides)
+        self._stands = stands(rides)
         self.doubtful = np.zeros(len(rides), bool)
         self.answers = np.full((len(rides), 3), np.nan)
         """Answer, and ends of its interval, of each ride."""
@@ -223,25 +242,6 @@ def _features(requests: Iterable[Mapping[str, Any]]) -> dict[str, Array]:
     api = USE_CASE.api
     rows = [api.to_features(api.request.model_validate_json(json.dumps(each))) for each in requests]
     return {each.name: np.array([row[each.name] for row in rows], each.dtype) for each in USE_CASE.features}
-
-
-def _stands(rides: Rides) -> Array:
-    """Whether each ride's outcome labels it: the rules of ``collect-outcomes``."""
-    live = USE_CASE.live
-    moment, known_at = (_times(each) for each in (rides.features["pickup_time"], rides.known_at))
-    trusted, hour, own_clock = frozenset({_AUDITOR}), timedelta(hours=1), bool(live.moment)
-    rules = Rules(live.possible, trusted, hour, max(known_at), own_clock, USE_CASE.target.unit == "s")
-    found = np.zeros(len(rides), bool)
-    for number, actual in enumerate(rides.reported.tolist()):
-        if np.isnan(actual):
-            continue
-        told = {
-            "asker": _AUDITOR if rides.trusted[number] else _ASKER, "actual": actual, "at": known_at[number],
-            "received_at": known_at[number], "origin": "", "line": number,
-        }  # fmt: skip
-        judged = judge({"asker": _ASKER, "moment": moment[number]}, None, [told], rules)
-        found[number] = judged.classes[0] == STANDS
-    return found
 
 
 def _times(seconds: Array) -> list[datetime]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench import plots
-from bench.loop_city import DAY
+from bench.loop_city import DAY, stands
+from bench.model import USE_CASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +25,12 @@ _SETTLED = 1.0
 """Days after the change without a point: too few rides are of the new world alone."""
 _FEWEST = 20
 """Rides below which no mean is drawn."""
-_LINES = {"frozen": "the old model, frozen", "served": "what is served", "oracle": "oracle"}
+_LINES = {"served": "what is served", "oracle": "oracle", "frozen": "the old model, frozen"}
 _BY_POLICY = ("labelled rows have come", "does not bring back", "would learn the mistakes")
 """What tells a no that says something from one that only waits its turn."""
 _MOST_NOTES = 9
+_STRANGE = 0.02
+"""Share of impossible reports, beyond what is usual, that is told."""
 
 
 def same_before(lives: Sequence[Life]) -> None:
@@ -172,13 +176,23 @@ def _rolling(life: Life, name: str, since: float, until: float) -> list[tuple[fl
 def _story(life: Life) -> Iterator[tuple[float, str, str]]:
     """Day, colour and words of what is marked, in order."""
     told = [
-        (0.0, "change", "the change"),
+        (0.0, "change", _change(life)),
         *_alarms(life),
         *_refusals(life),
         *_trainings(life.trainings, life.world.onset),
     ]
     for at, kind, text in sorted(told, key=lambda each: each[0]):
         yield at, kind, text if kind == "change" else f"day {at:.1f}: {text}"
+
+
+def _change(life: Life) -> str:
+    """What happened, and how many of the reports since say nothing that can be true."""
+    words = str(USE_CASE.part("scenarios").SCENARIOS[life.scenario].story).partition(". ")[0].rstrip(".")
+    reported = np.isfinite(life.rides.reported)
+    refused = [float((~stands(life.rides))[reported & late].mean()) for late in (life.since < 0, life.since >= 0)]
+    if refused[1] < refused[0] + _STRANGE:
+        return words
+    return f"{words}; {refused[1]:.0%} of the reports cannot be true and label nothing, {refused[0]:.0%} before"
 
 
 def _alarms(life: Life) -> Iterator[tuple[float, str, str]]:
@@ -208,10 +222,13 @@ def _refusals(life: Life) -> Iterator[tuple[float, str, str]]:
 
 
 def _trainings(trainings: Sequence[Training], onset: float) -> Iterator[tuple[float, str, str]]:
-    for each in trainings:
-        at = (each.ready - onset) / DAY
-        yield (
-            (at, "new", f"yes, and a new model serves: {each.outcome.said}")
-            if each.outcome.model
-            else (at, "refused", f"yes, but {each.outcome.said}")
-        )
+    """Each training that led to a new model; of refusals in a row the first, and how many more there were."""
+    for served, some in groupby(trainings, key=lambda each: each.outcome.model is not None):
+        first, *others = some
+        told = [first, *others] if served else [first]
+        words = "yes, and a new model serves" if served else "yes, but"
+        for each in told:
+            yield (each.ready - onset) / DAY, "new" if served else "refused", f"{words}: {each.outcome.said}"
+        if others and not served:
+            words = f"yes, for the {len(others)}th time since, but: {others[-1].outcome.said}"
+            yield (others[-1].ready - onset) / DAY, "refused", words

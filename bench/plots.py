@@ -12,7 +12,9 @@ _WIDTH, _HEIGHT, _LEFT, _TOP = 760, 300, 70, 34
 _COLOURS = ("#2f6fde", "#d9822b", "#1d9a6c", "#b4449c", "#7a7f87", "#c23b3b", "#0f8ea3")
 MARKS = {"change": "#7a7f87", "alarm": "#d9822b", "no": "#b4449c", "new": "#1d9a6c", "refused": "#c23b3b"}
 """Colours of what happens in a timeline."""
-_TIMELINE = ("#7a7f87", "#2f6fde", "#0f8ea3", "#b4449c")
+_TIMELINE = ("#2f6fde", "#1d9a6c", "#7a7f87", "#b4449c")
+_DASHED = 2
+"""Number of the line that is drawn over the others, dashed."""
 _LINE, _LETTERS, _LETTER = 18, 112, 18
 """Of a timeline's story: height of a line, letters in it, room for a mark's letter."""
 _STYLE = (
@@ -96,7 +98,7 @@ def timeline(  # noqa: PLR0913, PLR0917 - what a timeline shows
     for number, (name, points) in enumerate(series.items()):
         colour = _TIMELINE[number % len(_TIMELINE)]
         joined = " ".join(f"{x(day):.1f},{top + high * (1 - value / most):.1f}" for day, value in points)
-        dashes = ' stroke-dasharray="5 4"' if number == 0 else ""
+        dashes = ' stroke-dasharray="5 4"' if number == _DASHED else ""
         parts.append(f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
         parts.append(
             f'<line x1="{place:.0f}" x2="{place + 20:.0f}" y1="{_TOP + 6}" y2="{_TOP + 6}" stroke="{colour}" stroke-width="3"{dashes}/>'
