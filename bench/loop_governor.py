@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,22 +105,25 @@ class _Engine:
 class _Record:
     """The tables of ``tiphys.watch.governor.tables``, asked the same questions."""
 
-    events: list[Waiting] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    alike: dict[Any, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    """Every event, by what makes two of them the same."""
+    stands: dict[Any, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    """Those of them that were decided, and not as one with another."""
     open: list[Waiting] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
     begun: list[Training] = field(default_factory=list)
     flying: list[Flight] = field(default_factory=list)
 
     def add(self, identity: str, alert: Alert, now: float) -> bool:
-        if any(each.event.id == identity for each in self.events):
+        if identity in self.ids:
             return False
+        self.ids.add(identity)
         since = "" if alert.window is None else alert.window.from_.replace(tzinfo=None).isoformat(timespec="seconds")
-        number = len(self.events) + 1
-        event = Event(
-            number, identity, "alert", alert.use_case, now, alert.kind, alert.subject, alert.labelled, alert.text
-        )
-        self.events.append(Waiting(event, since))
-        self.open.append(self.events[-1])
+        number, labelled = len(self.ids), alert.labelled
+        event = Event(number, identity, "alert", alert.use_case, now, alert.kind, alert.subject, labelled, alert.text)
+        self.alike[event.fingerprint].append(event)
+        self.open.append(Waiting(event, since))
         return True
 
     async def source(self, _use_case: str) -> str:
@@ -129,26 +133,15 @@ class _Record:
         return list(self.open)
 
     async def first(self, event: Event, since: float) -> Event | None:
-        alike = (
-            each.event
-            for each in reversed(self.decided)
-            if each.event.fingerprint == event.fingerprint
-            and each.event.number < event.number
-            and each.event.received >= since
-            and "one_with" not in each.decision.counted
-        )
-        return max(alike, key=lambda each: each.number, default=None)
+        some = self.stands[event.fingerprint]
+        earlier = (each for each in some if each.number < event.number and each.received >= since)
+        return max(earlier, key=lambda each: each.number, default=None)
 
     async def with_alike(self, event: Event, until: float) -> tuple[Event, int]:
-        alike = [
-            each.event
-            for each in self.events
-            if each.event.fingerprint == event.fingerprint
-            and each.event.number >= event.number
-            and each.event.received <= until
-        ]
-        labelled = max((each.labelled for each in alike if each.labelled is not None), default=None)
-        return replace(event, labelled=labelled), max(1, len(alike))
+        some = self.alike[event.fingerprint]
+        together = [each for each in some if each.number >= event.number and each.received <= until]
+        labelled = max((each.labelled for each in together if each.labelled is not None), default=None)
+        return replace(event, labelled=labelled), max(1, len(together))
 
     async def trainings(self, _use_case: str) -> tuple[Training, ...]:
         return tuple(reversed(self.begun))
@@ -160,6 +153,8 @@ class _Record:
         self, event: Event, decision: Decision, now: float, training: tuple[int, str, str] = (0, "", "")
     ) -> bool:
         self.decided.append(Decided(event, decision, now))
+        if "one_with" not in decision.counted:
+            self.stands[event.fingerprint].append(event)
         self.open = [each for each in self.open if each.event.number != event.number]
         if decision.verdict == "yes":
             _, run, payload = training
