@@ -167,7 +167,7 @@ def _missed(chosen: Contender) -> str:
     missed = [each for each in chosen.judged if each.outcome == "missed"]
     last = missed[-1]  # what is asked of the champion stands last
     more = f", and {len(missed) - 1} more" if len(missed) > 1 else ""
-    return f"{last.gate.metric} {last.value:.0f}, asked {last.gate.compare} {last.limit:.0f}{more}"
+    return f"{last.gate.metric} {last.value:.3g}, asked {last.gate.compare} {last.limit:.3g}{more}"
 
 
 def _passed(chosen: Contender, level: float) -> str:
