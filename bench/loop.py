@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 REPEATED = "slower_streets"
-_BEFORE_DAYS = 14
+_BEFORE_DAYS, _ONSETS = 14, 3
 _FIRST, _LAST = np.datetime64("2019-02-15"), np.datetime64("2019-05-31")
 
 
@@ -66,17 +66,20 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder with the real files")
     parser.add_argument("--scenario", nargs="+", default=known, choices=known, metavar="NAME")
-    parser.add_argument("--repeats", type=int, default=3, help="onsets of slower streets")
+    parser.add_argument(
+        "--repeats", type=int, default=_ONSETS, choices=range(1, _ONSETS + 1), help="onsets of slower streets"
+    )
     parser.add_argument("--way", type=float, default=360.0, help="seconds of the own clock from a yes to production")
     parser.add_argument("--kept", type=Path, default=Path("/tmp/tiphys-loop"), help="weights")  # noqa: S108
     return parser.parse_args()
 
 
 def onsets(count: int) -> list[float]:
-    """Hours of 2019 with a served fortnight before and four weeks after, drawn at random."""
+    """The first of a few hours of 2019 with a served fortnight before and four weeks after, drawn at random."""
     chance = np.random.default_rng(17)
-    days = _FIRST.astype(int) + chance.integers(0, int((_LAST - _FIRST).astype(int)), count)
-    return [float(day * DAY + hour * 3600) for day, hour in zip(days, chance.integers(0, 24, count), strict=True)]
+    days = _FIRST.astype(int) + chance.integers(0, int((_LAST - _FIRST).astype(int)), _ONSETS)
+    hours = chance.integers(0, 24, _ONSETS)
+    return [float(day * DAY + hour * 3600) for day, hour in zip(days, hours, strict=True)][:count]
 
 
 def world_of(folder: Path, rows: Examples, onset: float, shop: Workshop) -> World:

@@ -78,9 +78,7 @@ def window(use_case: UseCase, asked: Asked, read: Read | None = None) -> Window:
     answered = read(
         asked.use_case, "predictions", since=since, until=until, columns=_ANSWERED, snapshot=asked.predictions
     )
-    labelled = read(
-        asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled
-    )
+    labelled = read(asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled)
     return of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered, read))
 
 
