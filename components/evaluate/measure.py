@@ -35,7 +35,15 @@ def measure(use_case: UseCase, asked: Asked, weights: bytes, champion: bytes | N
     Raises:
         DataError: the dataset is not there or too small, or the weights are of another model.
     """
-    rows = read(use_case, asked)
+    return of_rows(use_case, read(use_case, asked), weights, champion)
+
+
+def of_rows(use_case: UseCase, rows: Rows, weights: bytes, champion: bytes | None = None) -> Measured:
+    """Ask the same of rows that are there.
+
+    Raises:
+        DataError: the weights are of another model.
+    """
     answers = ask(use_case, rows, weights, champion)
     return Measured(use_case, rows, answers, _figures(use_case, rows, answers))
 

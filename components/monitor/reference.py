@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from tiphys.watch.drift.residuals import ALL, Rows
 if TYPE_CHECKING:
     from tiphys.serving.exported import Model
     from tiphys.usecase import Array, Examples, UseCase
+
+Answers = Callable[[Mapping[str, "Array"]], Mapping[str, "Array"]]
+"""Features -> ``prediction`` and, where there are intervals, ``low`` and ``high``, [n] each."""
 
 _MOST = 400_000
 """Rows that a reference is made of; of a larger dataset every k-th."""
@@ -42,6 +46,14 @@ def build(use_case: UseCase, dataset: str, model: Model) -> Reference:
     moment = np.asarray(table[time_column].to_numpy()).astype("datetime64[us]").astype(np.int64) / 1e6
     month = moment.astype("datetime64[s]").astype("datetime64[M]").astype(str)
     last = np.isin(month, newest(found.months, use_case.data.min_rows_per_month))
+    about = {"model_version": model.version, "manifest": model.manifest_sha256, "dataset": dataset}
+    return of_examples(use_case, examples, moment, last, _answers(use_case, model), about)
+
+
+def of_examples(  # noqa: PLR0913, PLR0917 - what a reference is made of
+    use_case: UseCase, examples: Examples, moment: Array, last: Array, answers: Answers, about: Mapping[str, Any]
+) -> Reference:
+    """Make the reference of rows with their moments (seconds since 1970), and of what the model answers to the ``last`` it never saw."""
     names = live_slices(use_case, examples)
     masks = live_rows.masks_of(use_case, examples.features, names)
     columns: dict[str, Any] = {
@@ -50,12 +62,9 @@ def build(use_case: UseCase, dataset: str, model: Model) -> Reference:
     }
     for name, mask in masks.items():
         columns[live_rows.SLICE + name] = ("category", f"1 for rows of the slice {name}", mask.astype(np.float64))
-    about = {
-        "use_case": use_case.name, "model_version": model.version, "manifest": model.manifest_sha256, "dataset": dataset,
-        "unit": use_case.target.unit, "slices": list(names),
-    }  # fmt: skip
-    tested = _tested(use_case, examples.where(last), moment[last], names, model)
-    log.info("reference of %s: %d rows, %d of them unseen by the model", dataset, len(examples), len(tested))
+    about = {**about, "use_case": use_case.name, "unit": use_case.target.unit, "slices": list(names)}
+    tested = _tested(use_case, examples.where(last), moment[last], names, answers)
+    log.info("reference: %d rows, %d of them unseen by the model", len(examples), len(tested))
     return make(
         about, moment=moment, columns=columns, truths=examples.target.astype(np.float64), tested=tested, masks=masks
     )
@@ -68,10 +77,14 @@ def live_slices(use_case: UseCase, examples: Examples) -> tuple[str, ...]:
     return tuple(name for name, each in slices.items() if np.array_equal(each(few, few), each(few, nothing)))
 
 
-def _tested(use_case: UseCase, examples: Examples, moment: Array, names: tuple[str, ...], model: Model) -> Rows:
+def _answers(use_case: UseCase, model: Model) -> Answers:
     from tiphys.serving.session import Session  # noqa: PLC0415 - ONNX Runtime, only where a reference is made
 
-    answers = Session(model.pieces, use_case)(examples.features)
+    return Session(model.pieces, use_case)
+
+
+def _tested(use_case: UseCase, examples: Examples, moment: Array, names: tuple[str, ...], ask: Answers) -> Rows:
+    answers = ask(examples.features)
     everywhere = np.ones(len(examples), bool)
     masks = {
         ALL: everywhere, **live_rows.masks_of(use_case, examples.features, names), live_rows.TRUSTED: everywhere,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,10 @@ _ANSWERED = ("at", "moment", "model_version", "source", "features", "value", "lo
 _LABELLED = ("moment", "model_version", "source", "features", "value", "low", "high", "actual", "trusted", "doubtful")
 
 
+Read = Callable[..., Any]
+"""Reads a live table, called as ``tiphys.lake.live.read``."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """Which rows: a stretch of the use case's own clock, and the states of the tables."""
@@ -43,21 +47,23 @@ class Asked:
     slices: tuple[str, ...] = field(default=())
 
 
-def own_now(use_case: str, snapshot: int | None = None) -> float:
+def own_now(
+    use_case: str, snapshot: int | None = None, *, read: Read | None = None, wall: float | None = None
+) -> float:
     """Tell the use case's own time: what nearly all of the newest questions are about, to the end of that hour.
 
-    Not the latest moment: one client whose clock jumped ahead would end all windows.
+    Not the latest moment: one client whose clock jumped ahead would end all windows. ``wall`` is the wall clock's time, the
+    present one where it is left out; so is ``read`` the lake's.
 
     Raises:
         DataError: nobody ever asked.
     """
-    from tiphys.lake import live  # noqa: PLC0415 - PyIceberg, for who reads
-
+    read, wall = read or _lake(), time.time() if wall is None else wall
     columns = ("at", "moment")
-    recent = live.read(
-        use_case, "predictions", since=time.time() - _WALL_DAYS * 86_400, clock="at", columns=columns, snapshot=snapshot
+    recent = read(
+        use_case, "predictions", since=wall - _WALL_DAYS * 86_400, clock="at", columns=columns, snapshot=snapshot
     )
-    table = recent if len(recent) else live.read(use_case, "predictions", columns=columns, snapshot=snapshot)
+    table = recent if len(recent) else read(use_case, "predictions", columns=columns, snapshot=snapshot)
     if not len(table):
         message = f"no live answers of {use_case!r} are collected yet: nothing is watched before somebody asks"
         raise DataError(message)
@@ -65,18 +71,15 @@ def own_now(use_case: str, snapshot: int | None = None) -> float:
     return float(np.ceil((np.quantile(_seconds(table["moment"])[newest], _NOW) + 1) / _HOUR) * _HOUR)
 
 
-def window(use_case: UseCase, asked: Asked) -> Window:
-    """Read a window of live rows."""
-    from tiphys.lake import live  # noqa: PLC0415 - as above
-
+def window(use_case: UseCase, asked: Asked, read: Read | None = None) -> Window:
+    """Read a window of live rows; of the lake's tables where nothing else reads."""
+    read = read or _lake()
     since, until = asked.since, asked.until
-    answered = live.read(
+    answered = read(
         asked.use_case, "predictions", since=since, until=until, columns=_ANSWERED, snapshot=asked.predictions
     )
-    labelled = live.read(
-        asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled
-    )
-    return of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered))
+    labelled = read(asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled)
+    return of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered, read))
 
 
 def of_tables(use_case: UseCase, answered: Any, labelled: Any, asked: Asked, *, elsewhere: float = 0.0) -> Window:
@@ -104,7 +107,7 @@ def _truths(use_case: UseCase, labelled: Any, asked: Asked) -> Rows:
 
 def feature_vectors(use_case: UseCase, table: Any) -> dict[str, Array]:
     """Features as vectors of their own types; float64 with NaN where one is missing."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415 - for who reads
 
     found = {}
     for each in use_case.features:
@@ -137,14 +140,12 @@ def as_examples(features: Mapping[str, Array]) -> Examples:
     return Examples(features, np.zeros(rows, np.float32), np.zeros(rows, np.int32))
 
 
-def _elsewhere(asked: Asked, answered: Any) -> float:
+def _elsewhere(asked: Asked, answered: Any, read: Read) -> float:
     """Share of the questions asked meanwhile, by the wall clock, that are about a moment outside of the window."""
-    from tiphys.lake import live  # noqa: PLC0415 - as above
-
     if not len(answered):
         return 0.0
     first, last = (float(each) for each in np.quantile(_seconds(answered["at"]), (0.01, 0.99)))
-    beside = live.read(
+    beside = read(
         asked.use_case,
         "predictions",
         since=first,
@@ -155,6 +156,12 @@ def _elsewhere(asked: Asked, answered: Any) -> float:
     )
     moment = _seconds(beside["moment"])
     return float(((moment < asked.since) | (moment >= asked.until)).mean()) if len(moment) else 0.0
+
+
+def _lake() -> Read:
+    from tiphys.lake import live  # noqa: PLC0415 - PyIceberg, for who reads the lake
+
+    return live.read
 
 
 def _by(table: Any, version: str) -> Array:

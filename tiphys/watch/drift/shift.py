@@ -62,8 +62,8 @@ def expected_shares(reference: Array, weights: Array) -> Array:
 
 def is_of_the_clock(counts: Array) -> bool:
     """Whether a column hardly says more than what time it is: its entropy is nearly all explained by the hour."""
-    total = _entropy(counts.sum(axis=0))
-    within = sum(float(row.sum()) * _entropy(row) for row in counts) / max(1, counts.sum())
+    total = float(_entropy(counts.sum(axis=0)))
+    within = float(counts.sum(axis=1) @ _entropy(counts)) / max(1, counts.sum())
     return total > 0 and 1 - within / total > _OF_THE_CLOCK
 
 
@@ -140,6 +140,7 @@ def _between(place: Array, stratum: Array, stretch: Array, whole: Array, *, cloc
     return max(0.0, float(np.mean(found))) if len(found) >= 3 else 0.0  # noqa: PLR2004
 
 
-def _entropy(counts: Array) -> float:
-    shares = counts[counts > 0] / max(1, counts.sum())
-    return float(-(shares * np.log(shares)).sum())
+def _entropy(counts: Array) -> Array:
+    """Entropy of counts [..., bins], in nats."""
+    shares = counts / np.maximum(1, counts.sum(axis=-1, keepdims=True))
+    return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=-1))
