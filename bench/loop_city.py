@@ -131,6 +131,7 @@ class Tables:
         self.rides, self.now = rides, 0.0
         self.moment = rides.features["pickup_time"].astype(np.float64)
         self._stands = stands(rides)
+        self._refused = ~self._stands & ~np.isnan(rides.reported)
         self.doubtful = np.zeros(len(rides), bool)
         self.answers = np.full((len(rides), 3), np.nan)
         """Answer, and ends of its interval, of each ride."""
@@ -178,6 +179,10 @@ class Tables:
     ) -> pa.Table:
         """Read rows with ``since <= clock < until``: see ``tiphys.lake.live.read``."""
         del snapshot  # the state of the tables is that of now
+        if table == "outcomes_quarantine":
+            told = self._refused & (self.rides.known_at <= self.now)
+            told &= (self.rides.known_at >= (since or -np.inf)) & (self.rides.known_at < (until or np.inf))
+            return pa.table({"reason": pa.array(["impossible"] * int(told.sum()), pa.string())}).select(list(columns))
         rows = self.known if table == "labelled" else self.rides.at <= self.now
         by = self.rides.at if clock == "at" else self.moment
         rows &= (by >= (-np.inf if since is None else since)) & (by < (np.inf if until is None else until))

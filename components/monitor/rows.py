@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ _WALL_DAYS = 2
 _NEWEST = 2000
 _NOW = 0.95
 _HOUR = 3600.0
+_CANNOT_BE = ("impossible", "untimely")
+"""Reasons for which the collecting step refuses a report that says something impossible, whoever sent it."""
 _ANSWERED = ("at", "moment", "model_version", "source", "features", "value", "low", "high", "shadow")
 _LABELLED = ("moment", "model_version", "source", "features", "value", "low", "high", "actual", "trusted", "doubtful")
 
@@ -79,7 +81,9 @@ def window(use_case: UseCase, asked: Asked, read: Read | None = None) -> Window:
         asked.use_case, "predictions", since=since, until=until, columns=_ANSWERED, snapshot=asked.predictions
     )
     labelled = read(asked.use_case, "labelled", since=since, until=until, columns=_LABELLED, snapshot=asked.labelled)
-    return of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered, read))
+    found = of_tables(use_case, answered, labelled, asked, elsewhere=_elsewhere(asked, answered, read))
+    refused = read(asked.use_case, "outcomes_quarantine", since=since, until=until, clock="at", columns=("reason",))
+    return replace(found, refused=int(np.isin(_objects(refused["reason"]), _CANNOT_BE).sum()))
 
 
 def of_tables(use_case: UseCase, answered: Any, labelled: Any, asked: Asked, *, elsewhere: float = 0.0) -> Window:

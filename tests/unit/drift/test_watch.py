@@ -75,7 +75,11 @@ def test_a_slice_that_alone_changes_is_named(reference: Reference, week: Weeks, 
         rows = window.labelled
         return changed(window, actual=np.where(rows.masks["far"], 1.6, 1.0) * rows.actual)
 
-    assert ("error", "far") in kinds(after(reference, week, farther, quiet=1))
+    found = after(reference, week, farther, quiet=1)
+    assert ("error", "far") in kinds(found)
+    (far,) = (each for each in found.alarms if each.subject == "far")
+    track = next(each for each in found.tracks if (each.group, each.direction) == ("far", "longer"))
+    assert track.labelled < track.everybody == far.labelled  # a training learns from all rides since then
 
 
 def test_a_column_that_changes_is_named_with_what_changed(reference: Reference, week: Weeks, changed: Changed) -> None:
@@ -107,6 +111,14 @@ def test_values_that_cannot_be_are_a_matter_of_quality(
     assert "every row has the same value" in next(
         each.text for each in same.alarms if (each.kind, each.subject) == ("quality", "miles")
     )
+
+
+def test_reports_that_cannot_be_true_are_a_matter_of_quality(reference: Reference, week: Weeks) -> None:
+    """They label nothing, so the errors do not show them: one in ten is an alarm, one in a hundred is usual."""
+    rows = len(week().labelled)
+    for refused, seen in ((rows // 9, True), (rows // 99, False)):
+        found = kinds(look(reference, replace(week(), refused=refused), State.new(reference)))
+        assert (("quality", "outcomes") in found) is seen
 
 
 def test_a_clock_that_stands_still_or_runs_away_is_found(reference: Reference, week: Weeks) -> None:
@@ -192,6 +204,9 @@ def test_a_column_of_the_clock_is_not_judged_in_half_a_week(reference: Reference
     found = look(reference, replace(part, until=part.since + 3.2 * DAY), State.new(reference))
     states = {each.subject: each.state for each in found.checks if each.kind == "data"}
     assert states == {"zone": "fine", "miles": "fine", "hour": "unknown"}
+    hour = only(window, window.columns["hour"] == window.columns["hour"][0])
+    found = look(reference, replace(hour, until=hour.since + 3.2 * DAY), State.new(reference))
+    assert ("quality", "hour") not in kinds(found)
 
 
 def test_a_retry_has_the_same_ids_and_truths_that_come_late_are_counted_once(

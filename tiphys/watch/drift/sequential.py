@@ -41,7 +41,9 @@ class Track:
     peaks: Array
     """Highest evidence of each day, at any hour."""
     rows: Array
-    """Rows with a truth of each day."""
+    """Rows of the group with a truth of each day."""
+    total: Array
+    """The same of all groups: what a training would learn from."""
 
     @property
     def peak(self) -> float:
@@ -66,8 +68,13 @@ class Track:
 
     @property
     def labelled(self) -> int:
-        """Rows with a truth since then."""
+        """Rows of the group with a truth since then."""
         return int(self.rows[self._first :].sum())
+
+    @property
+    def everybody(self) -> int:
+        """Rows with a truth since then, of the group or not."""
+        return int(self.total[self._first :].sum())
 
 
 def limit_of(group: str, direction: Direction, groups: int, chosen: Thresholds) -> float:
@@ -103,8 +110,9 @@ def tracks(ledger: Ledger, reference: Residuals, chosen: Thresholds) -> list[Tra
     last = np.stack(hourly, axis=1)[:, :, -1] if hourly and len(days) else np.zeros((0, len(named)))
     level, peaks = run(np.minimum(last, chosen.error_day), np.minimum(most, chosen.error_day), limits)
     rows = sums[..., FIELDS.index("rows")].sum(axis=2)
+    total = rows[:, ledger.groups.index(ALL)] if ALL in ledger.groups else rows.max(axis=1, initial=0.0)
     return [
-        Track(name, way, float(limits[at]), days, level[:, at], peaks[:, at], rows[:, number])
+        Track(name, way, float(limits[at]), days, level[:, at], peaks[:, at], rows[:, number], total)
         for at, (number, name, way) in enumerate(named)
     ]
 

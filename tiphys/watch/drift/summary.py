@@ -40,6 +40,8 @@ class Window:
     """Which questions the watched model answered; the others count for what is asked only."""
     elsewhere: float = 0.0
     """Share of the questions asked meanwhile by the wall clock that are about a moment outside of the window."""
+    refused: int = 0
+    """Reports of that stretch, by when they say to be known, that label nothing because they cannot be true."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Thresholds:
     """Share of rows with a value that is missing or was never seen, beyond the reference's own share."""
     elsewhere: float = 0.1
     """Share of the questions about a moment outside of the window in which they were asked."""
+    refused: float = 0.05
+    """Share of the reports that cannot be true: outside of what is possible, or known before the end."""
     stuck: float = 0.02
     """Share of rows that have one and the same moment, beyond the reference's own share."""
 

@@ -48,6 +48,14 @@ class State:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What is known of a window beside its rows: see ``Window``."""
+
+    elsewhere: float = 0.0
+    refused: int = 0
+
+
+@dataclass(frozen=True)
 class Look:
     """What one look found."""
 
@@ -80,7 +88,8 @@ class Look:
 def look(reference: Reference, window: Window, state: State, chosen: Thresholds = CHOSEN) -> Look:
     """Hold a window against the reference, and go on with the tests that run from look to look."""
     summary = Summary.of(reference, window)
-    return judge(reference, summary, state, (window.since, window.until), window.elsewhere, chosen)
+    beside = Beside(window.elsewhere, window.refused)
+    return judge(reference, summary, state, (window.since, window.until), beside, chosen)
 
 
 def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
@@ -88,7 +97,7 @@ def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
     summary: Summary,
     state: State,
     stretch: tuple[float, float],
-    elsewhere: float = 0.0,
+    beside: Beside = Beside(),  # noqa: B008 - frozen
     chosen: Thresholds = CHOSEN,
 ) -> Look:
     """Judge the sums of the rows between two moments; what the state held of that stretch is replaced by them."""
@@ -104,16 +113,17 @@ def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
     }
     running = tuple(sequential.tracks(state.errors, reference.residuals, chosen))
     groups = {name: _of_group(summary.errors, number) for number, name in enumerate(summary.errors.groups)}
+    labelled = int(groups.get(ALL, {}).get("rows", 0))
     checks = [
         _volume(came, counted, summary, chosen),
-        *_quality(reference, summary, elsewhere, chosen),
+        *_quality(reference, summary, shifts, beside.elsewhere, chosen),
+        *_reports(beside.refused, labelled, chosen),
         *(_mix(each, chosen) for each in shifts.values()),
         *(_error(each, reference, since) for each in running),
         _coverage(reference, groups.get(ALL, {}), summary.errors, chosen),
         _estimate(reference, summary, chosen),
     ]
     figures = _figures(reference, summary, shifts, running, came, groups)
-    labelled = int(groups.get(ALL, {}).get("rows", 0))
     return Look(tuple(checks), figures, shifts, running, came, state, summary.rows, labelled, groups)
 
 
@@ -153,7 +163,7 @@ def _error(track: Track, reference: Reference, since: float) -> Check:
     )
     begun = track.since if track.alarms else math.nan
     severity: Severity = "critical" if track.group == ALL else "warning"
-    return Check("error", subject, state, track.peak, track.limit, text, severity, track.labelled, begun)
+    return Check("error", subject, state, track.peak, track.limit, text, severity, track.everybody, begun)
 
 
 def _coverage(reference: Reference, found: Mapping[str, float], sums: Ledger, chosen: Thresholds) -> Check:
@@ -208,14 +218,27 @@ def _volume(came: volume.Volume, counted: Ledger, summary: Summary, chosen: Thre
     return Check("volume", ALL, "alarm" if far else "fine", came.ratio, limit, text, "critical" if low else "warning")
 
 
-def _quality(reference: Reference, summary: Summary, elsewhere: float, chosen: Thresholds) -> Iterator[Check]:
+def _reports(refused: int, labelled: int, chosen: Thresholds) -> Iterator[Check]:
+    reports = refused + labelled
+    if reports < chosen.fewest:
+        return
+    share = refused / reports
+    text = f"{share:.1%} of {reports} reports cannot be true: outside of what is possible, or known before the end"
+    state: Verdict = "alarm" if share >= chosen.refused else "fine"
+    yield Check("quality", "outcomes", state, share, chosen.refused, text)
+
+
+def _quality(
+    reference: Reference, summary: Summary, shifts: Mapping[str, Shift], elsewhere: float, chosen: Thresholds
+) -> Iterator[Check]:
     if summary.rows < chosen.fewest:
         return
     for name, found in summary.strange.items():
         if found.rows < chosen.fewest:
             continue
         known = reference.columns[name].known
-        share, constant = found.share(known), found.constant(known)
+        # What says only what time it is may well be one value in a stretch that is no whole week.
+        share, constant = found.share(known), found.constant(known) and shifts[name].tested
         what = f"{found.missing / found.rows:.1%} missing, {found.unseen / found.rows:.1%} never seen before"
         what = "every row has the same value" if constant else what
         state: Verdict = "alarm" if constant or share >= chosen.strange else "fine"

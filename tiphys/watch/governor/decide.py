@@ -86,10 +86,12 @@ def decide(state: State, event: Event, policy: Policy, now: float) -> Decision:
     if against := _in_flight(state, now):
         return Decision("no", against, counted=counted)
     if alert and event.labelled is not None and event.labelled < policy.min_labelled:
-        reason = (
-            f"{event.labelled:,} labelled rows have come since the drift began, and a training needs {policy.min_labelled:,} "
-            "to learn anything new"
+        told = (
+            f"{event.labelled:,} labelled rows have come since the drift began"
+            if event.labelled
+            else f"an alert of {event.kind} counts no labelled rows"
         )
+        reason = f"{told}, and a training needs {policy.min_labelled:,} to learn anything new"
         return Decision("no", reason, counted=counted)
     if event.trigger != "person" and counted["since_last_s"] is not None:
         since, run = counted["since_last_s"], state.trainings[0].run
