@@ -1,8 +1,9 @@
 """What finished lately, as one number by group: the one function that training, the lake and the gateway agree on. NumPy.
 
 ``values`` knows of each finished one when it ended and when that became known; a step's value is made of those that were
-known at the step and had ended within the window before it. Sums are of whole numbers, so the same ones give the same
-value to the last bit, in whatever order and among whatever others they come. Knows no use case and no table.
+known at the step and had ended within the window before it, against those of a far longer one: a change that lasts becomes
+the usual, and is a retraining's to learn. Sums are of whole numbers, so the same ones give the same value to the last bit, in
+whatever order and among whatever others they come. Knows no use case and no table.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Finished:
     """When that became known; never before it ended."""
 
 
-def finished(  # noqa: PLR0913 - what is known of a finished one
+def finished(  # noqa: PLR0913, PLR0917 - what is known of a finished one
     feature: LiveFeature,
     moment: str,
     features: Mapping[str, Array],
@@ -68,22 +69,33 @@ def finished(  # noqa: PLR0913 - what is known of a finished one
 def values(feature: LiveFeature, past: Finished, group: Array, step: Array) -> tuple[Array, Array]:
     """Return the value, float32 [n], and how many it was made of, int64 [n], of each group [n] at each step [n].
 
-    A step is a moment divided by ``step_s``. Each finished one comes in at the first step at which it is known, and goes
-    at the first whose window begins at its end or later.
+    A step is a moment divided by ``step_s``.
     """
-    comes = np.ceil(past.known / feature.step_s).astype(np.int64)
-    goes = np.ceil((past.ended + feature.window_s) / feature.step_s).astype(np.int64)
+    key = group.astype(np.int64) * _STEPS + step
+    said, count = _sums(past, feature.window_s, feature.step_s, key)
+    usually, of = _sums(past, feature.level_s, feature.step_s, key)
+    more = (said - count * (usually / np.maximum(of, 1))) / _ONE
+    return (feature.fallback + more / (count + feature.prior)).astype(np.float32), count
+
+
+def _sums(past: Finished, window_s: int, step_s: int, asked: Array) -> tuple[Array, Array]:
+    """Sum and number of what counts at each key.
+
+    Each finished one comes in at the first step at which it is known, and goes at the first whose window begins at its end
+    or later.
+    """
+    comes = np.ceil(past.known / step_s).astype(np.int64)
+    goes = np.ceil((past.ended + window_s) / step_s).astype(np.int64)
     counts = comes < goes
     key, said = past.group[counts] * _STEPS, past.said[counts]
     at = np.concatenate([key + comes[counts], key + goes[counts]])
     order = np.argsort(at, kind="stable")
     one = np.ones(len(said), np.int64)
-    rides = np.concatenate([[0], np.cumsum(np.concatenate([one, -one])[order])])
+    number = np.concatenate([[0], np.cumsum(np.concatenate([one, -one])[order])])
     total = np.concatenate([[0], np.cumsum(np.concatenate([said, -said])[order])])
     # All of a group have gone by the end of its keys, so the sums begin at nothing with the next group.
-    upto = np.searchsorted(at[order], group.astype(np.int64) * _STEPS + step, side="right")
-    mean = (total[upto] / _ONE + feature.prior * feature.fallback) / (rides[upto] + feature.prior)
-    return mean.astype(np.float32), rides[upto]
+    upto = np.searchsorted(at[order], asked, side="right")
+    return total[upto], number[upto]
 
 
 def filled(feature: LiveFeature, moment: str, rows: Examples) -> Examples:

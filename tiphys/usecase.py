@@ -304,7 +304,9 @@ class Live:
 
 @dataclass(frozen=True)
 class LiveFeature:
-    """An input of the model that nobody who asks can know: a mean of what finished lately, by group.
+    """An input of the model that nobody who asks can know: how far what finished lately is from what did before, by group.
+
+    The value is the mean of what those of the last ``window_s`` say less the mean of those of ``level_s``, drawn to ``fallback``.
 
     A use case that has one names it in ``FEATURES`` as float32; its ``to_features`` and ``examples`` say ``fallback`` for it, and
     the platform puts the value in: at serving from a table that ``collect_outcomes`` keeps, at training by the same function.
@@ -326,6 +328,8 @@ class LiveFeature:
     """From the end to the report, where nobody told when it became known."""
     window_s: int
     """What ended so long before a step, and was known at the step, counts."""
+    level_s: int
+    """What ended so long before a step is what they are held against: a change that lasts longer is no news any more."""
     step_s: int
     """Values are made for every multiple of it: a question gets that of the last step before its moment, or at it."""
     prior: float
@@ -340,7 +344,7 @@ class LiveFeature:
     def definition(self) -> str:
         """Name what values mean: those of another definition are other values. 16 hexadecimal digits."""
         meant = (
-            self.name, self.version, self.groups, self.lag_s, self.window_s, self.step_s, self.prior, self.fallback,
+            self.name, self.version, self.groups, self.lag_s, self.window_s, self.level_s, self.step_s, self.prior, self.fallback,
         )  # fmt: skip
         return hashlib.sha256(repr(meant).encode()).hexdigest()[:16]
 
@@ -558,8 +562,12 @@ def _unfit(feature: LiveFeature, use_case: UseCase) -> str:
     if dtype != "float32":
         return f"FEATURES has no {feature.name!r} of float32"
     if not use_case.live.moment or use_case.target.unit != "s":
-        return "LIVE must name the feature with the moment, and the target be in seconds: else nobody knows when one ends"
+        return (
+            "LIVE must name the feature with the moment, and the target be in seconds: else nobody knows when one ends"
+        )
     least = min(feature.groups, feature.window_s, feature.step_s)
-    if least < 1 or feature.prior <= 0 or feature.lag_s < 0 or feature.stale_s < feature.step_s:
-        return "groups, window_s, step_s and prior must be above 0, lag_s no less, stale_s at least step_s"
+    if least < 1 or feature.level_s < feature.window_s or feature.prior <= 0 or feature.lag_s < 0:
+        return "groups, window_s, step_s and prior must be above 0, level_s at least window_s, lag_s not below 0"
+    if feature.stale_s < feature.step_s:
+        return "stale_s is less than step_s: between two steps nothing would be known"
     return ""

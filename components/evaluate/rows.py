@@ -69,7 +69,13 @@ def trusted(use_case: UseCase, labelled: pa.Table) -> Examples:
     chosen = plain & np.array([bool(each) for each in labelled["trusted"].to_pylist()], bool)
     rows = labelled.take(np.flatnonzero(chosen)).sort_by("moment")
     asked: Any = rows["features"].to_pylist()
-    columns = {each.name: np.array([row[each.name] for row in asked], each.dtype) for each in use_case.features}
+    unknown = {} if use_case.recent is None else {use_case.recent.name: use_case.recent.fallback}
+    columns = {
+        each.name: np.array(
+            [unknown.get(each.name) if row[each.name] is None else row[each.name] for row in asked], each.dtype
+        )
+        for each in use_case.features
+    }
     month = rows["moment"].to_numpy().astype("datetime64[M]").astype(np.int32) + 1970 * 12
     return Examples(columns, rows["actual"].to_numpy().astype(np.float32), month)
 
@@ -80,7 +86,7 @@ def _by_months(use_case: UseCase, name: str) -> Rows:
     if len(months) < 2:  # noqa: PLR2004 - a past and a test month
         message = f"dataset {name!r} has {len(months)} months with rows: evaluation needs a past and a test month"
         raise DataError(message)
-    examples = use_case.examples(dataset.read(use_case.columns))
+    examples = use_case.past(dataset.read(use_case.columns))
     last = examples.month == examples.month.max()
     return Rows(examples.where(~last), examples.where(last), months[-1])
 

@@ -114,12 +114,12 @@ def held_out(use_case: UseCase, dataset: str, window: str = "") -> tuple[Example
         cut = windows.cut(windows.read(use_case, opened, chosen.since), chosen.recent_from)
         past = windows.prepared(windows.together([cut.train, cut.validation]), chosen).rows
         return past, evenly(cut.test.rows, _LATEST_ROWS)
-    months = [month for month, rows in opened.months.items() if rows]
-    if not months:
+    rows = use_case.past(opened.read(use_case.columns))
+    if not len(rows):
         message = f"dataset {dataset!r} has no rows: nothing shows that the exported model answers alike"
         raise DataError(message)
-    history = use_case.examples(opened.read(use_case.columns, months[:-1]))
-    return history, evenly(use_case.examples(opened.read(use_case.columns, months[-1:])), _LATEST_ROWS)
+    last = rows.month == rows.month.max()
+    return rows.where(~last), evenly(rows.where(last), _LATEST_ROWS)
 
 
 def evenly(examples: Examples, rows: int) -> Examples:

@@ -94,7 +94,7 @@ def _rows(use_case: UseCase, spec: Spec) -> _Rows:
     if spec.recent_from:
         return _since_the_change(use_case, dataset, spec)
     months = splits.split(list(dataset.months), spec.dataset)
-    past = use_case.examples(dataset.read(use_case.columns, [*months.train, months.validation]))
+    past = use_case.past(dataset.read(use_case.columns, [*months.train, months.validation]))
     latest = past.month == splits.number(months.validation)
     split = {"train_months": f"{months.train[0]}..{months.train[-1]}", "validation_month": months.validation}
     return _Rows(past.where(~latest), past.where(latest), past, {**split, "test_month": months.test})

@@ -34,13 +34,15 @@ class StatusQuo(nn.Module):
         super().__init__()
         self.register_buffer("seconds", torch.tensor(seconds))
 
-    def forward(  # noqa: PLR0913, PLR0917 - one tensor a feature
+    def forward(
         self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
     ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
         pickup, dropoff = pickup_zone.clamp(0, PLACES - 1), dropoff_zone.clamp(0, PLACES - 1)
         answer = self.seconds[lookups.pair_of(pickup, dropoff), lookups.hour_of(pickup_time)]
-        return answer + 0.0 * passengers + 0.0 * recent_pace  # an input that nothing depends on would not be in the exported graph
+        return (
+            answer + 0.0 * passengers + 0.0 * recent_pace
+        )  # an input that nothing depends on would not be in the exported graph
 
 
 class Boosted(nn.Module):
@@ -58,7 +60,7 @@ class Boosted(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
         self.trees = grown
 
-    def forward(  # noqa: PLR0913, PLR0917 - one tensor a feature
+    def forward(
         self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
     ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""

@@ -1,5 +1,4 @@
-"""What the model is asked with, and how rows of trips become examples. Only a rider's question goes in,
-and how slow the streets have been lately (recent.py).
+"""What the model is asked with, and how rows of trips become examples: a rider's question, and how slow the streets have been.
 
 Distance and fare are known after the ride: the distance is kept as hindsight, from which lookups of *past* rides are made.
 """

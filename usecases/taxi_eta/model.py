@@ -100,7 +100,7 @@ class EtaModel(nn.Module):
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
 
-    def forward(  # noqa: PLR0913, PLR0917 - one tensor a feature
+    def forward(
         self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
     ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
@@ -109,7 +109,14 @@ class EtaModel(nn.Module):
         return self.correct(quo, known, pickup, dropoff, pickup_time, passengers, recent_pace)
 
     def correct(  # noqa: PLR0913, PLR0917 - one tensor a feature, and what was looked up
-        self, quo: Tensor, known: Tensor, pickup: Tensor, dropoff: Tensor, time: Tensor, passengers: Tensor, pace: Tensor
+        self,
+        quo: Tensor,
+        known: Tensor,
+        pickup: Tensor,
+        dropoff: Tensor,
+        time: Tensor,
+        passengers: Tensor,
+        pace: Tensor,
     ) -> Tensor:
         """Return the status quo's answer corrected by the network; all vectors are [n], ``known`` is [n, _KNOWN]."""
         week_hour = self.week_hour(lookups.week_hour_of(time))

@@ -50,19 +50,25 @@ def plain(rows: Examples, known: Array, group: int, moment: float) -> float:
     step = moment // STEP * STEP
     said = RECENT.says(rows.features, rows.target, rows.hindsight)
     ended = rows.features["pickup_time"] + rows.target.astype(np.float64)
-    counted = [
-        one
-        for one, end, when, own in zip(said, ended, known, RECENT.group(rows.features), strict=True)
-        if own == group and when <= step and end > step - RECENT.window_s and np.isfinite(one)
-    ]
-    return (sum(counted) + RECENT.prior * RECENT.fallback) / (len(counted) + RECENT.prior)
+    lately, before = (
+        [
+            one
+            for one, end, when, own in zip(said, ended, known, RECENT.group(rows.features), strict=True)
+            if own == group and when <= step and end > step - window and np.isfinite(one)
+        ]
+        for window in (RECENT.window_s, RECENT.level_s)
+    )
+    level = sum(before) / len(before) if before else 0.0
+    return RECENT.fallback + sum(one - level for one in lately) / (len(lately) + RECENT.prior)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_the_value_is_the_shrunk_mean_of_what_was_known_and_had_ended_within_the_window(seed: int, count: int) -> None:
     """Against the definition, for late reports and any moment; and no order of the rides changes a bit of it."""
     chance = np.random.default_rng(seed)
-    rows = rides(MONDAY_8 + chance.integers(0, 5 * 3600, count), chance.normal(0, 0.3, count))
+    long_ago, lately = chance.integers(-9 * 86_400, 0, count), chance.integers(0, 5 * 3600, count)
+    begun = MONDAY_8 + np.where(chance.random(count) < 0.5, long_ago, lately)
+    rows = rides(begun, chance.normal(0, 0.3, count))
     ended = rows.features["pickup_time"] + rows.target.astype(np.float64)
     known = ended + chance.choice([0.0, 20.0, 4000.0, 20_000.0], count)
     asked = MONDAY_8 + chance.integers(-3600, 9 * 3600, 20)
@@ -73,11 +79,11 @@ def test_the_value_is_the_shrunk_mean_of_what_was_known_and_had_ended_within_the
     np.testing.assert_array_equal(found, again)
 
 
-def test_rides_far_from_a_question_change_no_bit_of_its_value() -> None:
-    """What training computes among all months, serving computes of the last hours alone."""
+def test_rides_long_before_a_question_change_no_bit_of_its_value() -> None:
+    """What training computes among all months, serving computes of the last days alone."""
     chance = np.random.default_rng(3)
     month = rides(MONDAY_8 + chance.integers(0, 30 * 86_400, 20_000), chance.normal(0, 0.3, 20_000))
-    last = month.where(month.features["pickup_time"] > MONDAY_8 + 29 * 86_400)
+    last = month.where(month.features["pickup_time"] > MONDAY_8 + 21 * 86_400)
     step = np.arange((MONDAY_8 + 29 * 86_400 + 6 * 3600) // STEP, (MONDAY_8 + 30 * 86_400) // STEP)
     of_all, of_last = (recent.values(RECENT, kept(each), np.zeros(len(step), np.int64), step) for each in (month, last))
     assert (of_all[1] > 10).all()
@@ -88,7 +94,8 @@ def test_rides_far_from_a_question_change_no_bit_of_its_value() -> None:
 def test_groups_do_not_mix() -> None:
     """Slow rides from the airport say nothing of Manhattan."""
     begun = MONDAY_8 + np.arange(40) * 60
-    chosen = [rides(begun, 0.5, zone=132), rides(begun, -0.2)]
+    earlier, shift = begun - 6 * 3600, np.zeros(40)
+    chosen = [rides(earlier, shift, zone=132), rides(begun, 0.5, zone=132), rides(earlier, shift), rides(begun, -0.2)]
     parts = {name: np.concatenate([each.features[name] for each in chosen]) for name in chosen[0].features}
     rows = Examples(
         parts,
@@ -128,7 +135,9 @@ def test_a_ride_that_the_data_contract_refuses_or_that_has_no_miles_says_nothing
 
 def test_what_is_served_survives_a_line_of_json() -> None:
     """The log's number is the model's number."""
-    value = recent.filled(RECENT, "pickup_time", rides(MONDAY_8 + np.arange(50) * 200, 0.1)).features[NAME]
+    value = recent.filled(
+        RECENT, "pickup_time", rides(MONDAY_8 + np.arange(400) * 60, np.linspace(0, 1, 400))
+    ).features[NAME]
     assert len(set(value.tolist())) > 5
     assert np.array(json.loads(json.dumps(value.tolist())), np.float32).tolist() == value.tolist()
 
@@ -152,7 +161,21 @@ def test_a_use_case_says_whether_it_has_one_and_what_is_wrong_with_it(monkeypatc
 
 def test_another_meaning_is_another_definition() -> None:
     """Values of another window, or of another version of its code, are other values."""
-    others = [dataclasses.replace(RECENT, **change) for change in ({"version": 2}, {"window_s": 3600}, {"stale_s": 99.0})]
+    others = [
+        dataclasses.replace(RECENT, **change) for change in ({"version": 2}, {"window_s": 3600}, {"stale_s": 99.0})
+    ]
     first, second, third = (each.definition() for each in others)
     assert RECENT.definition() not in {first, second}
     assert third == RECENT.definition()
+
+
+def test_a_change_that_lasts_is_news_for_a_week() -> None:
+    """A quarter longer from one day to the next: it shows at once, and not any more when a week has been so."""
+    begun = MONDAY_8 + np.arange(0, 21 * 86_400, 240)
+    change = MONDAY_8 + 10 * 86_400
+    rows = recent.filled(RECENT, "pickup_time", rides(begun, np.where(begun >= change, np.log(1.25), 0.0)))
+    pace = {day: rows.features[NAME][begun >= MONDAY_8 + day * 86_400][100] for day in (9, 10, 14, 18)}
+    assert abs(pace[9]) < 0.01
+    assert pace[10] > 0.12
+    assert 0.02 < pace[14] < pace[10]
+    assert abs(pace[18]) < 0.01
