@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
+import torch
 
 from components.export.interval import Band
 from components.export.onnx_export import to_onnx
@@ -29,6 +29,7 @@ from tiphys.lake.s3 import S3
 from tiphys.serving.repository import build
 from tiphys.settings import S3Settings, StackSettings, load
 from tiphys.usecase import Arrival, UseCase
+from usecases.taxi_eta.data import ZONES
 from usecases.taxi_eta.recent import NAME, RECENT
 from usecases.taxi_eta.simulator import replay, simulate
 
@@ -143,8 +144,6 @@ def identity(number: int) -> str:
 
 def _onnx(history: Any) -> bytes:
     """The taxi's network, not trained: the status quo, an e-th longer for each unit of pace."""
-    import torch
-
     model = TAXI.part("model").build(TAXI.part("model").CONFIG, history)
     width = model.deep[0].in_features
     pace = width - 3 * 8 - 1
@@ -160,7 +159,7 @@ def _serve(world: World, onnx: bytes) -> None:
     if triton.process is None:
         triton.start()
     reference = {each.name: [1.0 if each.dtype == "float32" else 1] for each in TAXI.features}
-    repository = build(TAXI, "1", onnx, {**reference, **dict.fromkeys(TAXI.target.outputs, [1.0])})
+    repository = build(TAXI, "1", onnx, {**reference, **{name: [1.0] for name in TAXI.target.outputs}})
     models = triton.plan.layout.data("triton-production") / "models"
     for path, content in repository.files.items():
         (models / path).parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +179,7 @@ def city(stack: Any, new_stack: Any, tmp_path_factory: pytest.TempPathFactory) -
     (path,) = simulate(folder / "trips", rows=9000, seed=3, first_month="2017-03", last_month="2017-03")
     begun = pc.read_csv(path)["pickup_datetime"].to_numpy()
     table = pc.read_csv(path).take(np.flatnonzero((begun >= BEGIN) & (begun < END))).sort_by("pickup_datetime")
+    (folder / "tritons").mkdir()
     settings: StackSettings = new_stack(folder / "tritons")
     world = World(folder, settings)
     found = City(stack, Steps(lambda name: dict(stack.environment(name)), folder / "scratch"), world, _askable(table))
@@ -199,7 +199,10 @@ def _clean(table: pa.Table) -> pa.Table:
         .astype("timedelta64[s]")
         .astype(int)
     )
-    return table.append_column("duration_s", pa.array(seconds)).filter(pa.array(seconds > 0))
+    good = seconds > 0
+    for name in ("pickup_location_id", "dropoff_location_id"):
+        good &= table[name].to_numpy() <= ZONES
+    return table.append_column("duration_s", pa.array(seconds)).filter(pa.array(good))
 
 
 def _askable(table: pa.Table) -> list[Arrival]:
