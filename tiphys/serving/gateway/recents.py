@@ -38,7 +38,6 @@ class _Step:
 
     moment: int
     values: tuple[float, ...]
-    headers: tuple[bytes, ...]
 
 
 class LiveInput:
@@ -54,6 +53,7 @@ class LiveInput:
         self._steps: dict[int, _Step] = {}
         """Step -> the last that was made by then."""
         self._first = 0
+        self._told = header(HEADER, f"{feature.name}=").rstrip()
         self._unknown: dict[State, bytes] = {
             state: header(HEADER, f"{feature.name}={feature.fallback!r}; {state}") for state in self.counts
         }
@@ -79,8 +79,7 @@ class LiveInput:
         made = sorted(values.steps)
         lasts = int(feature.stale_s // feature.step_s) + 1
         for step, after in zip(made, [*made[1:], made[-1] + lasts], strict=True):
-            told = tuple(header(HEADER, f"{feature.name}={value!r}; fresh") for value in values.steps[step])
-            row = _Step(step * feature.step_s, tuple(values.steps[step]), told)
+            row = _Step(step * feature.step_s, tuple(values.steps[step]))
             found.update(dict.fromkeys(range(step, min(after, step + lasts)), row))
         return found
 
@@ -94,9 +93,9 @@ class LiveInput:
             if row is not None and moment - row.moment <= self.feature.stale_s:
                 group = int(self.feature.group(features))
                 if 0 <= group < self.feature.groups:
-                    features[self.feature.name] = row.values[group]
+                    value = features[self.feature.name] = row.values[group]
                     self.counts["fresh"] += 1
-                    return row.headers[group]
+                    return b"%s%s; fresh\r\n" % (self._told, repr(value).encode())
             elif self._steps and step >= self._first:
                 state = "stale"
         except Exception:  # a use case is anybody's code, and no reason to leave a question unanswered
