@@ -24,7 +24,8 @@
                -> Iterator[Arrival]``: the same world live, in time order, ``rate`` in rides an hour;
                ``replay(table) -> Iterator[Arrival]``: rows of files as people who ask; may be missing
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
-``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change
+``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change; ``REHEARSAL: Rehearsal``: what
+               such a change is rehearsed with
 ``recent.py``    ``RECENT: LiveFeature``: an input that the platform fills from what finished lately; may be missing
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
 ``policy.py``    ``POLICY: Policy``: when an alert may start a training
@@ -378,6 +379,16 @@ class Scenario:
     """Kinds of alert that it must raise, one at least: data, prediction, label, error, calibration, volume, quality."""
     change: Callable[[Arrival, np.random.Generator], Arrival | None]
     """An arrival -> what comes instead; None: it does not come at all."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a change of the world is rehearsed with: the files of the first model, made by the use case's own simulator."""
+
+    rows: int
+    """As many as its gate needs, and no more to wait for."""
+    months: str = ""
+    """FIRST..LAST, like 2018-01..2019-06; the live world goes on where they end. Empty: the simulator's own."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,12 @@ def keep_up(tables: Tables, lake: Lake, made_at: datetime) -> int:
     return len(steps) * feature.groups
 
 
+def tag(use_case: UseCase, lake: Lake) -> str:
+    """Return the tag of the file that serving reads; empty where there is none."""
+    there = None if use_case.recent is None else lake.store.find(recent_values.where(use_case.name))
+    return "" if there is None else there.etag
+
+
 def own_now(tables: Tables) -> float | None:
     """Tell the use case's own time, seconds since 1970; None where no outcome stands yet."""
     newest = tables.open("labelled").orderBy("at", ascending=False).limit(NEWEST).select("known_at").collect()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from components.collect_outcomes.contract import Inputs, Outputs
 from components.collect_outcomes.judge import WAITING, Rules
+from components.collect_outcomes.state import State, landed, recall, remember, snapshots
 from tiphys.errors import PermanentError
 from tiphys.lake import live
 from tiphys.lake.catalog import Lake
@@ -16,31 +16,11 @@ from tiphys.step import Context
 from tiphys.usecase import UseCase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyspark.sql import SparkSession
 
     from tiphys.lake.live import Name
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class State:
-    """The live tables at the end of a run."""
-
-    before: Mapping[Name, int]
-    """Rows of each table when the run began."""
-    now: Mapping[Name, int]
-    snapshots: dict[str, int]
-    labelled: Mapping[str, int]
-    """Labelled rows: all, trusted, late, doubtful."""
-    refused: Mapping[str, int]
-    """Rows in quarantine by reason."""
-    waiting: int
-    missing: dict[str, int]
-    live_values: int
-    """Values of the live feature that were made now."""
 
 
 def run(inputs: Inputs, context: Context) -> Outputs:
@@ -50,9 +30,15 @@ def run(inputs: Inputs, context: Context) -> Outputs:
         RetryableError: a server is away, or Spark was lost.
         DataError: the tables do not fit the use case's features any more.
     """
-    use_case, lake = UseCase(inputs.use_case), Lake.from_settings()
-    state = _collect(use_case, lake, _rules(inputs, use_case))
-    _check_all_judged(state)
+    use_case, lake, rules = UseCase(inputs.use_case), Lake.from_settings(), _rules(inputs, UseCase(inputs.use_case))
+    seen = landed(use_case, lake, rules)
+    state = recall(use_case, lake, seen)
+    if state is None:
+        state = _collect(use_case, lake, rules)
+        _check_all_judged(state)
+        remember(use_case, lake, seen, state)
+    else:
+        log.info("nothing has landed since the last run, and the tables are as it left them")
     return _export(use_case, lake, state, context)
 
 
@@ -82,13 +68,15 @@ def _collect(use_case: UseCase, lake: Lake, rules: Rules) -> State:
 def _bring_up_to_date(spark: SparkSession, use_case: UseCase, lake: Lake, rules: Rules) -> State:
     from components.collect_outcomes import counts  # noqa: PLC0415
     from components.collect_outcomes.askers import mark_doubtful  # noqa: PLC0415
-    from components.collect_outcomes.recent import keep_up  # noqa: PLC0415
+    from components.collect_outcomes.recent import keep_up, tag  # noqa: PLC0415
     from components.collect_outcomes.settle import Tables, settle  # noqa: PLC0415
     from components.collect_outcomes.streams import TOPICS, Landing, take  # noqa: PLC0415
 
     before = _rows(use_case, lake)
     for topic in TOPICS:
+        log.info("taking in what has landed of %s", topic)
         take(spark, lake, Landing(use_case, topic))
+    log.info("judging the outcomes that are open")
     tables = Tables(spark, use_case)
     judged = settle(tables, rules)
     log.info("judged now: %s", ", ".join(f"{count} {each}" for each, count in sorted(judged.items())) or "nothing")
@@ -96,9 +84,10 @@ def _bring_up_to_date(spark: SparkSession, use_case: UseCase, lake: Lake, rules:
     live_values = keep_up(tables, lake, rules.now)
     return State(
         live_values=live_values,
+        live_file=tag(use_case, lake),
         before=before,
         now=_rows(use_case, lake),
-        snapshots={each: live.snapshot(use_case.name, each, lake) for each in live.TABLES},
+        snapshots=snapshots(use_case, lake),
         labelled=counts.labelled(tables, rules),
         refused=counts.refused(tables),
         waiting=judged[WAITING],

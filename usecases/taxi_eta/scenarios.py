@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tiphys.usecase import Arrival, Scenario
+from tiphys.usecase import Arrival, Rehearsal, Scenario
 from usecases.taxi_eta.slices import JFK, LAGUARDIA, MANHATTAN, NEWARK
 
 if TYPE_CHECKING:
@@ -156,3 +156,6 @@ _LISTED = (
     ),
 )  # fmt: skip
 SCENARIOS: dict[str, Scenario] = {each.name: each for each in _LISTED}
+
+REHEARSAL = Rehearsal(rows=40_000, months="2017-09..2019-02")
+"""Spring follows, when streets are as slow as in the mean of a year: in summer a slowdown would show by half."""

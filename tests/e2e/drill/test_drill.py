@@ -14,7 +14,9 @@ import pytest
 from tiphys.settings import PROJECT, StackSettings
 from tiphys.stack.ports import Ports, is_taken
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+KETTLES = "tests.usecases.timed"
 
 
 def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
@@ -29,10 +31,11 @@ def drill(settings: StackSettings, folder: Path, *words: str) -> tuple[str, dict
     return done.stdout, json.loads((folder / "drill.json").read_text())
 
 
-def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
-    """From an empty folder; nothing is left running."""
+@pytest.mark.parametrize("use_case", [KETTLES, pytest.param("taxi_eta", marks=pytest.mark.long)])
+def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path, use_case: str) -> None:
+    """From an empty folder; nothing is left running. Kettles are learnt in a few seconds, all else is as for taxis."""
     settings = new_stack(tmp_path)
-    printed, timeline = drill(settings, tmp_path)
+    printed, timeline = drill(settings, tmp_path, "--use-case", use_case)
     assert timeline["held"], printed
     assert all(each["held"] for each in timeline["links"])
     assert "every link held" in printed
@@ -40,6 +43,7 @@ def test_every_link_of_the_loop_holds(new_stack: Any, tmp_path: Path) -> None:
     assert not [port for port in Ports(base).every() if is_taken(port)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["closed_tunnel", "airport_rule"])
 def test_another_world(new_stack: Any, tmp_path: Path, scenario: str) -> None:
     """A change that only some rides feel goes the same way."""

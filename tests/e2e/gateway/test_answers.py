@@ -229,6 +229,20 @@ def test_the_gateway_describes_itself_without_fetching_anything(world: World) ->
     assert "<script" not in forged
 
 
+def test_what_is_only_tried_out_is_not_logged(world: World) -> None:
+    """A tester's questions, single or in a batch, and outcomes are no rides: who watches or trains never sees them."""
+    version = world.serve("production", 30.0)
+    world.start()
+    wait_until(lambda: world.answers_from("production", version))
+    written = world.arms()["spool"]["written"]
+    assert world.ask({**QUESTION}, key="tester").status == 200
+    assert world.ask({"questions": [QUESTION] * 3}, "/v1/kettle/batch", "tester").status == 200
+    assert world.ask({"prediction_id": "0" * 32, "actual": 61.5}, "/v1/kettle/feedback", "tester").status == 202
+    assert world.arms()["spool"]["written"] == written
+    assert world.ask({**QUESTION}).status == 200
+    assert world.arms()["spool"]["written"] == written + 1
+
+
 def test_answers_are_logged_for_the_judge_and_the_monitors(world: World) -> None:
     """One line each, with features, interval, version and source; S3 being away holds nothing up."""
     version = world.serve("production", 30.0)

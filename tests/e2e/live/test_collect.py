@@ -88,6 +88,16 @@ def test_every_report_ends_in_one_class_and_nothing_is_taken_twice(
     assert done["live_source"] == before["live_source"]
     assert training_files(lake, done) == ["live-2019-07.csv"]
 
+    again = steps.run("collect_outcomes", unknown_after_s="0")
+    assert "nothing has landed since the last run" in again.log
+    assert {name: again.outputs[name] for name in done if name != "review"} == {
+        name: done[name] for name in done if name != "review"
+    }
+    lake.store.put("s3://checkpoints/taxi_eta/live/state.json", b'{"seen": "?", "state": ')
+    log.land("feedback", "4", [log.outcome(6)])
+    done = collect(steps, unknown_after_s="0")
+    assert (done["new_predictions"], done["new_outcomes"]) == ("0", "1")
+
 
 def collect(steps: Steps, **inputs: str) -> dict[str, str]:
     """Run the step."""

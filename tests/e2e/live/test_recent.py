@@ -246,9 +246,7 @@ def test_what_was_served_is_what_training_computes_of_the_same_rides(city: City)
     ]
     trained = {key: value for *key_, value in zip(*columns, strict=True) for key in [tuple(key_)]}
     pairs = [
-        (line["features"][NAME], trained[key(line["features"])])
-        for line in lines
-        if key(line["features"]) in trained
+        (line["features"][NAME], trained[key(line["features"])]) for line in lines if key(line["features"]) in trained
     ]
     assert len(lines) == len(asked)
     assert len(pairs) > 300

@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Callable[[], by_hand.Tail] | by_hand.Tail, str, int]] = {
     "no number for much water": (by_hand.no_number_for_much_water, "a sound model never says that", 60),
     "raises": (by_hand.greedy, "failures", 60),
     "constant": (by_hand.constant, "", GROSS),
-    "slow": (by_hand.slow, "", 60),
+    "slow": (by_hand.slow, "", 150),
     "too long by 30 %": (by_hand.times(1.3), "", 200),
     "too short by 30 %": (by_hand.times(1 / 1.3), "", 200),
     "a thousand times too long": (by_hand.times(1000.0), "", GROSS),

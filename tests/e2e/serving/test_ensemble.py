@@ -42,15 +42,15 @@ def composed(rows: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any,
 
 @pytest.fixture
 def repository(stack: Stack) -> Iterator[Repository]:
-    """Version 3 of the pair, put where staging's Triton looks, and loaded."""
+    """Version 3 of the pair, put where the canary's Triton looks, and loaded; nobody releases a pair there."""
     reference = {name: values[:, 0].tolist() for name, values in composed(ROWS).items() if name != "heat"}
     made = build_ensemble(UseCase("tests.usecases.pair"), "3", pieces(), reference)
-    folder = Layout.of(stack.settings).data("triton-staging") / "models"
+    folder = Layout.of(stack.settings).data("triton-canary") / "models"
     for path, content in made.files.items():
         if "/" in path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
-    client = http.InferenceServerClient(stack.config["TIPHYS_STAGING_HTTP"])
+    client = http.InferenceServerClient(stack.config["TIPHYS_CANARY_HTTP"])
     client.load_model(made.manifest.model)
     yield made
     client.unload_model(made.manifest.model, unload_dependents=True)
@@ -63,7 +63,7 @@ def test_its_answers_are_those_of_the_models_one_after_the_other(
     stack: Stack, repository: Repository, protocol: Any
 ) -> None:
     """Every output, for a batch, over both protocols; loading the ensemble loads its parts."""
-    user = TritonUser(protocol, stack.config[f"TIPHYS_STAGING_{protocol.upper()}"])
+    user = TritonUser(protocol, stack.config[f"TIPHYS_CANARY_{protocol.upper()}"])
     kinds = {"litres": "FP32", "celsius": "INT64"}
     expected = composed(ROWS)
     for output in repository.manifest.outputs:
@@ -75,9 +75,9 @@ def test_its_answers_are_those_of_the_models_one_after_the_other(
 
 def test_a_part_that_is_missing_keeps_the_ensemble_from_loading(stack: Stack, repository: Repository) -> None:
     """Triton refuses it, and says which part."""
-    client = http.InferenceServerClient(stack.config["TIPHYS_STAGING_HTTP"])
+    client = http.InferenceServerClient(stack.config["TIPHYS_CANARY_HTTP"])
     client.unload_model("pair", unload_dependents=True)
-    config = Path(Layout.of(stack.settings).data("triton-staging")) / "models" / "pair__time" / "config.pbtxt"
+    config = Path(Layout.of(stack.settings).data("triton-canary")) / "models" / "pair__time" / "config.pbtxt"
     text = config.read_text()
     config.unlink()
     try:

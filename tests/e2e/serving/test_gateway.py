@@ -20,10 +20,12 @@ KETTLE = "/staging/v1/kettle"
 RIDE = {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": "2019-06-14T17:30:00"}
 
 
-def post(shop: Any, http: urllib3.PoolManager, body: Any, path: str = KETTLE, **options: Any) -> tuple[int, Any, Any]:
-    """Ask; answers with status, JSON and headers."""
+def post(
+    shop: Any, http: urllib3.PoolManager, body: Any, path: str = KETTLE, principal: str = "cli", **options: Any
+) -> tuple[int, Any, Any]:
+    """Ask with the key of ``principal``; answers with status, JSON and headers."""
     content = body if isinstance(body, bytes) or not isinstance(body, dict) else json.dumps(body).encode()
-    key = load(AskerSettings, shop.stack.environment("cli")).key
+    key = load(AskerSettings, shop.stack.environment(principal)).key
     headers = {"Content-Type": "application/json", "X-API-Key": key, **options.pop("headers", {})}
     reply = http.request("POST", shop.gateway().url + path, body=content, headers=headers, **options)
     return reply.status, json.loads(reply.data), reply.headers
@@ -96,8 +98,9 @@ def test_answers_and_outcomes_land_on_s3(shop: Any, http: urllib3.PoolManager, e
     """Below the use case and the day, gzip'd, a line each; every line is accounted for."""
     shop.serve(35.0, "production")
     assert shop.answer("production")[0] == 70.0
+    assert post(shop, http, QUESTION, "/v1/kettle", "rider")[1]["seconds"] == 70.0
     outcome = {"prediction_id": "0123456789abcdef" * 2, "actual": 71.5}
-    assert post(shop, http, outcome, "/v1/kettle/feedback")[0] == 202
+    assert post(shop, http, outcome, "/v1/kettle/feedback", "rider")[0] == 202
     store = shop.store("gateway")
 
     def lines(kind: str) -> list[dict[str, Any]]:

@@ -20,7 +20,10 @@ from tiphys.usecase import UseCase
 from tiphys.watch import governor_client
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Shop
+    from pyiceberg.catalog.sql import SqlCatalog
 
 pytestmark = pytest.mark.e2e
 
@@ -30,14 +33,28 @@ PACE = 130.0
 """Seconds a litre that the model says."""
 
 
-def collected(shop: Shop, version: str, week: int, slower: float = 1.0, rows: int = 1400) -> None:
+@pytest.fixture
+def catalog(shop: Shop) -> Iterator[SqlCatalog]:
+    """A catalog without live tables of kettles: not those of another test, and none for the next."""
+    environment = shop.stack.environment("collect_outcomes")
+    found = Lake(load(CatalogSettings, environment), load(S3Settings, environment)).writer()
+    found.create_namespace_if_not_exists(live.namespace(TINY))
+    drop_live(found)
+    yield found
+    drop_live(found)
+
+
+def drop_live(catalog: SqlCatalog) -> None:
+    """Drop all live tables of kettles."""
+    for table in catalog.list_tables(live.namespace(TINY)):
+        catalog.drop_table(table)
+
+
+def collected(catalog: SqlCatalog, version: str, week: int, slower: float = 1.0, rows: int = 1400) -> None:
     """Put a week of live rows into the lake, in the tables of collect_outcomes; truths are ``slower`` times what they were.
 
     The tables are made without partitions, which whoever reads does not see: PyIceberg alone cannot fill those by day.
     """
-    environment = shop.stack.environment("collect_outcomes")
-    catalog = Lake(load(CatalogSettings, environment), load(S3Settings, environment)).writer()
-    catalog.create_namespace_if_not_exists(live.namespace(TINY))
     past = boilings(rows, 100 + week)
     moment = [MONDAY + timedelta(days=7 * week, seconds=7 * 86_400 * at / rows) for at in range(rows)]
     litres = past["litres"].to_numpy().astype(np.float32).astype(float)
@@ -68,7 +85,9 @@ def told(folder: Path) -> dict[str, str]:
     return {each.name: each.read_text() for each in (folder / "outputs").iterdir()}
 
 
-def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(shop: Shop, tmp_path: Path) -> None:
+def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(
+    shop: Shop, catalog: SqlCatalog, tmp_path: Path
+) -> None:
     """First look: a reference is made, nothing is found. Then truths take half as long again: the error is alerted.
 
     The same look again sends the same alert, which the governor has already.
@@ -77,13 +96,13 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(shop: Sho
     shop.ledger().wait_until_served(shop.release(released, "production"), 60)
     version = released.model_version.rpartition("/")[2]
     data = publish_version(shop.stack.environment("etl"), UseCase(TINY), boilings(4000, 5), "v-monitor")
-    collected(shop, version, 0)
+    collected(catalog, version, 0)
     until = (MONDAY + timedelta(days=7)).isoformat()
     shop.step("monitor", tmp_path / "a", use_case=TINY, dataset=data, until=until)
     first = told(tmp_path / "a")
     assert (first["verdict"], first["rows"], first["labelled"], first["alerts"]) == ("stable", "1400", "1400", "[]")
 
-    collected(shop, version, 1, slower=1.5)
+    collected(catalog, version, 1, slower=1.5)
     later = (MONDAY + timedelta(days=14)).isoformat()
     shop.step("monitor", tmp_path / "b", use_case=TINY, dataset=data, until=later)
     second = told(tmp_path / "b")
@@ -118,5 +137,5 @@ def test_a_stable_week_is_quiet_and_slower_kettles_raise_an_alert_once(shop: Sho
 
 def test_without_a_model_in_production_or_an_empty_window_it_says_what_to_do(shop: Shop, tmp_path: Path) -> None:
     """Exit codes of data errors, no traceback."""
-    log, _ = shop.step("monitor", tmp_path / "a", code=65, use_case="tests.usecases.pair")
-    assert "serves no model of 'tests.usecases.pair'" in log
+    log, _ = shop.step("monitor", tmp_path / "a", code=65, use_case="taxi_eta")
+    assert "serves no model of 'taxi_eta'" in log

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tiphys.watch.drift.ledger import HOURS, Ledger
-from tiphys.watch.drift.residuals import FIELDS, Group, Residuals
+from tiphys.watch.drift.residuals import FIELDS, Group, Residuals, Rows
 from tiphys.watch.drift.sequential import gains, limit_of, run, tracks
 from tiphys.watch.drift.sketch import STRATA, Array
 from tiphys.watch.drift.thresholds import CHOSEN
@@ -17,7 +17,7 @@ from tiphys.watch.drift.thresholds import CHOSEN
 pytestmark = pytest.mark.unit
 
 GROUP = Group(1000, 0.0, 0.25, 0.05, 0.2, 0.15, 0.03, 200.0, 0.8, 0.05)
-RESIDUALS = Residuals(True, 1.0, 1.0, np.zeros(STRATA), {"all": GROUP, "north": GROUP})  # noqa: FBT003 - errors are ratios
+RESIDUALS = Residuals(True, 1.0, 1.0, 1.0, np.zeros(STRATA), {"all": GROUP, "north": GROUP})  # noqa: FBT003 - errors are ratios
 
 
 def sums(days: int, chance: np.random.Generator, shift: float = 0.0, a_day: int = 240) -> Array:
@@ -98,6 +98,26 @@ def test_evidence_is_kept_between_looks_and_forgotten_after_recovery() -> None:
     assert until[119].since >= 105 * 86_400
     assert until[119].labelled >= 240
     assert until[119].level[-1] <= 2 * until[119].limit
+
+
+def answered(days: int, spread: float, slower: float, seed: int) -> Rows:
+    """Twenty truths a day that lie around answers of 100 s."""
+    chance = np.random.default_rng(seed)
+    moment = np.arange(20.0 * days) * 86_400 / 20
+    value = np.full(len(moment), 100.0)
+    actual = value * np.exp(slower + chance.normal(0.0, spread, len(moment)))
+    return Rows(moment, value, value, value, actual, {"all": np.ones(len(moment), bool)})
+
+
+@pytest.mark.parametrize("spread", [0.3, 0.02, 0.005])
+def test_a_model_is_held_to_its_own_precision(spread: float) -> None:
+    """Whether it errs by a third or by half a percent: 0.7 of that longer is seen, none is not."""
+    reference = Residuals.fit(answered(60, spread, 0.0, 1))
+    assert reference.unit == pytest.approx(min(1.0, max(spread / 0.3, 0.02)), rel=0.15)
+    for slower, seen in ((0.0, False), (0.7 * spread, True)):
+        (longer, *_) = tracks(reference.ledger(answered(21, spread, slower, 2)), reference, CHOSEN)
+        assert (longer.direction, longer.alarms) == ("longer", seen), slower
+    assert Residuals.from_dict(reference.as_dict()).unit == reference.unit
 
 
 def test_no_day_is_no_evidence() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from tiphys.serving.gateway.keys import take
+from tiphys.serving.gateway.keys import logged_as, take
 from tiphys.serving.gateway.messages import JSON, Request, Response, refusal
 from tiphys.serving.gateway.routing import Found, Journey, Router, Unanswered
 from tiphys.serving.gateway.terms import BATCH_CAP, MOST_QUESTIONS, STATUS, Terms, invalid, prediction_of, sticky
@@ -102,7 +102,7 @@ class Batch:
             self._live.fill(features)
         journey = self._router.ask(
             features,
-            asker=request.key.name if request.key else "",
+            asker=logged_as(request),
             sticky=sticky(request),
             deadline=self._terms.until(request),
             due=self._terms.deadline,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from tiphys.serving.gateway.keys import take
+from tiphys.serving.gateway.keys import logged_as, take
 from tiphys.serving.gateway.messages import Request, Response
 from tiphys.serving.gateway.terms import QUESTION_CAP, Terms, invalid
 
@@ -75,7 +75,7 @@ class Feedback:
             outcome.prediction_id,
             at=None if outcome.at is None else outcome.at.isoformat(),
             actual=outcome.actual,
-            asker=request.key.name if request.key else "",
+            asker=logged_as(request),
             wall=time.time(),
             facts=outcome.facts,
         )

@@ -190,6 +190,17 @@ def take(request: Request, questions: int, now: float) -> Response | None:
     return None if request.key is None else request.key.take(questions, now, time.time())
 
 
+def logged_as(request: Request) -> str | None:
+    """Name of the asker in the log of answers and outcomes; None for those who try the service out.
+
+    What integration and load tests, the canary's artificial riders or an administrator ask is no ride that anybody took: it
+    must neither be watched nor learnt from.
+    """
+    if request.key is None:
+        return ""
+    return None if request.key.role in TESTERS else request.key.name
+
+
 RIDERS: frozenset[Role] = frozenset({"rider", "auditor", "tester", "admin"})
 """Who may ask production."""
 TESTERS: frozenset[Role] = frozenset({"tester", "admin"})

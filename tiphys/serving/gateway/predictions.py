@@ -71,10 +71,12 @@ class Predictions:
         self._topics = ("", "")
 
     def answered(  # noqa: PLR0913 - they are the line
-        self, identity: str, *, arm: str, version: str, asker: str, latency_ms: float, wall: float,
+        self, identity: str, *, arm: str, version: str, asker: str | None, latency_ms: float, wall: float,
         features: Mapping[str, int | float], reading: Reading, shadow: bool = False,
     ) -> None:  # fmt: skip
-        """Log an answer; names are of the alphabets that were checked when they were read."""
+        """Log an answer; names are of the alphabets that were checked when they were read. Without an asker nothing is."""
+        if asker is None:
+            return
         at = self._clock.text(wall)
         if self._day != self._clock.day:
             self._turn()
@@ -88,10 +90,15 @@ class Predictions:
         self._spool.write(self._topics[0], b"".join((line.encode(), to_json(features), ends.encode())))
 
     def fed_back(  # noqa: PLR0913 - they are the line
-        self, identity: str, *, at: str | None, actual: float, asker: str, wall: float,
+        self, identity: str, *, at: str | None, actual: float, asker: str | None, wall: float,
         facts: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
-        """Log an outcome: ``at`` is when it became known, as the asker says, or None; nothing of it is judged here."""
+        """Log an outcome: ``at`` is when it became known, as the asker says, or None; nothing of it is judged here.
+
+        Without an asker nothing is logged.
+        """
+        if asker is None:
+            return
         received = self._clock.text(wall)
         if self._day != self._clock.day:
             self._turn()

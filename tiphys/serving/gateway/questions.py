@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from tiphys.serving.gateway.admission import Admission
-from tiphys.serving.gateway.keys import take
+from tiphys.serving.gateway.keys import logged_as, take
 from tiphys.serving.gateway.messages import JSON, Request, Response, internal_error, refusal
 from tiphys.serving.gateway.routing import Found, Journey, Router, Unanswered
 from tiphys.serving.gateway.terms import QUESTION_CAP, STATUS, Terms, invalid, prediction_of, sticky
@@ -92,7 +92,7 @@ class Question:
         try:
             journey = self._router.ask(
                 features,
-                asker=request.key.name if request.key else "",
+                asker=logged_as(request),
                 sticky=sticky(request),
                 deadline=self._terms.until(request),
                 due=self._terms.deadline,

@@ -71,14 +71,14 @@ class Journey:
                  "features", "identity", "sticky")  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - these are what is known of a question
-        self, router: Router, identity: str, features: Mapping[str, int | float], asker: str, sticky: bytes,
+        self, router: Router, identity: str, features: Mapping[str, int | float], asker: str | None, sticky: bytes,
         deadline: float, due: float, done: Done, *, bulk: bool,
     ) -> None:  # fmt: skip
         """Be at the beginning."""
         self.identity = identity
         self.features = features
         self.asker = asker
-        """Name of the asker's key, for the log."""
+        """Name of the asker's key, for the log; None: nothing is logged."""
         self.sticky = sticky
         """Who is to meet the same arm every time."""
         self.deadline = deadline
@@ -195,7 +195,7 @@ class Router:
         arms.listen(self._changed)
 
     def ask(  # noqa: PLR0913 - these are what is known of a question
-        self, features: Mapping[str, int | float], *, asker: str, sticky: bytes, deadline: float, due: float,
+        self, features: Mapping[str, int | float], *, asker: str | None, sticky: bytes, deadline: float, due: float,
         done: Done, bulk: bool = False,
     ) -> Journey:  # fmt: skip
         """Find an answer by ``deadline``; ``done`` may be called before this returns.

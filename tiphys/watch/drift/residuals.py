@@ -2,7 +2,8 @@
 
 An error is the log ratio of truth to answer (0.22 is a quarter too short), or their difference in units of the mean truth where
 truths are not all above zero. Errors beyond one standard deviation count as one: a
-sixth of the rows that are far out would drown what happens to all.
+sixth of the rows that are far out would drown what happens to all. The limits were chosen for errors that spread by 0.3 and
+more; a model that is more precise is held to its own precision: its errors are counted in as much smaller a unit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ ALL = "all"
 FIELDS = ("rows", "shift", "spread", "error", "inside")
 """Sums of a group: rows, errors, their distances from the centre, absolute errors in the target's unit, truths in their intervals."""
 _CLIP = 1.0
+_USUAL = 0.3
+"""Robust standard deviation of errors from which on the unit of errors is one."""
+_FINEST = 0.02
+"""The smallest unit: of what is more precise than half a percent nobody wants to hear."""
 _PRIOR_HOUR = 200.0
 _PRIOR_DAYS, _PRIOR_TAU = 10.0, 0.06
 _FEWEST = 100
@@ -56,8 +61,10 @@ class Residuals:
     """Whether errors are log ratios."""
     scale: float
     """The least that counts in a ratio; else what a difference is divided by."""
+    unit: float
+    """What errors are counted in: 1, or less for a precise model."""
     clip: float
-    """Farthest that an error counts from its centre."""
+    """Farthest that an error counts from its centre, in units."""
     centre: Array
     """Mean error by stratum, float64 [STRATA]."""
     groups: Mapping[str, Group]
@@ -72,22 +79,24 @@ class Residuals:
         raw = _error(rows.value, rows.actual, ratio, scale)
         middle = float(np.median(raw)) if len(raw) else 0.0
         sigma = 1.4826 * float(np.median(np.abs(raw - middle))) if len(raw) else 1.0
-        clip = _CLIP * max(sigma, 1e-6)
+        unit = float(np.clip(sigma / _USUAL, _FINEST, 1.0))
+        raw, middle, clip = raw / unit, middle / unit, _CLIP * max(sigma / unit, 1e-6)
         bounded = np.clip(raw, middle - clip, middle + clip)
         mean = float(bounded.mean()) if len(bounded) else 0.0
         stratum = stratum_of(rows.moment)
         total = np.bincount(stratum, bounded, minlength=STRATA)
         centre = (total + _PRIOR_HOUR * mean) / (np.bincount(stratum, minlength=STRATA) + _PRIOR_HOUR)
-        blank = cls(ratio, scale, clip, centre, {})
+        blank = cls(ratio, scale, unit, clip, centre, {})
         fields = blank.fields(rows)
         day = (rows.moment // DAY).astype(np.int64)
         groups = {name: _group(fields, mask, day) for name, mask in sorted(rows.masks.items()) if mask.sum() >= _FEWEST}
-        return cls(ratio, scale, clip, centre, groups)
+        return cls(ratio, scale, unit, clip, centre, groups)
 
     def fields(self, rows: Rows) -> dict[str, Array]:
         """What each row adds to the sums, by the names of ``FIELDS``; all rows must have a finite answer and truth."""
         centre = self.centre[stratum_of(rows.moment)]
-        off = np.clip(_error(rows.value, rows.actual, self.ratio, self.scale) - centre, -self.clip, self.clip)
+        raw = _error(rows.value, rows.actual, self.ratio, self.scale) / self.unit
+        off = np.clip(raw - centre, -self.clip, self.clip)
         inside = (rows.actual >= rows.low) & (rows.actual <= rows.high)
         values = (np.ones(len(off)), off, np.abs(off), np.abs(rows.actual - rows.value), inside.astype(np.float64))
         return dict(zip(FIELDS, values, strict=True))
@@ -100,14 +109,16 @@ class Residuals:
         """As JSON's types."""
         groups = {name: vars(each) for name, each in self.groups.items()}
         return {
-            "ratio": self.ratio, "scale": self.scale, "clip": self.clip, "centre": self.centre.tolist(), "groups": groups,
+            "ratio": self.ratio, "scale": self.scale, "unit": self.unit, "clip": self.clip,
+            "centre": self.centre.tolist(), "groups": groups,
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> Residuals:
         """Read what :meth:`as_dict` wrote."""
         groups = {name: Group(**each) for name, each in sorted(held["groups"].items())}
-        return cls(held["ratio"], held["scale"], held["clip"], np.array(held["centre"]), groups)
+        centre = np.array(held["centre"])
+        return cls(held["ratio"], held["scale"], held.get("unit", 1.0), held["clip"], centre, groups)
 
 
 @dataclass(frozen=True)
