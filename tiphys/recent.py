@@ -71,11 +71,12 @@ def values(feature: LiveFeature, past: Finished, group: Array, step: Array) -> t
 
     A step is a moment divided by ``step_s``.
     """
-    key = group.astype(np.int64) * _STEPS + step
+    key, place = np.unique(group.astype(np.int64) * _STEPS + step, return_inverse=True)
     said, count = _sums(past, feature.window_s, feature.step_s, key)
     usually, of = _sums(past, feature.level_s, feature.step_s, key)
     more = (said - count * (usually / np.maximum(of, 1))) / _ONE
-    return (feature.fallback + more / (count + feature.prior)).astype(np.float32), count
+    found = (feature.fallback + more / (count + feature.prior)).astype(np.float32)
+    return found[place], count[place]
 
 
 def _sums(past: Finished, window_s: int, step_s: int, asked: Array) -> tuple[Array, Array]:
@@ -89,7 +90,7 @@ def _sums(past: Finished, window_s: int, step_s: int, asked: Array) -> tuple[Arr
     counts = comes < goes
     key, said = past.group[counts] * _STEPS, past.said[counts]
     at = np.concatenate([key + comes[counts], key + goes[counts]])
-    order = np.argsort(at, kind="stable")
+    order = np.argsort(at)
     one = np.ones(len(said), np.int64)
     number = np.concatenate([[0], np.cumsum(np.concatenate([one, -one])[order])])
     total = np.concatenate([[0], np.cumsum(np.concatenate([said, -said])[order])])
