@@ -45,13 +45,13 @@ def keep_up(tables: Tables, lake: Lake, made_at: datetime) -> int:
     last = int(now // feature.step_s)
     since = last - DAYS * _DAY_S // feature.step_s + 1
     past = finished(use_case, feature, _labelled(use_case, feature, since, snapshot, lake))
-    had = {step for step, _ in _held(use_case, feature, since, lake)}
+    had = {step for step, _ in _held(use_case, feature, (since, last), lake)}
     begun = int(np.ceil(past.known.min() / feature.step_s)) if len(past.known) else last + 1
     steps = [step for step in range(max(since, begun), last + 1) if step not in had]
     if steps:
         _append(tables, feature, past, steps, {"made_at": made_at, "labelled_snapshot": snapshot})
         log.info("live feature %s: %d steps up to %s", feature.name, len(steps), _moment(last * feature.step_s))
-    _tell(use_case, feature, since, lake)
+    _tell(use_case, feature, (since, last), lake)
     return len(steps) * feature.groups
 
 
@@ -96,10 +96,13 @@ def _labelled(use_case: UseCase, feature: LiveFeature, since: int, snapshot: int
     )  # fmt: skip
 
 
-def _held(use_case: UseCase, feature: LiveFeature, since: int, lake: Lake) -> list[tuple[int, dict[str, Any]]]:
-    """Steps from ``since`` on of this definition, and their rows."""
+def _held(
+    use_case: UseCase, feature: LiveFeature, steps: tuple[int, int], lake: Lake
+) -> list[tuple[int, dict[str, Any]]]:
+    """Steps from the first to the last of them of this definition, and their rows."""
+    first, end = (max(each * feature.step_s, 0) for each in (steps[0], steps[1] + 1))
     rows = live.read(
-        use_case.name, "recent", since=max(since * feature.step_s, 0), clock="valid_from", lake=lake
+        use_case.name, "recent", since=first, until=end, clock="valid_from", lake=lake
     ).to_pylist()  # fmt: skip
     ours = [row for row in rows if row["definition"] == feature.definition()]
     return [(round(row["valid_from"].replace(tzinfo=UTC).timestamp() / feature.step_s), row) for row in ours]
@@ -123,10 +126,10 @@ def _append(tables: Tables, feature: LiveFeature, past: Finished, steps: list[in
     tables.spark.createDataFrame(table).coalesce(1).writeTo(tables.name("recent")).append()
 
 
-def _tell(use_case: UseCase, feature: LiveFeature, since: int, lake: Lake) -> None:
+def _tell(use_case: UseCase, feature: LiveFeature, steps: tuple[int, int], lake: Lake) -> None:
     """Write the file of what the table holds; of a group that lacks a step nothing is told of that step."""
     held: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for step, row in _held(use_case, feature, since, lake):
+    for step, row in _held(use_case, feature, steps, lake):
         held[step][row["number"]] = row
     whole = {step: rows for step, rows in sorted(held.items()) if len(rows) == feature.groups}
     if not whole:

@@ -1,7 +1,8 @@
 """What the live tables held at the end of a run, kept beside the streams' progress: where nothing came since, nothing is done.
 
 The note is only believed where the very same objects have landed, the tables are at the very same snapshots, serving has the
-very same file of live values, the same rules hold, and no report waits for time to pass. A note that is missing, cannot be read or is out of date costs a run of Spark.
+very same file of live values, the same rules hold, and no report waits for time to pass. A note that is missing, cannot be
+read or is out of date costs a run of Spark.
 """
 
 from __future__ import annotations
