@@ -97,7 +97,8 @@ class City:
 
     def served(self, rides: list[Arrival]) -> list[dict[str, Any]]:
         """Ask the gateway about rides; their lines of its log, which it lands when it ends."""
-        named: set[str] = set()
+        store, address = S3(load(S3Settings, self.stack.environment("gateway"))), "s3://landing/predictions/taxi_eta/"
+        others, named = {each.uri for each in store.list(address)}, set[str]()
         for first in range(0, len(rides), 500):
             questions = [dict(each.request) for each in rides[first : first + 500]]
             reply = self.world.ask({"questions": questions}, "/v1/eta/batch")
@@ -105,8 +106,7 @@ class City:
             named |= {each["prediction_id"] for each in reply.json()["answers"]}
         self.world.end()
         assert len(named) == len(rides)
-        store = S3(load(S3Settings, self.stack.environment("gateway")))
-        landed = [store.get(each.uri) for each in store.list("s3://landing/predictions/taxi_eta/")]
+        landed = [store.get(each.uri) for each in store.list(address) if each.uri not in others]
         lines = [json.loads(line) for content in landed for line in gzip.decompress(content).splitlines()]
         return [line for line in lines if line["prediction_id"] in named]
 
