@@ -31,11 +31,13 @@ up: setup ## start the embedded servers
 down: ## stop everything that `make run` or `make up` left running
 	@$(TIPHYS) down
 
+test test-long: export PYTHONDONTWRITEBYTECODE = # else every worker compiles all tests and libraries anew, each time
+
 test: setup lint ## lint, types, import contracts, golden files, and every test that needs no cluster, GPU or long time
 	@.venv/bin/pytest $(WORKERS) -m "not long and not cluster and not gpu"
 
-test-long: setup lint ## the same with the long ones
-	@.venv/bin/pytest $(WORKERS) -m "not cluster and not gpu"
+test-long: setup lint ## the same with the long ones, and all examples of each property
+	@.venv/bin/pytest $(WORKERS) --thorough -m "not cluster and not gpu"
 
 lint: setup ## ruff, mypy --strict, import contracts, stale manifests and reference pages
 	@.venv/bin/ruff check

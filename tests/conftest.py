@@ -12,6 +12,9 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seed N` repeats the random choices of an earlier run, which its header and its failures print."""
     parser.addoption("--seed", type=int, default=None, help="seed of the random kills (default: another each time)")
+    parser.addoption(
+        "--thorough", action="store_true", help="all examples and simulated runs instead of a share of them"
+    )
     parser.addoption("--argo-cli", default="", help="an `argo` of version 4, to lint and to ask the API with")
 
 

@@ -414,7 +414,8 @@ class Policy:
     """Trainings at most within ``budget_s``."""
     budget_s: float
     min_labelled: int
-    """Labelled rows since the drift began that a training needs to learn anything new."""
+    """Labelled rows since the drift began that a training needs to learn anything new, and of which the newest fifth is
+    enough for the canary's riders to ask about: with a few hundred rows a trial ends as *not enough*."""
     reasons: Mapping[str, str]
     """Why each figure is what it is, under its name."""
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.cluster
 TEMPLATES = [
     pytest.param(document["spec"], template, id=f"{file.stem}-{template['name']}")
     for file in sorted((PROJECT / "workflows" / "rendered").glob("*.yaml"))
-    for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     for template in document["spec"].get("templates", [])
     if "container" in template
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -187,8 +188,8 @@ def _walk_named(tree: Json, path: str) -> None:
 def _field(key: str, value: Any, path: str) -> None:
     if key in _TEXTS and not isinstance(value, str):
         raise _wrong(path, "a text (put it in quotes)", value)
-    if key in _SCALARS and not isinstance(value, (str, int, float)):
-        raise _wrong(path, "a text (put it in quotes)", value)
+    if key in _SCALARS:
+        _scalar(value, path)
     if key in _PATHS and "{{" not in value:
         _absolute(value, path)
     if key in _MAPPINGS and not isinstance(value, dict):
@@ -204,6 +205,14 @@ def _field(key: str, value: Any, path: str) -> None:
             raise _wrong(path, "a list", value)
         _entries(key, value, path)
     _elsewhere(key, value, path)
+
+
+def _scalar(value: Any, path: str) -> None:
+    if not isinstance(value, (str, int, float)):
+        raise _wrong(path, "a text (put it in quotes)", value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        msg = f"{path}: a number of more than 308 digits: write it as a text, in quotes"
+        raise ManifestError(msg)
 
 
 def _elsewhere(key: str, value: Any, path: str) -> None:
@@ -260,8 +269,10 @@ def _relative(items: list[Json], path: str) -> None:
 def _entries(key: str, entries: Iterable[Any], path: str) -> None:
     for index, entry in enumerate(entries):
         place = f"{path}[{index}]"
-        if key in _TEXT_LISTS or key in _SCALAR_LISTS:
-            if not isinstance(entry, str if key in _TEXT_LISTS else (str, int, float)):
+        if key in _SCALAR_LISTS:
+            _scalar(entry, place)
+        elif key in _TEXT_LISTS:
+            if not isinstance(entry, str):
                 raise _wrong(place, "a text (put it in quotes)", entry)
         elif not isinstance(entry, dict):
             raise _wrong(place, "a mapping", entry)

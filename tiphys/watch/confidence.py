@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FRACTIONS = np.array([0.95, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625])
 """Shares of the wealth that are bet: from nearly all, which finds gross faults within a few answers, to little, for small ones."""
+_SHARES = np.full(len(FRACTIONS), 1 / len(FRACTIONS))
 _CELLS = 160
 _TUNED_TO = 300.0
 """Sample size at which the asymptotic sequence is tightest."""
@@ -49,24 +50,31 @@ class Interval:
     high: float
 
 
-def log_wealth(values: Floats, candidate: Floats | float, edge: float) -> Floats:
+def log_wealth(values: Floats, candidate: float, edge: float) -> Floats:
     """Log of the wealth of who bets that the mean lies further from ``edge`` than ``candidate``, after each value.
 
     ``values`` [..., n] lie on one side of ``edge``, their least or their largest possible value; returns [..., n].
     """
-    return np.asarray(_mixed(np.cumsum(_log_gains(values[..., None], candidate, edge), axis=-2)))
+    return np.asarray(_mixed(np.cumsum(_log_gains(values - edge, _slopes(candidate, edge)), axis=-2)))
 
 
-def _log_gains(values: Floats, candidate: Floats | float, edge: float) -> Floats:
-    """Log of what each fraction's unit becomes by each value: 1 - f + f (x - edge) / (m - edge), last axis fractions."""
-    gains: Floats = np.log1p(FRACTIONS * ((values - edge) / (candidate - edge) - 1.0))
-    return gains
+def _slopes(candidates: Floats | float, edge: float) -> Floats:
+    """What each fraction gains by a value's distance from ``edge``: f / (m - edge), last axis fractions."""
+    slopes: Floats = FRACTIONS / (np.asarray(candidates)[..., None] - edge)
+    return slopes
+
+
+def _log_gains(distances: Floats, slopes: Floats) -> Floats:
+    """Log of what each fraction's unit becomes by each value: 1 - f + f (x - edge) / (m - edge), for all of both."""
+    gains: Floats = np.multiply.outer(distances, slopes)
+    gains -= FRACTIONS
+    return np.log1p(gains, out=gains)
 
 
 def _mixed(logs: Floats) -> Floats:
     """Log of the mean wealth over the fractions, the last axis."""
     top = logs.max(axis=-1)
-    mixed: Floats = top + np.log(np.exp(logs - top[..., None]).mean(axis=-1))
+    mixed: Floats = top + np.log(np.exp(logs - top[..., None]) @ _SHARES)
     return mixed
 
 
@@ -85,7 +93,8 @@ class BoundedMean:
         self._candidates: Floats = np.unique(np.concatenate([inner, np.asarray(at, np.float64)]))
         self._edges = (least, most)
         self._limits = (-math.log(alpha_low), -math.log(alpha_high))
-        self._logs = [np.zeros((len(self._candidates), len(FRACTIONS))) for _ in self._edges]
+        self._slopes = [_slopes(self._candidates, edge) for edge in self._edges]
+        self._logs = [np.zeros_like(each) for each in self._slopes]
         self._sum = 0.0
         self.count = 0
         self.low, self.high = least, most
@@ -99,8 +108,8 @@ class BoundedMean:
         self._sum += float((given * times).sum())
         refuted = []
         for side, (edge, limit) in enumerate(zip(self._edges, self._limits, strict=True)):
-            gains = _log_gains(given[:, None, None], self._candidates[:, None], edge)
-            self._logs[side] += np.tensordot(times.astype(np.float64), gains, axes=1)
+            gains = _log_gains(given - edge, self._slopes[side]).reshape(len(given), -1)
+            self._logs[side] += (times.astype(np.float64) @ gains).reshape(self._logs[side].shape)
             refuted.append(self._candidates[_mixed(self._logs[side]) >= limit])
         # Not the narrowest interval so far, which would hold as well: a candidate that breaks late must not stay within.
         self.low = float(refuted[0].max(initial=self._edges[0]))

@@ -65,7 +65,7 @@ def url() -> Iterator[str]:
     """A server on this machine; by its other name it is another host."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     Handler.other = f"http://localhost:{server.server_port}"
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ import numpy as np
 import urllib3
 from onnx import TensorProto, helper
 
+from tests.e2e.registries import free_port
 from tiphys.errors import PermanentError, RetryableError
 from tiphys.serving.repository import build
 from tiphys.serving.triton import BrokenModelError, TritonControl
@@ -171,7 +171,7 @@ class Agent:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.address = f"127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def page(self, after: int, wait: float) -> bytes:
         """The page, when there is news or the wait is over."""
@@ -307,13 +307,6 @@ def status_quo_file() -> bytes:
     arrays = {"pace": [PACE], "_edges": [], "_low": [-5.0], "_high": [5.0], "_floor": [0.0]}
     np.savez(content, **{name: np.array(values, np.float32) for name, values in arrays.items()})
     return content.getvalue()
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def wait_until(what: Callable[[], bool], within: float = 30.0) -> None:

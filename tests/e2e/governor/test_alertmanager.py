@@ -79,7 +79,7 @@ class Figure(http.server.BaseHTTPRequestHandler):
 def metrics() -> Iterator[int]:
     """Something to scrape."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Figure)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield int(server.server_address[1])
     finally:

@@ -56,7 +56,7 @@ def train(stack: Any, tmp_path: Path) -> Iterator[Train]:
     raw.mkdir()
     kettles.simulate(raw)
     rendered = PROJECT / "workflows" / "rendered" / "continuous-training.yaml"
-    documents = settle(list(yaml.safe_load_all(rendered.read_text())), tag=TAG)
+    documents = settle(list(yaml.load_all(rendered.read_text(), Loader=yaml.CSafeLoader)), tag=TAG)
     workflow = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.closure import closure
@@ -195,7 +195,6 @@ def test_libraries_are_told_by_name(tmp_path: Path) -> None:
 NAMES = [f"m{index}" for index in range(6)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     edges=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=12),
     root=st.sampled_from(NAMES),

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 RENDERED = [
     document
     for path in sorted((PROJECT / "workflows" / "rendered").glob("*.yaml"))
-    for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    for document in yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     if document["kind"] == "WorkflowTemplate"
 ]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.collect_outcomes.judge import CONTRADICTED, REFUSED, STANDS, WAITING, Rules, judge
@@ -111,7 +111,6 @@ reports = st.builds(
 )
 
 
-@settings(max_examples=50)
 @given(
     st.lists(reports, max_size=8),
     st.sampled_from([None, ANSWER]),
@@ -133,7 +132,6 @@ def test_every_report_ends_in_one_class_and_one_stands_at_most(
     assert (found.doubtful is None) or "contradictory" in found.classes
 
 
-@settings(max_examples=50)
 @given(st.lists(reports, min_size=1, max_size=8, unique_by=lambda each: each["line"]), st.randoms())
 def test_the_order_in_which_reports_are_given_changes_nothing(
     outcomes: list[dict[str, Any]], chance: random.Random
@@ -148,7 +146,6 @@ def test_the_order_in_which_reports_are_given_changes_nothing(
     assert by_line(outcomes) == by_line(shuffled)
 
 
-@settings(max_examples=50)
 @given(st.lists(reports, min_size=1, max_size=8, unique_by=lambda each: each["line"]), st.integers(0, 8))
 def test_a_run_that_was_killed_after_it_labelled_is_gone_on_with_to_the_same_end(
     outcomes: list[dict[str, Any]], kept: int

@@ -18,7 +18,7 @@ RENDERED = sorted((PROJECT / "workflows" / "rendered").glob("*.yaml"))
 
 
 def _documents(file: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    return list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
 def _leaves(value: Any, path: str = "") -> dict[str, Any]:

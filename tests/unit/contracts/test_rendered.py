@@ -21,7 +21,9 @@ from tiphys.workflow import EXECUTOR_ACCOUNT
 Json = dict[str, Any]
 pytestmark = pytest.mark.unit
 FILES = sorted((PROJECT / "workflows" / "rendered").glob("*.yaml"))
-DOCUMENTS = [each for file in FILES for each in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+DOCUMENTS = [
+    each for file in FILES for each in yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+]
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda each: f"{each['kind']}-{each['metadata']['name']}"
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.watch.drift.ledger import Ledger
@@ -29,7 +29,6 @@ def sketched(kind: str, rows: list[tuple[float, float]]) -> Sketch:
     return Sketch.of(bins, given_values, stratum_of(moment))
 
 
-@settings(max_examples=60, deadline=None)
 @given(kinds, values, values, values)
 def test_merging_sketches_is_associative_and_commutative_and_loses_nothing(
     kind: str, a: list[tuple[float, float]], b: list[tuple[float, float]], c: list[tuple[float, float]]
@@ -42,7 +41,6 @@ def test_merging_sketches_is_associative_and_commutative_and_loses_nothing(
     assert whole.sum() == len(a) + len(b) + len(c)
 
 
-@settings(max_examples=40, deadline=None)
 @given(values)
 def test_a_sketch_survives_json(rows: list[tuple[float, float]]) -> None:
     """What is read is what was written."""
@@ -93,7 +91,6 @@ def same(a: Ledger, b: Ledger) -> bool:
     return list(a) == list(b) and all(np.allclose(a.days[day], b.days[day], atol=1e-6) for day in a)
 
 
-@settings(max_examples=60, deadline=None)
 @given(days, days)
 def test_ledgers_merge_in_any_order_and_survive_json(
     a: list[tuple[float, float]], b: list[tuple[float, float]]
@@ -103,7 +100,6 @@ def test_ledgers_merge_in_any_order_and_survive_json(
     assert same(Ledger.from_dict(json.loads(json.dumps((booked(a) + booked(b)).as_dict()))), booked([*a, *b]))
 
 
-@settings(max_examples=60, deadline=None)
 @given(days, days)
 def test_a_stretch_that_is_looked_at_again_is_replaced(
     before: list[tuple[float, float]], late: list[tuple[float, float]]

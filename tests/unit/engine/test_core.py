@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.engine.actions import PodEnded, Result, StartPod
@@ -167,7 +167,6 @@ def reloaded(run: RunState) -> RunState:
     return RunState.of(json.loads(json.dumps(run.header())), json.loads(json.dumps(run.progress())), nodes, run.memo)
 
 
-@settings(max_examples=60, deadline=None)
 @given(dags(), st.data())
 def test_however_it_is_interrupted_every_task_ends_once_and_finished_ones_do_not_start_again(
     graph: list[list[int]], data: st.DataObject

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.engine.actions import KillPod, PodEnded, PodStarted, Result, Shutdown, StartPod
@@ -107,10 +107,12 @@ class World:
             elif isinstance(action, KillPod):
                 assert action.node_id in self.running, "killed what does not run"
         running = [self.calls[node_id] for node_id in self.running]
-        assert [template for _, template, _ in running].count("locked") <= 1, "two hold one mutex"
-        # As on Argo, a task that waits for its next attempt holds no place, and that attempt asks for none.
+        locked = [template for _, template, _ in running].count("locked")
+        assert locked <= 1, "two hold one mutex"
+        # As on Argo, a task that waits for its next attempt holds no place, and that attempt asks for none; nor does one that
+        # waits for a mutex, and when it gets that it starts, whoever has taken the places since.
         tasks = {task for task, _, again in running if task != "onExit" and not again}
-        assert len(tasks) <= self.most, "more than its parallelism allows"
+        assert len(tasks) <= self.most + locked, "more than its parallelism allows"
 
     def results(self) -> list[Result]:
         """Some pods start or end, in any order; now and then someone stops the run."""
@@ -131,7 +133,6 @@ class World:
         return found
 
 
-@settings(max_examples=120, deadline=None)
 @given(specs(), st.integers(0, 1 << 32))
 def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) -> None:
     """It ends; what is fulfilled stays so; nothing runs when it is done; the same input gives the same actions."""
@@ -156,7 +157,6 @@ def test_whatever_steps_do_the_core_keeps_its_promises(spec: Json, seed: int) ->
     assert [node.name for node in run.nodes.values() if not node.fulfilled] == []
 
 
-@settings(max_examples=80, deadline=None)
 @given(specs(), st.integers(0, 1 << 32))
 def test_the_journal_holds_all_that_counts(spec: Json, seed: int) -> None:
     """A run written down and read back while no pod runs goes on as if it had not been."""

@@ -99,7 +99,7 @@ def test_a_run_is_not_named_like_a_path_or_an_option(tmp_path: Path, name: str) 
 
 
 def test_a_manifest_of_ten_megabytes_is_checked_like_a_small_one(tmp_path: Path) -> None:
-    """Three thousand tasks in a chain, each with an argument of three kilobytes; its last line has a mistake, which is found."""
+    """Three thousand tasks in a chain, each with an argument of three kilobytes; then one more has a mistake, which is found."""
     tasks = [
         f"      - {{name: t{n}, template: leaf, arguments: {{parameters: [{{name: p, value: '{'x' * 3300}'}}]}}"
         + (f", depends: t{n - 1}" if n else "")
@@ -110,7 +110,10 @@ def test_a_manifest_of_ten_megabytes_is_checked_like_a_small_one(tmp_path: Path)
     leaf = LEAF.replace("{name: leaf,", "{name: leaf, inputs: {parameters: [{name: p}]},")
     text = f"{HEAD}  templates:\n  - {leaf}\n  - name: main\n    dag:\n      tasks:\n{body}"
     assert len(text) > 10_000_000
-    engine = Engine(tmp_path)
-    engine.check(load_text(text))
+    engine, documents = Engine(tmp_path), load_text(text)
+    engine.check(documents)
+    documents[0]["spec"]["templates"][1]["dag"]["tasks"].append(
+        {"name": "last", "template": "nobody", "depends": "t2999"}
+    )
     with pytest.raises(ManifestError, match="nobody"):
-        engine.check(load_text(f"{text}      - {{name: last, template: nobody, depends: t2999}}\n"))
+        engine.check(documents)

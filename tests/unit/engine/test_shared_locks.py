@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.engine.actions import ResumeSuspended, Suspend
@@ -132,7 +132,6 @@ def test_what_a_run_held_before_a_restart_it_still_holds(machine: Any) -> None:
     assert machine(LEAF, after, name="early", created=0.5, **WHOLE).run.phase == "Pending"
 
 
-@settings(max_examples=60, deadline=None)
 @given(order=st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
 def test_never_more_than_the_limit_and_all_come_to_their_end(machine: Any, order: list[tuple[int, bool]]) -> None:
     """Whatever ends when, in whichever order runs come: the lock is never held too often, and nobody starves."""

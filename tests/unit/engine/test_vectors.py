@@ -79,8 +79,9 @@ def _wanted(area: str, vector: Vector) -> Any:
 
 def _differences(area: str, head: Vector, vectors: list[Vector]) -> list[str]:
     found = []
+    environments = {name: json.dumps(each) for name, each in head.get("envs", {}).items()}
     for vector in vectors:
-        environment = json.loads(json.dumps(head.get("envs", {}).get(vector.get("env"), {})))
+        environment = json.loads(environments.get(vector.get("env"), "{}"))
         answer, wanted = _answer(area, vector, environment), _wanted(area, vector)
         if answer != wanted and vector["in"] not in DELIBERATE:
             found.append(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.usecases.tiny.features import FEATURES
@@ -51,7 +51,6 @@ def taken(arm: Arm) -> set[bytes]:
 
 
 @given(share=st.floats(0, 1), more=st.floats(0, 1), manifest=st.text("0123456789abcdef", min_size=64, max_size=64))
-@settings(max_examples=30, deadline=None)
 def test_a_share_takes_its_part_and_a_larger_one_takes_nobody_out(share: float, more: float, manifest: str) -> None:
     """Within five standard deviations; and whoever is in under one share is in under every larger one."""
 

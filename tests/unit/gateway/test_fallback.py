@@ -13,11 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tiphys.serving.gateway import fallback
 from tiphys.serving.gateway.fallback import Fallbacks
 from tiphys.serving.gateway.upstream import Answer, UpstreamError
 from tiphys.usecase import UseCase
 
 pytestmark = pytest.mark.unit
+PAUSE = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that has nothing is asked again before long."""
+    monkeypatch.setattr(fallback, "_FIRST_PAUSE", PAUSE)
 
 
 def file(pace: float) -> bytes:
@@ -91,7 +99,7 @@ def test_who_goes_back_to_what_is_in_force_fetches_nothing_more(tmp_path: Path) 
         agent.asked.clear()
         agent.content = file(20.0)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(agent.asked.wait(), 1.0)  # twice as long as it would pause
+            await asyncio.wait_for(agent.asked.wait(), 4 * PAUSE)
         assert pace(fallbacks) == 10.0
 
     within(tmp_path, test)

@@ -345,7 +345,7 @@ def test_a_question_for_which_there_is_no_room_is_unavailable() -> None:
 
 def test_a_caller_that_takes_its_answer_by_the_byte_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window that opens a little does not renew the time that it has."""
-    monkeypatch.setattr(grpc_wire, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(grpc_wire, "STALL_SECONDS", 0.2)
 
     async def test(door: GrpcDoor, _triton: Triton) -> None:
         caller = Caller(door, setting(INITIAL_WINDOW_SIZE, 0))
@@ -361,7 +361,7 @@ def test_a_caller_that_takes_its_answer_by_the_byte_is_ended(monkeypatch: pytest
         assert caller.is_aborted
 
     monkeypatch.setattr(grpc_wire, "PATIENCE", 10**9)
-    at_door(test, size=2**22)
+    at_door(test, size=2**18)
 
 
 def test_a_caller_that_does_not_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.serving.gateway.connection import Connection, Limits
@@ -153,7 +153,6 @@ requests = st.lists(
 
 
 @given(asked=requests, data=st.data(), later=st.booleans())
-@settings(max_examples=200, deadline=None)
 def test_it_does_not_matter_how_the_bytes_are_cut(
     asked: list[tuple[str, bytes, tuple[int, ...]]], data: st.DataObject, *, later: bool
 ) -> None:
@@ -183,7 +182,6 @@ def test_it_does_not_matter_how_the_bytes_are_cut(
 
 
 @given(garbage=st.binary(min_size=1, max_size=500), cut=st.integers(0, 500))
-@settings(max_examples=300, deadline=None)
 def test_no_bytes_make_it_fall(garbage: bytes, cut: int) -> None:
     """Whatever comes gets an answer, is waited for, or is refused; never an error of ours."""
 

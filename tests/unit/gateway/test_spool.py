@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.errors import RetryableError
@@ -267,7 +267,6 @@ STEPS = {
 
 
 @given(steps=st.lists(st.sampled_from([*STEPS, "write", "kill"]), max_size=60))
-@settings(max_examples=60, deadline=None)
 def test_written_is_landed_and_dropped_and_waiting_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:

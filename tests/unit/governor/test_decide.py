@@ -216,7 +216,5 @@ class Governor(RuleBasedStateMachine):
         assert len(self.decided) == self.number
 
 
-Governor.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Governor.TestCase.settings = settings(stateful_step_count=40, suppress_health_check=list(HealthCheck))
 TestGovernor = Governor.TestCase

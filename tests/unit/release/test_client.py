@@ -47,7 +47,7 @@ def answering() -> Iterator[Answering]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return LedgerClient(LedgerSettings(url=f"http://127.0.0.1:{server.server_port}", token="t"), retries=0)
 
     yield serve

@@ -25,7 +25,7 @@ def test_what_clients_ask_for_fills_no_memory(tmp_path: Path) -> None:
     summary, rendered = engine.journal.summary("run"), Rendered(MIB)
     assert summary is not None
     tracemalloc.start()
-    for number in range(100):
+    for number in range(40):
         names = ",".join(f"{number}.{index}" for index in range(2000))
         rendered.of(engine, summary, Fields.parse(names))
     held, _ = tracemalloc.get_traced_memory()

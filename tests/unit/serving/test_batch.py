@@ -112,8 +112,11 @@ def test_a_question_that_the_gateway_refuses_takes_no_other_along(
     assert (done.rows, done.refused) == (92, 3)
 
 
-def test_a_gateway_without_room_is_asked_again(tmp_path: Path, gateway: Callable[..., Asker]) -> None:
+def test_a_gateway_without_room_is_asked_again(
+    tmp_path: Path, gateway: Callable[..., Asker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """429 and 503 are no answer, nor is a row that nothing answered in time."""
+    monkeypatch.setattr(batch, "_PAUSE", 0.01)
     replies: list[Reply] = [
         (503, {"error": {"message": "busy"}}),
         (429, {"error": {"message": "too fast"}}),

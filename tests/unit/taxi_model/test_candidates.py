@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -15,16 +13,7 @@ from tiphys import model_files
 from tiphys.errors import DataError
 from tiphys.usecase import UseCase
 
-pytestmark = pytest.mark.unit
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """As the steps ask models: threads that spin for so little work only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("lightgbm"), pytest.mark.usefixtures("one_thread")]
 
 
 TAXI = UseCase("taxi_eta")

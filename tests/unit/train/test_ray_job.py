@@ -35,7 +35,7 @@ def serve() -> Iterator[Serve]:
 
         server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return RayJobs(RaySettings(f"http://127.0.0.1:{server.server_port}", "t0ken"))
 
     yield start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,47 +12,48 @@ from tiphys.watch.confidence import BoundedMean, asymptotic, log_wealth
 
 pytestmark = pytest.mark.unit
 Floats = npt.NDArray[np.float64]
-RUNS, LOOKS = 2000, 500
+LOOKS = 500
 ALPHA = 0.05
 
 
-def coins(chance: float, rng: np.random.Generator) -> Floats:
-    """Ones with that chance, RUNS x LOOKS."""
-    return (rng.random((RUNS, LOOKS)) < chance).astype(float)
+def coins(chance: float, runs: int) -> Floats:
+    """Ones with that chance, runs x LOOKS."""
+    return (np.random.default_rng(1).random((runs, LOOKS)) < chance).astype(float)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 @pytest.mark.parametrize("chance", [0.02, 0.3, 0.9])
 @pytest.mark.parametrize("edge", [0.0, 1.0])
 def test_a_true_mean_is_refuted_in_fewer_runs_than_alpha_though_looked_at_each_time(
-    alpha: float, chance: float, edge: float
+    alpha: float, chance: float, edge: float, often: Callable[[int], int]
 ) -> None:
     """Among 2,000 runs with a look after each of 500 values; the share's own chance adds three of its deviations."""
-    wealth = log_wealth(coins(chance, np.random.default_rng(1)), chance, edge)
+    runs = often(2000)
+    wealth = log_wealth(coins(chance, runs), chance, edge)
     alarms = (wealth.max(axis=1) >= np.log(1 / alpha)).mean()
-    assert alarms <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / RUNS)
+    assert alarms <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / runs)
 
 
 def test_a_test_that_is_repeated_at_each_look_would_be_wrong_far_more_often() -> None:
     """The usual test at 5 %, looked at after each value: what the method is for."""
-    values = coins(0.3, np.random.default_rng(1))
+    values = coins(0.3, 500)
     count = np.arange(1, LOOKS + 1)
     score = (np.cumsum(values, axis=1) / count - 0.3) / np.sqrt(0.3 * 0.7 / count)
     assert (np.abs(score[:, 20:]) >= 1.96).any(axis=1).mean() > 4 * ALPHA
 
 
-def test_the_interval_holds_the_truth_whatever_it_is_fed_by() -> None:
+def test_the_interval_holds_the_truth_whatever_it_is_fed_by(often: Callable[[int], int]) -> None:
     """Few, many, one by one or in bits: the same values give an interval that holds their mean's source."""
     rng = np.random.default_rng(2)
-    misses = 0
-    for _ in range(200):
+    misses, runs = 0, often(200)
+    for _ in range(runs):
         known = BoundedMean(-1.0, 1.0, alpha_low=ALPHA / 2, alpha_high=ALPHA / 2)
         values = np.clip(rng.normal(0.1, 0.3, 300), -1, 1)
         for at in range(0, 300, 25):
             known.add(values[at : at + 25])
         assert -1 <= known.low <= known.high <= 1
         misses += not known.low <= 0.1 <= known.high
-    assert misses / 200 <= ALPHA
+    assert misses / runs <= ALPHA
 
 
 def test_it_narrows_with_the_variance() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tiphys.usecase import Arrival, Rehearsal, Scenario
+from tiphys.usecase import Arrival, Scenario
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,5 +43,3 @@ SCENARIOS: dict[str, Scenario] = {
         ),
     )
 }
-
-REHEARSAL = Rehearsal(rows=4000)

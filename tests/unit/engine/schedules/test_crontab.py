@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.engine.schedules.crontab import Calendar, ScheduleError, parse_schedule
@@ -109,7 +109,6 @@ ZONES = st.sampled_from(["UTC", "America/Los_Angeles", "Europe/Berlin", "America
 MOMENTS = st.floats(1.2e9, 1.7e9)
 
 
-@settings(max_examples=150, deadline=None)
 @given(fields=FIELDS, zone=ZONES, moment=MOMENTS)
 def test_a_following_moment_is_later_and_fits_its_fields(fields: tuple[str, ...], zone: str, moment: float) -> None:
     """Strictly later, on a full minute, and the wall clock shows what the schedule asks for."""
@@ -126,7 +125,6 @@ def test_a_following_moment_is_later_and_fits_its_fields(fields: tuple[str, ...]
     assert schedule.months >> wall.month & 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(fields=FIELDS, zone=ZONES, moment=MOMENTS, hours=st.floats(0, 400))
 def test_the_latest_moment_is_the_last_that_follows(
     fields: tuple[str, ...], zone: str, moment: float, hours: float

@@ -494,7 +494,6 @@ SCHEDULES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     schedules=SCHEDULES,
     gaps=st.lists(st.floats(0.01, 30000), min_size=1, max_size=40),
@@ -520,7 +519,7 @@ def test_no_moment_has_two_runs_and_none_is_run_that_is_no_moment(
         assert all(any(calendar.next(moment - 1) == moment for calendar in calendars) for moment in found)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(schedules=SCHEDULES, naps=st.lists(st.floats(0.01, 59.9), min_size=50, max_size=200))
 def test_an_engine_that_never_sleeps_long_misses_no_moment(schedules: list[str], naps: list[float]) -> None:
     """Each moment of each schedule has its run, once."""
