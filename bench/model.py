@@ -40,7 +40,7 @@ def read(folder: Path) -> Examples:
     good &= miles * 3600 < FASTEST_MPH * np.maximum(seconds, 1)
     for name in ("pickup_location_id", "dropoff_location_id"):
         good &= (table[name].to_numpy() >= 1) & (table[name].to_numpy() <= ZONES)
-    return USE_CASE.examples(table.append_column("duration_s", pa.array(seconds)).filter(pa.array(good)))
+    return USE_CASE.past(table.append_column("duration_s", pa.array(seconds)).filter(pa.array(good)))
 
 
 def train(past: Examples, latest: Array, seed: int) -> tuple[Any, float]:

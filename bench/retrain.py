@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from bench.model import USE_CASE, read
 from components.train import choose
 from components.train.split import Batches, Whole, tensors, weighted, whole
+from tiphys import recent
 from tiphys.lake.window import Cut, Timed, Window, cut, moment_of, prepared, together
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ def at(rows: Examples, change: str, factor: float) -> Timed:
     rows = rows.where(np.argsort(rows.features["pickup_time"], kind="stable"))
     moment = rows.features["pickup_time"].astype(np.float64)
     target = np.where(moment >= moment_of(change), factor * rows.target, rows.target).astype(np.float32)
-    return Timed(dataclasses.replace(rows, target=target), moment)
+    return Timed(served(dataclasses.replace(rows, target=target)), moment)
+
+
+def served(rows: Examples) -> Examples:
+    """Rows with the live feature as it would have been served in their world."""
+    return rows if USE_CASE.recent is None else recent.filled(USE_CASE.recent, USE_CASE.live.moment, rows)
 
 
 def compare(rows: Examples, change: str, factor: float, seen: int) -> None:
@@ -155,7 +161,7 @@ def poison(rows: Examples, change: str, seen: int) -> None:
     known = world.where(np.arange(first + seen))
     false = (np.arange(len(known.moment)) >= first) & (np.random.default_rng(1).random(len(known.moment)) < _POISON)
     target = np.where(false, known.rows.target / 2, known.rows.target).astype(np.float32)
-    lied = Timed(dataclasses.replace(known.rows, target=target), known.moment)
+    lied = Timed(served(dataclasses.replace(known.rows, target=target)), known.moment)
     before = known.where(known.moment < moment_of(change)).rows
     champion = by_months(before.where(before.month < before.month.max()))
     made = cut(lied, change)

@@ -26,6 +26,7 @@
 ``live.py``      ``LIVE: Live``: how the log of live answers is read and becomes training data
 ``scenarios.py`` ``SCENARIOS: dict[str, Scenario]``: how the world, or those who ask, may change; ``REHEARSAL: Rehearsal``: what
                such a change is rehearsed with
+``recent.py``    ``RECENT: LiveFeature``: an input that the platform fills from what finished lately; may be missing
 ``watched.py``   ``WATCHED: tuple[Watched, ...]``: what is looked at for drift, beside answers and errors
 ``policy.py``    ``POLICY: Policy``: when an alert may start a training
 ============== =====================================================================================
@@ -48,6 +49,7 @@ history, and the learnt parameters of the best epoch are put into that: recent r
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
@@ -301,6 +303,53 @@ class Live:
     """(features, true value, facts) -> a raw row by the names of ``data.py``; a fact that is missing leaves its columns out."""
 
 
+@dataclass(frozen=True)
+class LiveFeature:
+    """An input of the model that nobody who asks can know: how far what finished lately is from what did before, by group.
+
+    The value is the mean of what those of the last ``window_s`` say less the mean of those of ``level_s``, drawn to ``fallback``.
+
+    A use case that has one names it in ``FEATURES`` as float32; its ``to_features`` and ``examples`` say ``fallback`` for it, and
+    the platform puts the value in: at serving from a table that ``collect_outcomes`` keeps, at training by the same function.
+    All times are seconds of the use case's own clock, which ``LIVE.moment`` must name.
+    """
+
+    name: str
+    """Name of the feature."""
+    description: str
+    version: int
+    """To be raised with any change of ``group`` or ``says``: values of another version are never served."""
+    groups: int
+    group: Callable[[Mapping[str, Any]], Any]
+    """Features -> group, 0..groups-1; of vectors, and of one row's numbers alike."""
+    says: Callable[[Mapping[str, Array], Array, Mapping[str, Array]], Array]
+    """(features, true values, facts) -> what each finished one says, float64; NaN: nothing. What training rows know of a fact
+    is their hindsight of that name, float32; a fact that nobody told is NaN."""
+    lag_s: float
+    """From the end to the report, where nobody told when it became known."""
+    window_s: int
+    """What ended so long before a step, and was known at the step, counts."""
+    level_s: int
+    """What ended so long before a step is what they are held against: a change that lasts longer is no news any more."""
+    step_s: int
+    """Values are made for every multiple of it: a question gets that of the last step before its moment, or at it."""
+    prior: float
+    """The mean is drawn to ``fallback`` as if so many said that: of few ones little is believed."""
+    fallback: float
+    """What stands for a value that is not known: as usual."""
+    stale_s: float
+    """A value that was made for a step so long before the question's moment is not believed any more."""
+    reasons: Mapping[str, str]
+    """Why each figure is what it is, under its name."""
+
+    def definition(self) -> str:
+        """Name what values mean: those of another definition are other values. 16 hexadecimal digits."""
+        meant = (
+            self.name, self.version, self.groups, self.lag_s, self.window_s, self.level_s, self.step_s, self.prior, self.fallback,
+        )  # fmt: skip
+        return hashlib.sha256(repr(meant).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Somebody asks, and later the truth is known."""
@@ -477,9 +526,19 @@ class UseCase:
         return found
 
     def examples(self, table: Any) -> Examples:
-        """Turn clean rows, a pyarrow table with ``columns``, into examples."""
+        """Turn clean rows, a pyarrow table with ``columns``, into examples; a live feature is at its fallback."""
         made: Examples = self.part("features").examples(table)
         return made
+
+    def past(self, table: Any) -> Examples:
+        """Turn clean rows of past months into examples; a live feature is what these rows would have had it be.
+
+        Rows of an earlier month are needed for the first hours of a later one: give whole versions.
+        """
+        from tiphys import recent  # noqa: PLC0415 - NumPy, for who reads rows
+
+        made = self.examples(table)
+        return made if self.recent is None else recent.filled(self.recent, self.live.moment, made)
 
     @property
     def api(self) -> Api:
@@ -488,7 +547,39 @@ class UseCase:
         return found
 
     @property
+    def recent(self) -> LiveFeature | None:
+        """The input that the platform fills; None where it has no ``recent.py``.
+
+        Raises:
+            SettingsError: what it says does not fit the other parts.
+        """
+        if importlib.util.find_spec(f"{self.package}.recent") is None:
+            return None
+        found: LiveFeature = self.part("recent").RECENT
+        wrong = _unfit(found, self)
+        if wrong:
+            message = f"use case {self.name!r}: recent.py: {wrong}; see LiveFeature in tiphys/usecase.py"
+            raise SettingsError(message)
+        return found
+
+    @property
     def live(self) -> Live:
         """How its log of live answers is read."""
         found: Live = self.part("live").LIVE
         return found
+
+
+def _unfit(feature: LiveFeature, use_case: UseCase) -> str:
+    dtype = {each.name: each.dtype for each in use_case.features}.get(feature.name)
+    if dtype != "float32":
+        return f"FEATURES has no {feature.name!r} of float32"
+    if not use_case.live.moment or use_case.target.unit != "s":
+        return (
+            "LIVE must name the feature with the moment, and the target be in seconds: else nobody knows when one ends"
+        )
+    least = min(feature.groups, feature.window_s, feature.step_s)
+    if least < 1 or feature.level_s < feature.window_s or feature.prior <= 0 or feature.lag_s < 0:
+        return "groups, window_s, step_s and prior must be above 0, level_s at least window_s, lag_s not below 0"
+    if feature.stale_s < feature.step_s:
+        return "stale_s is less than step_s: between two steps nothing would be known"
+    return ""

@@ -35,5 +35,6 @@ async def predict(question: Question) -> Answer:
         "passengers": question.passengers,
     }
     feed = {name: np.array([[value]], np.int64) for name, value in row.items()}
+    feed["recent_pace"] = np.zeros((1, 1), np.float32)
     (found,) = session.run(["duration_s"], feed)
     return Answer(duration_s=round(float(found[0, 0]), 1))

@@ -53,6 +53,7 @@ class Eta:
             "passengers": [each.passengers for each in questions],
         }
         feed = {name: np.array(values, np.int64).reshape(-1, 1) for name, values in columns.items()}
+        feed["recent_pace"] = np.zeros((len(questions), 1), np.float32)
         (found,) = self.session.run(["duration_s"], feed)
         return [round(float(each), 1) for each in found[:, 0]]
 

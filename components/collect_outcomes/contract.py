@@ -61,6 +61,9 @@ class Outputs(StepOutputs):
     labelled_snapshot: int = Field(
         description="state of the table of labelled answers; its trusted rows are the holdout, which no training sees"
     )
+    live_values: int = Field(
+        description="values of the live feature that this run made, one a step and group; 0 where the use case has none; count"
+    )
     review: Path = artifact("review.csv", "a sample of the doubtful rows, each with its reason")
 
 
@@ -70,7 +73,7 @@ CONTRACT = Contract(
     inputs=Inputs,
     outputs=Outputs,
     effects="external",
-    access=Access(read=("landing",), write=("lake", "raw", "checkpoints"), catalog="write", pods=True),
+    access=Access(read=("landing",), write=("lake", "raw", "checkpoints", "features"), catalog="write", pods=True),
     resources=Resources(cpu="1", memory="1792Mi", cpu_limit="2", memory_limit="3Gi", scratch="2Gi"),
     timeout="1h",
 )

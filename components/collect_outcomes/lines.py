@@ -42,15 +42,18 @@ class Shape:
     """Feature -> int64 or float32."""
     moment: str
     """Feature with the question's moment, seconds since 1970; empty: when it was answered."""
+    optional: str = ""
+    """Feature that the gateway puts in: a log of before it was served lacks it."""
 
     def prediction(self, line: Mapping[str, Any]) -> Row:
         """Read a line of the log of answers."""
         at = _time(line, "at")
         features = self._features(line.get("features"))
+        moment = features.get(self.moment)
         return {
             "prediction_id": _identity(line),
             "at": at,
-            "moment": _since_1970(features[self.moment], self.moment) if self.moment else at,
+            "moment": at if moment is None else _since_1970(moment, self.moment),
             "arm": _text(line, "arm"),
             "model_version": _text(line, "model_version"),
             "source": _text(line, "source"),
@@ -74,11 +77,14 @@ class Shape:
             "received_at": _time(line, "received_at"),
         }
 
-    def _features(self, given: Any) -> dict[str, int | float]:
+    def _features(self, given: Any) -> dict[str, int | float | None]:
         if not isinstance(given, dict):
             raise RefusedError("no features")
-        found: dict[str, int | float] = {}
+        found: dict[str, int | float | None] = {}
         for name, dtype in self.features.items():
+            if name == self.optional and given.get(name) is None:
+                found[name] = None
+                continue
             value = _number(given, name)
             if dtype == "int64" and (value != int(value) or abs(value) >= 2**63):
                 raise RefusedError(f"feature {name} is no whole number")

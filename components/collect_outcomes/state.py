@@ -1,7 +1,8 @@
 """What the live tables held at the end of a run, kept beside the streams' progress: where nothing came since, nothing is done.
 
-The note is only believed where the very same objects have landed, the tables are at the very same snapshots, the same rules
-hold, and no report waits for time to pass. A note that is missing, cannot be read or is out of date costs a run of Spark.
+The note is only believed where the very same objects have landed, the tables are at the very same snapshots, serving has the
+very same file of live values, the same rules hold, and no report waits for time to pass. A note that is missing, cannot be
+read or is out of date costs a run of Spark.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from components.collect_outcomes.recent import tag
 from components.collect_outcomes.streams import TOPICS, Landing
 from tiphys.errors import DataError
 from tiphys.lake import live
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from tiphys.lake.live import Name
     from tiphys.usecase import UseCase
 
-_FORM = 1
+_FORM = 2
 """Goes up with every change of what a run counts."""
 
 
@@ -40,6 +42,10 @@ class State:
     """Rows in quarantine by reason."""
     waiting: int
     missing: dict[str, int]
+    live_values: int
+    """Values of the live feature that were made by the run."""
+    live_file: str
+    """Tag of the file that serving reads them from; empty where there is none."""
 
 
 def snapshots(use_case: UseCase, lake: Lake) -> dict[str, int]:
@@ -57,7 +63,8 @@ def landed(use_case: UseCase, lake: Lake, rules: Rules) -> str:
     objects = [[each.uri, each.etag, each.size] for prefix in prefixes for each in lake.store.list(prefix)]
     judged_by = [rules.possible, sorted(rules.trusted), rules.unknown_after.total_seconds(), rules.own_clock]
     features = [[each.name, each.dtype] for each in use_case.features]
-    return hashlib.sha256(json.dumps([_FORM, objects, judged_by, features]).encode()).hexdigest()
+    meant = "" if use_case.recent is None else use_case.recent.definition()
+    return hashlib.sha256(json.dumps([_FORM, objects, judged_by, features, meant]).encode()).hexdigest()
 
 
 def remember(use_case: UseCase, lake: Lake, seen: str, state: State) -> None:
@@ -73,10 +80,10 @@ def recall(use_case: UseCase, lake: Lake, seen: str) -> State | None:
         if note["seen"] != seen:
             return None
         state = State(**note["state"])
-        same = state.snapshots == snapshots(use_case, lake)
+        same = (state.snapshots, state.live_file) == (snapshots(use_case, lake), tag(use_case, lake))
     except (DataError, ValueError, KeyError, TypeError):  # none yet, or not one of ours
         return None
-    return replace(state, before=state.now) if same else None
+    return replace(state, before=state.now, live_values=0) if same else None
 
 
 def _note(use_case: UseCase) -> str:

@@ -68,6 +68,7 @@ def _collect(use_case: UseCase, lake: Lake, rules: Rules) -> State:
 def _bring_up_to_date(spark: SparkSession, use_case: UseCase, lake: Lake, rules: Rules) -> State:
     from components.collect_outcomes import counts  # noqa: PLC0415
     from components.collect_outcomes.askers import mark_doubtful  # noqa: PLC0415
+    from components.collect_outcomes.recent import keep_up, tag  # noqa: PLC0415
     from components.collect_outcomes.settle import Tables, settle  # noqa: PLC0415
     from components.collect_outcomes.streams import TOPICS, Landing, take  # noqa: PLC0415
 
@@ -80,7 +81,10 @@ def _bring_up_to_date(spark: SparkSession, use_case: UseCase, lake: Lake, rules:
     judged = settle(tables, rules)
     log.info("judged now: %s", ", ".join(f"{count} {each}" for each, count in sorted(judged.items())) or "nothing")
     mark_doubtful(tables, lake)
+    live_values = keep_up(tables, lake, rules.now)
     return State(
+        live_values=live_values,
+        live_file=tag(use_case, lake),
         before=before,
         now=_rows(use_case, lake),
         snapshots=snapshots(use_case, lake),
@@ -136,6 +140,7 @@ def _export(use_case: UseCase, lake: Lake, state: State, context: Context) -> Ou
         live_rows=exported.rows,
         incomplete=exported.incomplete,
         predictions_snapshot=state.snapshots["predictions"],
+        live_values=state.live_values,
         labelled_snapshot=state.snapshots["labelled"],
         review=sample,
     )

@@ -80,7 +80,8 @@ def _append(objects: DataFrame, landing: Landing) -> None:
     """Append the rows of a batch of objects to the topic's two tables."""
     use_case = landing.use_case
     table, quarantine = TABLES[landing.topic]
-    shape = Shape({each.name: each.dtype for each in use_case.features}, use_case.live.moment)
+    optional = use_case.recent.name if use_case.recent else ""
+    shape = Shape({each.name: each.dtype for each in use_case.features}, use_case.live.moment, optional)
     columns = {**COLUMNS[table], **COLUMNS[quarantine]}
     reader = _Reader(landing.topic, landing.prefix.removeprefix("s3://"), shape, tuple(columns))
     rows = kept(objects.select("path", "content").mapInArrow(reader, spark_schema(columns, use_case.features)))

@@ -11,7 +11,7 @@ import numpy as np
 from tiphys.errors import DataError
 from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
-from tiphys.lake.months import newest, span
+from tiphys.lake.months import newest, span, within
 from tiphys.lake.window import Window
 from tiphys.usecase import Examples
 
@@ -70,7 +70,13 @@ def trusted(use_case: UseCase, labelled: pa.Table) -> Examples:
     chosen = plain & np.array([bool(each) for each in labelled["trusted"].to_pylist()], bool)
     rows = labelled.take(np.flatnonzero(chosen)).sort_by("moment")
     asked: Any = rows["features"].to_pylist()
-    columns = {each.name: np.array([row[each.name] for row in asked], each.dtype) for each in use_case.features}
+    unknown = {} if use_case.recent is None else {use_case.recent.name: use_case.recent.fallback}
+    columns = {
+        each.name: np.array(
+            [unknown.get(each.name) if row[each.name] is None else row[each.name] for row in asked], each.dtype
+        )
+        for each in use_case.features
+    }
     month = rows["moment"].to_numpy().astype("datetime64[M]").astype(np.int32) + 1970 * 12
     return Examples(columns, rows["actual"].to_numpy().astype(np.float32), month)
 
@@ -83,8 +89,9 @@ def _by_months(use_case: UseCase, name: str) -> Rows:
     if not past:
         message = f"dataset {name!r} has {len(rows)} months with rows: evaluation needs a past and a test month"
         raise DataError(message)
-    before, after = (use_case.examples(dataset.read(use_case.columns, months)) for months in (past, test))
-    return Rows(before, after, span(test))
+    examples = use_case.past(dataset.read(use_case.columns))
+    last = within(examples.month, test)
+    return Rows(examples.where(~last), examples.where(last), span(test))
 
 
 def _since(use_case: UseCase, name: str, window: Window) -> Rows:

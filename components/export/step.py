@@ -21,7 +21,7 @@ from tiphys import model_files
 from tiphys.errors import DataError, GateError
 from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
-from tiphys.lake.months import newest
+from tiphys.lake.months import newest, within
 from tiphys.lake.s3 import S3, NotThereError
 from tiphys.lake.window import Window
 from tiphys.serving import manifest, repository
@@ -130,13 +130,12 @@ def held_out(use_case: UseCase, dataset: str, window: str = "") -> tuple[Example
         cut = windows.cut(windows.read(use_case, opened, chosen.since), chosen.recent_from)
         past = windows.prepared(windows.together([cut.train, cut.validation]), chosen).rows
         return past, evenly(cut.test.rows, _LATEST_ROWS)
-    last = newest(opened.months, use_case.data.min_rows_per_month)
-    if not last:
+    rows = use_case.past(opened.read(use_case.columns))
+    if not len(rows):
         message = f"dataset {dataset!r} has no rows: nothing shows that the exported model answers alike"
         raise DataError(message)
-    before = [month for month, rows in opened.months.items() if rows and month not in last]
-    history = use_case.examples(opened.read(use_case.columns, before))
-    return history, evenly(use_case.examples(opened.read(use_case.columns, last)), _LATEST_ROWS)
+    last = within(rows.month, newest(opened.months, use_case.data.min_rows_per_month))
+    return rows.where(~last), evenly(rows.where(last), _LATEST_ROWS)
 
 
 def evenly(examples: Examples, rows: int) -> Examples:

@@ -37,9 +37,10 @@ def build(use_case: UseCase, dataset: str, model: Model) -> Reference:
     found = Dataset.open(dataset)
     time_column = use_case.data.time
     table: Any = found.read(list(dict.fromkeys([*use_case.columns, time_column])))
+    examples = use_case.past(table.select(list(use_case.columns)))
     if len(table) > _MOST:
-        table = table.take(np.arange(0, len(table), -(-len(table) // _MOST)))
-    examples = use_case.examples(table)
+        chosen = np.arange(0, len(table), -(-len(table) // _MOST))
+        table, examples = table.take(chosen), examples.where(chosen)
     if not len(examples):
         message = f"dataset {dataset!r} has no rows: nothing can be held against it"
         raise DataError(message)

@@ -34,7 +34,7 @@ from tiphys import model_files
 from tiphys.errors import DataError, TiphysError
 from tiphys.lake import window as windows
 from tiphys.lake.dataset import Dataset
-from tiphys.lake.months import span
+from tiphys.lake.months import span, within
 from tiphys.lake.s3 import S3
 from tiphys.tracking import Tracking
 from tiphys.usecase import UseCase
@@ -95,8 +95,8 @@ def _rows(use_case: UseCase, spec: Spec) -> _Rows:
     if spec.recent_from:
         return _since_the_change(use_case, dataset, spec)
     months = splits.split(dataset.months, use_case.data.min_rows_per_month, spec.dataset)
-    past = use_case.examples(dataset.read(use_case.columns, [*months.train, months.validation]))
-    latest = past.month == splits.number(months.validation)
+    past = use_case.past(dataset.read(use_case.columns, [*months.train, months.validation]))
+    latest = within(past.month, [months.validation])
     split = {"train_months": f"{months.train[0]}..{months.train[-1]}", "validation_month": months.validation}
     return _Rows(past.where(~latest), past.where(latest), past, {**split, "test_month": span(months.test)})
 

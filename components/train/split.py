@@ -54,12 +54,6 @@ def split(months: Mapping[str, int], least: int, dataset: str) -> Months:
     return Months(tuple(before[:-1]), before[-1], test)
 
 
-def number(month: str) -> int:
-    """2019-06 -> year * 12 + month - 1, as ``Examples.month`` counts."""
-    year, _, rest = month.partition("-")
-    return int(year) * 12 + int(rest) - 1
-
-
 def tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     """Turn equally long arrays into tensors."""
     return {name: torch.from_numpy(values.copy()) for name, values in arrays.items()}

@@ -9,6 +9,7 @@ table was at one snapshot can be read again for ever: a later step names the sna
 ``labelled``               answers with the outcome that stands; the operator's own reports are ``trusted``
 ``outcomes_quarantine``    reports that label nothing, and unreadable lines, each with its ``reason``
 ``predictions_quarantine`` unreadable lines of the log of answers
+``recent``                 values of the use case's live feature by step and group; what was said for a step stands
 ===================== =====================================================================================
 
 Two clocks: ``at`` is when the gateway answered, ``moment`` what the question is about by the use case's own clock. Knows
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import Table
 
-Name = Literal["predictions", "outcomes", "labelled", "outcomes_quarantine", "predictions_quarantine"]
-Clock = Literal["moment", "at"]
+Name = Literal["predictions", "outcomes", "labelled", "outcomes_quarantine", "predictions_quarantine", "recent"]
+Clock = Literal["moment", "at", "valid_from"]
 
 TABLES: tuple[Name, ...] = get_args(Name)
 _READERS = 4
@@ -78,7 +79,7 @@ def read(  # noqa: PLR0913 - a question with its optional parts
         table: which table.
         since: first moment; seconds since 1970, or a datetime (without a zone: UTC).
         until: the moment after the last.
-        clock: which of the two clocks the bounds are read on.
+        clock: which of the clocks the bounds are read on; ``valid_from`` is that of ``recent``.
         columns: the ones to read; all of them otherwise. ``features`` and ``facts`` come whole.
         snapshot: state to read, as :func:`snapshot` named it; the present one otherwise.
         lake: where the tables are.

@@ -40,6 +40,7 @@ _DAY_OF: dict[Name, str] = {
     "labelled": "at",
     "outcomes_quarantine": "received_at",
     "predictions_quarantine": "received_at",
+    "recent": "valid_from",
 }
 _PROPERTIES = {
     "format-version": "2",
@@ -77,9 +78,14 @@ COLUMNS: dict[Name, dict[str, str]] = {
     "predictions_quarantine": {
         "received_at": "timestamp", "origin": "string", "line": "long", "reason": "string", "raw": "string",
     },
+    "recent": {
+        "definition": "string", "number": "long", "valid_from": "timestamp", "value": "double", "rides": "long",
+        "made_at": "timestamp", "labelled_snapshot": "long",
+    },
 }  # fmt: skip
 """Table -> column -> type; ``features`` is a struct with one field a feature, ``facts`` a map of names to numbers.
-``origin`` and ``line`` name the landed object and the line in it, from 1, that a row was made of."""
+``origin`` and ``line`` name the landed object and the line in it, from 1, that a row was made of. In ``recent``, ``number`` is the group's, ``valid_from`` a step by the own clock, ``rides`` how many
+the value was made of, and ``definition`` what it means."""
 
 
 def prepare(catalog: SqlCatalog, use_case: str, features: Sequence[Feature]) -> dict[Name, Table]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tiphys.usecase import Array, Mask
 
 
 def newest(months: Mapping[str, int], least: int) -> tuple[str, ...]:
@@ -22,3 +26,16 @@ def newest(months: Mapping[str, int], least: int) -> tuple[str, ...]:
 def span(months: tuple[str, ...]) -> str:
     """``2019-06``, or ``2019-05..2019-06``."""
     return months[0] if len(months) == 1 else f"{months[0]}..{months[-1]}"
+
+
+def number(month: str) -> int:
+    """2019-06 -> year * 12 + month - 1, as ``Examples.month`` counts."""
+    year, _, rest = month.partition("-")
+    return int(year) * 12 + int(rest) - 1
+
+
+def within(month: Array, months: Sequence[str]) -> Mask:
+    """Which rows, by their ``Examples.month``, are of these months."""
+    import numpy as np  # noqa: PLC0415 - whoever only splits months need not load it
+
+    return np.isin(month, [number(each) for each in months])

@@ -121,7 +121,7 @@ def read(use_case: UseCase, dataset: Dataset, since: str = "") -> Timed:
     months = [month for month in dataset.months if month >= since[:7]]
     table = dataset.read([*use_case.columns, *([] if time in use_case.columns else [time])], months)
     moment = table[time].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
-    rows = use_case.examples(table.select(list(use_case.columns)))
+    rows = use_case.past(table.select(list(use_case.columns)))
     if len(rows) != len(moment):
         message = (
             f"use case {use_case.name!r}: examples() gave {len(rows)} rows of {len(moment)}: each row needs its own"

@@ -29,7 +29,7 @@ Level = Literal[
 """What a principal's token is good for at the ledger, as ``tiphys/release/tokens.py`` reads it."""
 AtGateway = Literal["", "rider", "auditor", "tester", "admin"]
 """``rider`` asks production as a user does, what an ``auditor`` feeds back is trusted, ``tester`` asks any environment, ``admin`` may also use the admin ports."""
-BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "monitor", "artifacts")
+BUCKETS = ("landing", "raw", "lake", "checkpoints", "mlflow", "models", "monitor", "features", "artifacts")
 API_ROLES = ("admin", "events", "trigger")
 """At the engine's API: who may do all, who may only hand in events, and who may look at runs, too."""
 AUDITOR = "auditor"
@@ -162,7 +162,7 @@ SERVICES: dict[str, tuple[Access, Level]] = {
     "agent_staging": (Access(read=("models",), registry="pull"), "agent:staging"),
     "agent_canary": (Access(read=("models",), registry="pull"), "agent:canary"),
     "agent_production": (Access(read=("models",), registry="pull"), "agent:production"),
-    "gateway": (Access(write=("landing",)), ""),
+    "gateway": (Access(read=("features",), write=("landing",)), ""),
     "ledger": (Access(), ""),
     "governor": (Access(), ""),
     "alertmanager": (Access(governor="alertmanager"), ""),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, StrictInt
 
 from tiphys.usecase import Api, Prediction
 from usecases.taxi_eta.features import PASSENGERS
+from usecases.taxi_eta.recent import RECENT
 
 Zone = Annotated[StrictInt, Field(ge=1, le=263)]
 
@@ -50,12 +51,13 @@ class Answer(BaseModel):
 
 
 def to_features(request: Request) -> dict[str, int | float]:
-    """Turn a question into one value a feature."""
+    """Turn a question into one value a feature; how slow the streets are the rider cannot know."""
     return {
         "pickup_zone": request.pickup_zone,
         "dropoff_zone": request.dropoff_zone,
         "pickup_time": calendar.timegm(request.pickup_time.timetuple()),
         "passengers": request.passengers,
+        RECENT.name: RECENT.fallback,
     }
 
 

@@ -34,11 +34,15 @@ class StatusQuo(nn.Module):
         super().__init__()
         self.register_buffer("seconds", torch.tensor(seconds))
 
-    def forward(self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor) -> Tensor:
+    def forward(
+        self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
+    ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
         pickup, dropoff = pickup_zone.clamp(0, PLACES - 1), dropoff_zone.clamp(0, PLACES - 1)
         answer = self.seconds[lookups.pair_of(pickup, dropoff), lookups.hour_of(pickup_time)]
-        return answer + 0.0 * passengers  # an input that nothing depends on would not be in the exported graph
+        return (
+            answer + 0.0 * passengers + 0.0 * recent_pace
+        )  # an input that nothing depends on would not be in the exported graph
 
 
 class Boosted(nn.Module):
@@ -56,14 +60,16 @@ class Boosted(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
         self.trees = grown
 
-    def forward(self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor) -> Tensor:
+    def forward(
+        self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
+    ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
         pickup, dropoff = pickup_zone.clamp(0, PLACES - 1), dropoff_zone.clamp(0, PLACES - 1)
         week_hour = lookups.week_hour_of(pickup_time)
         row = lookups.pair_of(pickup, dropoff)
         minute = (pickup_time // 60) % 1440
         asked = (pickup, dropoff, week_hour // HOURS, week_hour % HOURS, minute, passengers)
-        quo = self.quo(pickup, dropoff, pickup_time, passengers)
+        quo = self.quo(pickup, dropoff, pickup_time, passengers, recent_pace)
         strong = (self.pair[row] + self.week_hour[week_hour]).exp()
         known = (quo, strong, self.miles[row])
         answer: Tensor = self.trees(torch.stack([*(each.float() for each in asked), *known], dim=1))

@@ -1,4 +1,4 @@
-"""What the model is asked with, and how rows of trips become examples. Only a rider's question goes in.
+"""What the model is asked with, and how rows of trips become examples: a rider's question, and how slow the streets have been.
 
 Distance and fare are known after the ride: the distance is kept as hindsight, from which lookups of *past* rides are made.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiphys.usecase import Examples, Feature, Target
+from usecases.taxi_eta.recent import RECENT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,6 +20,7 @@ FEATURES = (
     Feature("dropoff_zone", "int64", "taxi zone of the drop-off, 1..263"),
     Feature("pickup_time", "int64", "wall-clock time of the pick-up as seconds since 1970-01-01 00:00"),
     Feature("passengers", "int64", "people in the car"),
+    Feature(RECENT.name, "float32", RECENT.description),
 )
 TARGET = Target("duration_s", unit="s", close=120.0, description="seconds from pick-up to drop-off")
 COLUMNS = (
@@ -44,6 +46,7 @@ def examples(table: Any) -> Examples:
             "dropoff_zone": _whole(table["dropoff_location_id"]),
             "pickup_time": moment.astype(np.int64),
             "passengers": np.clip(passengers, *PASSENGERS),
+            RECENT.name: np.full(len(moment), RECENT.fallback, np.float32),
         },
         table["duration_s"].to_numpy().astype(np.float32),
         moment.astype("datetime64[M]").astype(np.int32) + 1970 * 12,

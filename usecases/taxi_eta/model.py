@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tiphys import recent
 from tiphys.usecase import TrainConfig
 from usecases.taxi_eta import lookups
 from usecases.taxi_eta.features import FEATURES
 from usecases.taxi_eta.lookups import HOURS, PAIR_FACTS, PAIRS, PLACES, WEEK_HOURS
+from usecases.taxi_eta.recent import RECENT
 
 if TYPE_CHECKING:
     from tiphys.usecase import Array, Examples
@@ -33,6 +35,10 @@ _CLOCK = 2 * (_DAY_WAVES + _WEEK_WAVES + 1) + 7
 _KNOWN = 2 * PAIR_FACTS + 5
 """Numbers looked up for a row: facts of the pair and of the way back, three clock effects, their sum, the status quo."""
 _TYPICAL_LOG_DURATION = 6.5
+_USUALLY_OFF, _MOST_OFF = 0.08, 0.25
+"""Standard deviation of the recent pace, and how much of it is believed."""
+_HIDDEN = 0.2
+"""Share of the training rows that do not know the recent pace, so that a question without it is nothing new."""
 
 
 class Lookups(nn.Module):
@@ -85,7 +91,7 @@ class EtaModel(nn.Module):
         self.week_hour = nn.Embedding(WEEK_HOURS, _EMBEDDING)
         for table in (self.pickup, self.dropoff, self.week_hour):
             nn.init.normal_(table.weight, std=0.1)
-        inputs = _KNOWN + _CLOCK + 3 * _EMBEDDING + 1
+        inputs = _KNOWN + _CLOCK + 3 * _EMBEDDING + 2
         self.deep = nn.Sequential(
             nn.Linear(inputs, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU(),
             nn.Linear(_WIDTH, _WIDTH // 2), nn.SiLU(),
@@ -94,20 +100,30 @@ class EtaModel(nn.Module):
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
 
-    def forward(self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor) -> Tensor:
+    def forward(
+        self, pickup_zone: Tensor, dropoff_zone: Tensor, pickup_time: Tensor, passengers: Tensor, recent_pace: Tensor
+    ) -> Tensor:
         """Return the duration in seconds, float32 [n]; zones outside the map are taken as its nearest number."""
         pickup, dropoff = pickup_zone.clamp(0, PLACES - 1), dropoff_zone.clamp(0, PLACES - 1)
         quo, known = self.lookups(pickup, dropoff, pickup_time)
-        return self.correct(quo, known, pickup, dropoff, pickup_time, passengers)
+        return self.correct(quo, known, pickup, dropoff, pickup_time, passengers, recent_pace)
 
     def correct(  # noqa: PLR0913, PLR0917 - one tensor a feature, and what was looked up
-        self, quo: Tensor, known: Tensor, pickup: Tensor, dropoff: Tensor, time: Tensor, passengers: Tensor
+        self,
+        quo: Tensor,
+        known: Tensor,
+        pickup: Tensor,
+        dropoff: Tensor,
+        time: Tensor,
+        passengers: Tensor,
+        pace: Tensor,
     ) -> Tensor:
         """Return the status quo's answer corrected by the network; all vectors are [n], ``known`` is [n, _KNOWN]."""
         week_hour = self.week_hour(lookups.week_hour_of(time))
         people = passengers.clamp(0, 6).float()[:, None] / 3.0
         embedded = [self.pickup(pickup), self.dropoff(dropoff), week_hour]
-        inputs = torch.cat([known, _clock(time), people, *embedded], dim=1)
+        off = pace.clamp(-_MOST_OFF, _MOST_OFF)[:, None] / _USUALLY_OFF
+        inputs = torch.cat([known, _clock(time), people, off, *embedded], dim=1)
         residual = self.residual(torch.cat([self.deep(inputs), inputs], dim=1))[:, 0]
         answer: Tensor = quo * residual.clamp(-_LONGEST_RESIDUAL, _LONGEST_RESIDUAL).exp()
         return answer
@@ -128,7 +144,8 @@ def training_rows(config: TrainConfig, history: Examples) -> dict[str, Array]:
         question = [torch.from_numpy(history.features[each.name][inside]) for each in FEATURES[:3]]
         answers = Lookups(history.where(~inside))(*question)
         quo[inside], known[inside] = (each.numpy() for each in answers)
-    return {**history.features, "target": history.target, "status_quo": quo, "known": known}
+    pace = recent.hidden(RECENT, history.features[RECENT.name], _HIDDEN, config.seed)
+    return {**history.features, RECENT.name: pace, "target": history.target, "status_quo": quo, "known": known}
 
 
 def _clock(time: Tensor) -> Tensor:

@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from tiphys.usecase import Arrival
 from usecases.taxi_eta.api import to_request
 from usecases.taxi_eta.features import FEATURES, examples
+from usecases.taxi_eta.recent import LAG_S
 
-LAG_S = 20.0
-"""From the end of a ride to its report: the files do not tell."""
 AUDITED = 20
 """One ride in so many is taken as an audited car's."""
 PERSONA = "rider"

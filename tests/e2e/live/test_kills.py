@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import psutil
@@ -17,9 +18,11 @@ import pytest
 
 from tests.e2e.lake.conftest import Steps
 from tests.e2e.live.conftest import Log
+from tiphys import recent_values
 from tiphys import stack as servers
 from tiphys.lake import live
 from tiphys.lake.catalog import Lake
+from usecases.taxi_eta.recent import RECENT
 
 pytestmark = pytest.mark.e2e
 
@@ -112,6 +115,7 @@ def stages(lake: Lake, before: dict[str, int]) -> dict[str, Callable[[], bool]]:
         "answers are planned": lambda: len(lake.store.list(checkpoint)) > known,
         "answers are in": grown("predictions"),
         "labels are in": grown("labelled"),
+        "live values are in": grown("recent"),
     }
 
 
@@ -143,6 +147,11 @@ def test_a_run_that_is_killed_at_any_moment_neither_loses_nor_doubles(
     reports = outcomes(lake, world.log)
     assert set(reports.values()) == {1}
     assert len(reports) == world.expected().total() - world.expected()["no JSON"]
+    said = live.read("taxi_eta", "recent", columns=["definition", "number", "valid_from"], lake=lake).to_pylist()
+    assert set(Counter(tuple(row.values()) for row in said).values()) == {1}
+    assert set(recent_values.parse(lake.store.get(recent_values.where("taxi_eta"))).steps) <= {
+        row["valid_from"].replace(tzinfo=UTC).timestamp() // RECENT.step_s for row in said
+    }
 
 
 def _kill(step: subprocess.Popen[bytes], *, with_java: bool) -> None:

@@ -75,6 +75,7 @@ def trips(count: int = 5000) -> Examples:
         "dropoff_zone": chance.integers(1, 264, count),
         "pickup_time": chance.integers(1_559_347_200, 1_561_939_200, count),
         "passengers": chance.integers(1, 7, count),
+        "recent_pace": np.zeros(count, np.float32),
     }
     return Examples(features, chance.uniform(60, 3000, count).astype(np.float32), np.zeros(count, np.int32))
 

@@ -135,3 +135,15 @@ def test_every_line_that_is_not_blank_becomes_one_row(given: list[bytes]) -> Non
     """Whatever its bytes."""
     for topic in ("predictions", "feedback"):
         assert [row["line"] for row in rows(topic, *given)] == list(range(1, len(given) + 1))
+
+
+def test_only_the_feature_that_the_gateway_puts_in_may_be_missing() -> None:
+    """A log of before it was served is read; one that lacks what somebody asked is not."""
+    shape = Shape(SHAPE.features, "time", optional="litres")
+    given = [{name: each for name, each in FEATURES.items() if name != left} for left in ("litres", "zone")]
+    text = b"\n".join(json.dumps({**PREDICTION, "features": each}).encode() for each in given)
+    before, lacking = read(ORIGIN, gzip.compress(text, mtime=0), "predictions", shape)
+    assert (before["reason"], before["features"]) == (None, {**FEATURES, "litres": None})
+    assert lacking["reason"] == "no number zone"
+    (said,) = rows("predictions", {**PREDICTION, "features": FEATURES})
+    assert said["features"]["litres"] == 1.0

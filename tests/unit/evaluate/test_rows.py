@@ -34,6 +34,21 @@ def test_only_trusted_answers_without_doubt_are_in_the_holdout() -> None:
     assert found.month.tolist() == [24291, 24291]
 
 
+def test_an_answer_of_before_the_live_feature_was_served_has_its_fallback() -> None:
+    """What was served is what a candidate is asked with; what was not is as usual."""
+    question = {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": 1561968000, "passengers": 1}
+    labelled = pa.table(
+        {
+            "moment": pa.array([datetime(2019, 7, 1, 8)] * 2, pa.timestamp("us")),  # noqa: DTZ001 - as above
+            "features": [{**question, "recent_pace": each} for each in (0.125, None)],
+            "actual": [600.0, 600.0],
+            "trusted": [True, True],
+            "doubtful": ["", ""],
+        }
+    )
+    assert trusted(UseCase("taxi_eta"), labelled).features["recent_pace"].tolist() == [0.125, 0.0]
+
+
 def test_a_holdout_without_a_trusted_answer_is_empty() -> None:
     """Gates about it are then not judged."""
     kind = pa.struct([("litres", pa.float64()), ("celsius", pa.int64())])

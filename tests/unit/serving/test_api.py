@@ -19,6 +19,7 @@ def test_a_question_becomes_the_features_of_the_model() -> None:
         '{"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": "2000-01-02T00:00:01.900"}'
     )
     expected = {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": 946684800 + 86401, "passengers": 1}
+    expected["recent_pace"] = 0.0  # as far as the rider knows
     assert to_features(request) == expected
     assert to_features(Request.model_validate_json(json.dumps(to_request(expected)))) == expected
     assert list(expected) == [each.name for each in UseCase("taxi_eta").features]

@@ -29,7 +29,13 @@ RIDE = {"pickup_zone": "161", "dropoff_zone": "138", "pickup_time": "2019-06-14T
 def test_cells_of_text_become_what_the_field_is() -> None:
     """Whole numbers may be written 1.0, blanks around are no part, an empty cell is not given."""
     found = made(ETA, {**RIDE, "pickup_zone": " 161.0 ", "passengers": ""})
-    assert found == {"pickup_zone": 161, "dropoff_zone": 138, "pickup_time": 1560533400, "passengers": 1}
+    assert found == {
+        "pickup_zone": 161,
+        "dropoff_zone": 138,
+        "pickup_time": 1560533400,
+        "passengers": 1,
+        "recent_pace": 0.0,
+    }
     assert Questions(KETTLE, ["celsius", "litres"], "t.csv").question(["20", "1.5"]) == b'{"litres":1.5,"celsius":20}'
 
 

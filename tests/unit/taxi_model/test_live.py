@@ -23,7 +23,7 @@ def test_what_was_asked_is_what_is_trained_on() -> None:
     begun, ended = (datetime.fromisoformat(row[name]) for name in ("pickup_datetime", "dropoff_datetime"))
     clean = {**row, "pickup_datetime": begun, "duration_s": int((ended - begun).total_seconds())}
     made = examples(pa.Table.from_pylist([clean]))
-    assert {name: values[0] for name, values in made.features.items()} == FEATURES
+    assert {name: values[0] for name, values in made.features.items()} == {**FEATURES, "recent_pace": 0.0}
     assert made.target[0] == 1234.0
     assert made.hindsight["miles"][0] == pytest.approx(8.4)
 

@@ -23,6 +23,7 @@ def rides(rows: int, seed: int = 0) -> Examples:
         "dropoff_zone": chance.integers(1, 31, rows),
         "pickup_time": chance.integers(1_546_300_800, 1_577_836_800, rows),
         "passengers": chance.integers(0, 7, rows),
+        "recent_pace": chance.normal(0, 0.08, rows).astype(np.float32),
     }
     miles = 0.5 + np.abs(features["pickup_zone"] - features["dropoff_zone"]) / 4.0
     seconds = miles * 240 * chance.lognormal(0, 0.3, rows) + 60
@@ -108,7 +109,7 @@ def test_a_zone_outside_the_map_still_gets_a_finite_answer() -> None:
     """The gateway refuses it; a model that is asked all the same must not crash."""
     model = build(CONFIG, rides(1000))
     ends = torch.tensor([-5, 99_999])
-    answer = model(ends, ends, torch.tensor([1_560_000_000] * 2), torch.tensor([-1, 99]))
+    answer = model(ends, ends, torch.tensor([1_560_000_000] * 2), torch.tensor([-1, 99]), torch.tensor([-9.0, 9.0]))
     assert bool(torch.isfinite(answer).all())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import signal
@@ -31,6 +32,12 @@ _SWITCH_SECONDS = 0.0005
 """How soon a thread of the spool lets the event loop go on: Python's own 5 ms would show in the answers' p99."""
 
 
+def _look(store: S3, address: str, had: str) -> tuple[str, bytes] | None:
+    """Read an object if it is another than the one that was had."""
+    there = store.find(address)
+    return None if there is None or there.etag == had else (there.etag, store.get(address))
+
+
 async def serve() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings, serving, agents = load(GatewaySettings), load(ServingSettings), load(AgentsSettings)
@@ -49,6 +56,7 @@ async def serve() -> None:
         keys=Keys.read(settings.keys),
         admin_token=load(AdminSettings).token,
         spool=Spool(settings.state / "spool", lambda name, content: store.put(f"s3://landing/{name}", content)),
+        look=functools.partial(_look, S3(load(S3Settings), patience=_PATIENCE)),
         use_cases=[each.strip() for each in settings.use_cases.split(",") if each.strip()],
     )
     stopping = asyncio.Event()

@@ -26,6 +26,7 @@ from tiphys.serving.gateway.metrics import Metrics
 from tiphys.serving.gateway.predictions import Ids, Predictions
 from tiphys.serving.gateway.questions import Question
 from tiphys.serving.gateway.quotas import Quotas
+from tiphys.serving.gateway.recents import Look, Recents
 from tiphys.serving.gateway.routing import Router
 from tiphys.serving.gateway.server import HttpServer
 from tiphys.serving.gateway.spool import Spool
@@ -74,6 +75,8 @@ class Gateway:
     admin_token: str
     spool: Spool
     use_cases: Iterable[str] = ()
+    look: Look | None = None
+    """Reads the files of live features; without it they are at their fallbacks."""
     arms: Arms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,7 +84,8 @@ class Gateway:
         self.switchboard = Switchboard()
         self._admin = Switchboard()
         self.arms = Arms(self.places.tritons, self.places.agents, self.places.state / "arms")
-        self.metrics = Metrics(self._gauges)
+        self._recents = Recents(self.look or (lambda _address, _had: None), self.places.state / "recent")
+        self.metrics = Metrics(self._gauges, self._recents.inputs)
         self.fallbacks = Fallbacks(self.places.state / "fallback")
         self._quotas = Quotas(self.keys, self.places.state / "quotas.json")
         self._ids = Ids()
@@ -108,6 +112,7 @@ class Gateway:
         await self.fallbacks.start()
         self.arms.start()
         self.spool.start()
+        self._recents.start()
         self._quotas.start()
         port = await self._server.start(self.places.bind, self.places.port)
         admin_port = await self._admin_server.start(self.places.bind, self.places.admin_port)
@@ -123,6 +128,7 @@ class Gateway:
         await self._admin_server.stop(0.5)
         await self.arms.stop()
         await self.fallbacks.stop()
+        await self._recents.stop()
         await self._quotas.stop()
         await asyncio.to_thread(self.spool.stop)
 
@@ -146,6 +152,7 @@ class Gateway:
         api, model = use_case.api, use_case.name
         subject = Subject(model, use_case.features, use_case.target.name)
         self.fallbacks.mount(use_case)
+        live = self._recents.mount(use_case)
         deadline = deadline_of(use_case)
         predictions = Predictions(self.spool, model)
         for environment in ENVIRONMENTS:
@@ -157,12 +164,12 @@ class Gateway:
             path = f"{PREFIXES[environment]}{api.route}"
             traffic = self.metrics.route(path)
             terms = Terms(self.keys, roles, deadline, places_of(use_case))
-            question = Question(api, router=router, terms=terms, traffic=traffic, predictions=predictions)
+            question = Question(api, router=router, terms=terms, traffic=traffic, predictions=predictions, live=live)
             self.switchboard.mount(path, question)
             self._describe(path, "question", environment, use_case)
             path, terms = f"{path}/batch", Terms(self.keys, roles, BATCH_SECONDS, Admission(BATCHES_IN_FLIGHT))
             traffic = self.metrics.route(path)
-            batch = Batch(api, router=router, terms=terms, traffic=traffic, predictions=predictions)
+            batch = Batch(api, router=router, terms=terms, traffic=traffic, predictions=predictions, live=live)
             self.switchboard.mount(path, batch)
             self._describe(path, "batch", environment, use_case)
         path = f"{PREFIXES['production']}{api.route}/feedback"

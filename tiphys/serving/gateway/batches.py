@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tiphys.serving.gateway.exchange import Exchange
     from tiphys.serving.gateway.metrics import Traffic
     from tiphys.serving.gateway.predictions import Predictions
+    from tiphys.serving.gateway.recents import LiveInput
 
 _BREATH = 50
 """Questions of a batch that are taken on before other askers get their turn."""
@@ -35,14 +36,18 @@ def batch_of(request: type[BaseModel]) -> type[BaseModel]:
 class Batch:
     """One use case's route in one environment."""
 
-    def __init__(self, api: Api, *, router: Router, terms: Terms, traffic: Traffic, predictions: Predictions) -> None:
-        """Answer with ``router``."""
+    def __init__(  # noqa: PLR0913 - what a route is made of
+        self, api: Api, *, router: Router, terms: Terms, traffic: Traffic, predictions: Predictions,
+        live: LiveInput | None = None,
+    ) -> None:  # fmt: skip
+        """Answer with ``router``; what nobody who asks can know comes from ``live``."""
         self._validate = TypeAdapter[Any](batch_of(api.request)).validate_json
         self._api = api
         self._router = router
         self._terms = terms
         self._traffic = traffic
         self._predictions = predictions
+        self._live = live
         self._now = asyncio.get_running_loop().time
 
     def accept(self, request: Request) -> int | Response:
@@ -92,8 +97,11 @@ class Batch:
         return await self._put_together(request, outcomes)
 
     def _ask(self, request: Request, number: int, question: Any, gathering: _Gathering) -> None:
+        features = self._api.to_features(question)
+        if self._live is not None:
+            self._live.fill(features)
         journey = self._router.ask(
-            self._api.to_features(question),
+            features,
             asker=logged_as(request),
             sticky=sticky(request),
             deadline=self._terms.until(request),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tiphys.serving.gateway.figures import Histogram
+
+if TYPE_CHECKING:
+    from tiphys.serving.gateway.recents import LiveInput
 
 BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0)
 """Seconds."""
@@ -44,8 +49,9 @@ Gauges = Callable[[], Iterable[tuple[str, str, float]]]
 class Metrics(Collector):
     """All routes' figures."""
 
-    def __init__(self, gauges: Gauges) -> None:
-        """Be asked in a registry of its own."""
+    def __init__(self, gauges: Gauges, live: Mapping[str, LiveInput] | None = None) -> None:
+        """Be asked in a registry of its own; ``live`` are the live features by their use case."""
+        self._live = {} if live is None else live
         self.routes: dict[str, Traffic] = {}
         self._gauges = gauges
         self._registry = CollectorRegistry(auto_describe=False)
@@ -81,11 +87,30 @@ class Metrics(Collector):
                 answers.add_metric((path, arm), count)
             seconds.add_metric((path,), _cumulative(traffic.seconds), traffic.seconds.sum)
         yield from (requests, errors, answers, seconds)
+        yield from self._live_features()
         for name, meaning, value in self._gauges():
             if name.endswith("_total"):
                 yield CounterMetricFamily(name.removesuffix("_total"), meaning, value)
             else:
                 yield GaugeMetricFamily(name, meaning, value)
+
+    def _live_features(self) -> Iterable[Metric]:
+        used = CounterMetricFamily(
+            "tiphys_gateway_live_features",
+            "Questions by what was known of the live feature.",
+            labels=("use_case", "state"),
+        )
+        age = GaugeMetricFamily(
+            "tiphys_gateway_live_feature_age_seconds",
+            "Since the newest values were made, by the wall clock.",
+            labels=("use_case",),
+        )
+        for name, each in list(self._live.items()):
+            for state, count in each.counts.items():
+                used.add_metric((name, state), count)
+            if each.values is not None:
+                age.add_metric((name,), time.time() - each.values.made_at.timestamp())
+        yield from (used, age)
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

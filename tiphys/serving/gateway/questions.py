@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tiphys.serving.gateway.exchange import Exchange
     from tiphys.serving.gateway.metrics import Traffic
     from tiphys.serving.gateway.predictions import Predictions
+    from tiphys.serving.gateway.recents import LiveInput
 
 _OK = 200
 
@@ -30,14 +31,18 @@ log = logging.getLogger(__name__)
 class Question:
     """One use case's route in one environment."""
 
-    def __init__(self, api: Api, *, router: Router, terms: Terms, traffic: Traffic, predictions: Predictions) -> None:
-        """Answer with ``router``."""
+    def __init__(  # noqa: PLR0913 - what a route is made of
+        self, api: Api, *, router: Router, terms: Terms, traffic: Traffic, predictions: Predictions,
+        live: LiveInput | None = None,
+    ) -> None:  # fmt: skip
+        """Answer with ``router``; what nobody who asks can know comes from ``live``."""
         self._validate = TypeAdapter[Any](api.request).validate_json
         self._api = api
         self._router = router
         self._terms = terms
         self._traffic = traffic
         self._predictions = predictions
+        self._live = live
         self._now = asyncio.get_running_loop().time
 
     def accept(self, request: Request) -> int | Response:
@@ -68,6 +73,7 @@ class Question:
     def _ask(self, exchange: Exchange, features: dict[str, int | float]) -> None:
         request, admission = exchange.request, self._terms.admission
         admission.enter()
+        told = b"" if self._live is None else self._live.fill(features)
 
         def done(journey: Journey, outcome: Found | Unanswered) -> None:
             admission.leave()
@@ -77,7 +83,7 @@ class Question:
                 admission.learn(self._now() - journey.asked)
             exchange.on_gone = None
             try:
-                response = self._answered(request, journey, outcome)
+                response = self._answered(request, journey, outcome, told)
             except Exception:
                 log.exception("%s cannot put its answer into words", request.path)
                 response = internal_error()
@@ -99,7 +105,7 @@ class Question:
         if journey.open:
             exchange.on_gone = _leave(journey, admission)
 
-    def _answered(self, request: Request, journey: Journey, outcome: Found | Unanswered) -> Response:
+    def _answered(self, request: Request, journey: Journey, outcome: Found | Unanswered, told: bytes) -> Response:
         if isinstance(outcome, Unanswered):
             status, headers = STATUS[outcome.why]
             return refusal(status, outcome.why, outcome.message, headers)
@@ -110,7 +116,7 @@ class Question:
             reading=outcome.reading,
         )  # fmt: skip
         answer = self._api.to_answer(prediction_of(outcome, journey.identity))
-        headers = b"%sx-tiphys-prediction: %s\r\n" % (outcome.headers, journey.identity.encode())
+        headers = b"%sx-tiphys-prediction: %s\r\n%s" % (outcome.headers, journey.identity.encode(), told)
         return Response(_OK, answer.__pydantic_serializer__.to_json(answer), JSON, headers)
 
     def _reply(self, exchange: Exchange, response: Response) -> None:

@@ -97,7 +97,7 @@ def judge(  # noqa: PLR0913, PLR0917 - what is judged, by what, and when
     summary: Summary,
     state: State,
     stretch: tuple[float, float],
-    beside: Beside = Beside(),  # noqa: B008 - frozen
+    beside: Beside = Beside(),
     chosen: Thresholds = CHOSEN,
 ) -> Look:
     """Judge the sums of the rows between two moments; what the state held of that stretch is replaced by them."""
