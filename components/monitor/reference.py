@@ -65,7 +65,7 @@ def of_examples(  # noqa: PLR0913, PLR0917 - what a reference is made of
         columns[live_rows.SLICE + name] = ("category", f"1 for rows of the slice {name}", mask.astype(np.float64))
     about = {**about, "use_case": use_case.name, "unit": use_case.target.unit, "slices": list(names)}
     tested = _tested(use_case, examples.where(last), moment[last], names, answers)
-    log.info("reference: %d rows, %d of them unseen by the model", len(examples), len(tested))
+    log.info("reference of %s: %d rows, %d of them unseen by the model", about["dataset"], len(examples), len(tested))
     return make(
         about, moment=moment, columns=columns, truths=examples.target.astype(np.float64), tested=tested, masks=masks
     )

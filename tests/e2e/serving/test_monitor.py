@@ -72,10 +72,12 @@ def collected(catalog: SqlCatalog, version: str, week: int, slower: float = 1.0,
         "trusted": [at % 20 == 0 for at in range(rows)], "doubtful": [""] * rows, "origin": ["test"] * rows,
         "line": list(range(rows)),
     }  # fmt: skip
-    names: tuple[live.Name, ...] = ("predictions", "labelled")
+    names: tuple[live.Name, ...] = ("predictions", "labelled", "outcomes_quarantine")
     for name in names:
         schema = live_tables._schema(live_tables.COLUMNS[name], UseCase(TINY).features)
         table = catalog.create_table_if_not_exists((live.namespace(TINY), name), schema)
+        if name == "outcomes_quarantine":  # nothing was refused
+            continue
         types = {each.name: live.arrow_type(each.field_type) for each in table.schema().fields}
         arrays = [
             pa.array(columns[key], kind) if key in columns else pa.nulls(rows, kind) for key, kind in types.items()
