@@ -258,7 +258,7 @@ def test_sigterm_ends_a_program_that_does_not_care_for_it(inside: Callable[..., 
     containerSet:
       containers:
       - {name: careless, image: IMAGE, args: ["while true; do sleep 0.1; done"]}
-      - {name: broken, image: IMAGE, args: ["sleep 0.5; exit 3"]}
+      - {name: broken, image: IMAGE, args: ["sleep 3; exit 3"]}
 """)
     messages = {node.name.rpartition(".")[2]: node.message for node in run.nodes.values() if node.type == "Container"}
     assert messages == {"careless": "careless: Error (exit code 143): ", "broken": "broken: Error (exit code 3): "}
